@@ -1,0 +1,33 @@
+/* config.h - a YAML file and --set overrides, resolved into runs. Keys come from the tables of parameters; a list anywhere
+ * is a sweep. Errors name file, line, column, key, value, what is allowed, and the nearest valid name. */
+#ifndef FEDLANE_CONFIG_H
+#define FEDLANE_CONFIG_H
+#include "data.h"
+#include "partition.h"
+#include <fedlane/session.h>
+#include <jansson.h>
+
+typedef struct {                                /* one resolved run */
+  uint64_t seed;
+  char data_name[64], data_format[16], data_train[512], data_test[512];
+  fl_partition_config partition;
+  char model[64];
+  size_t clients;
+  double participation;
+  uint64_t rounds;
+  size_t local_epochs, local_steps, batch_size, eval_every;
+  double target_accuracy;                       /* 0..1; 0 = none: rounds and seconds to this accuracy */
+  double time_budget;                           /* seconds without evaluation; 0 = none */
+  int stop_at_target;
+  double checkpoint_seconds;
+  fl_algorithm algorithm;
+  char label[160];                              /* unique in the suite: algorithm label, then swept keys, e.g. "fedavg lr=0.1" */
+  char folder[200];                             /* label-s<seed> made safe as a file name */
+} fl_config;
+typedef struct { size_t n; fl_config *run; } fl_suite;
+/* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3" or NULL. */
+int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err, size_t err_size);
+void fl_suite_free(fl_suite *);
+json_t *fl_config_json(const fl_config *);      /* the resolved configuration, sorted keys; what run_id is made of */
+void fl_config_run_id(const fl_config *, char out[17]);  /* first 16 hex digits of the SHA-256 of its compact sorted JSON */
+#endif

@@ -1,0 +1,70 @@
+/* session.h - one federated run in memory: open, rounds, parameters, metrics, close. The program is built on it, and so is
+ * a user's own (docs/examples/objective). No call exits, prints or keeps a global. */
+#ifndef FEDLANE_SESSION_H
+#define FEDLANE_SESSION_H
+#include <fedlane/optimizer.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {                                /* what is trained, by whom */
+  const fl_objective *objective;
+  size_t clients; const size_t *offset; const uint32_t *index;  /* samples of client i: index[offset[i] .. offset[i+1]) */
+  /* The round's clients in draw order into out (max entries), returns how many. NULL: uniform without replacement. */
+  size_t (*cohort)(void *self, uint64_t round, uint32_t *out, size_t max);
+  /* Rows (sample indices) of one batch into out (max = batch_size), returns how many (>= 1). NULL: each epoch a new
+   * permutation of the client's samples (FL_PURPOSE_SHUFFLE), cut into batches, the last one partial. Called by workers:
+   * must be a pure function of its arguments. */
+  size_t (*batch)(void *self, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t max);
+  void *self;
+} fl_problem;
+typedef struct {
+  uint64_t seed, rounds;
+  double participation;                         /* m = max(1, floor(clients*participation)) */
+  size_t local_epochs, local_steps, batch_size; /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
+  size_t eval_every;                            /* 0: never; the last round is always evaluated */
+  int threads;                                  /* 0: physical cores of the affinity mask and cgroup quota */
+  const fl_kernels *kernels;                    /* NULL: fl_kernels_select(NULL) */
+} fl_options;
+
+enum { FL_T_GRADIENT, FL_T_OPTIMIZER, FL_T_AGGREGATION, FL_T_EVALUATION, FL_T_IDLE, FL_T_OTHER, FL_T_COUNT };
+extern const char *const fl_time_name[FL_T_COUNT];
+typedef struct {                                /* of one finished round; totals are since the start of the run */
+  uint64_t round;                               /* 1 after the first */
+  double train_loss;                            /* mean over the cohort (by p_i) of the clients' mean step loss */
+  int evaluated; double test_loss, accuracy;    /* of x after the round; accuracy in 0..1 */
+  int diverged;                                 /* NaN or infinity in x or in the evaluation */
+  double lr, update_norm;                       /* lr_r; |x_{r+1} - x_r|_2 */
+  uint64_t bytes_up, bytes_down;                /* this round, from the declared slots */
+  uint64_t total_bytes_up, total_bytes_down, gradient_evaluations, samples; /* totals; samples: rows of gradients */
+  size_t cohort;
+  double seconds, seconds_evaluation;           /* totals: wall without evaluation; wall of evaluation */
+  double thread_seconds[FL_T_COUNT];            /* totals; they add up to threads x (seconds + seconds_evaluation) */
+  double bound;                                 /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
+} fl_metrics;
+
+typedef struct fl_session fl_session;
+/* 0, or -1 with a message in err. The problem, the algorithm and the kernels must outlive the session. */
+int fl_open(fl_session **, const fl_problem *, const fl_algorithm *, const fl_options *, char *err, size_t err_size);
+/* One round. 0; 1 when the run is over (rounds done, or diverged); metrics may be NULL. */
+int fl_round(fl_session *, fl_metrics *);
+/* Rounds until over, in one parallel region; after each, `each` is called by one thread: non-zero ends the call. */
+int fl_rounds(fl_session *, int (*each)(void *self, fl_session *, const fl_metrics *), void *self);
+const float *fl_params(const fl_session *, size_t *n);   /* d + buffers floats of the server, valid until the next round */
+const fl_job *fl_session_job(const fl_session *);
+int fl_session_threads(const fl_session *);
+uint64_t fl_session_state_bytes(const fl_session *);     /* client states + workspaces + server slots */
+void fl_close(fl_session *);
+
+/* The complete state at a round's end, for checkpoints: sections of bytes in a fixed order. */
+int fl_session_save(const fl_session *, int (*write)(void *self, const void *, size_t), void *self);
+int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
+
+/* What the plan of a run is, without running it (export for an independent replay). */
+size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: cohort entries */
+size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);
+uint64_t fl_session_steps(const fl_session *, uint32_t client);                              /* K_i */
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,110 @@
+/* kernels.h - arithmetic on arrays: every public operation of Fedlane, one table of functions per ISA.
+ *
+ * A kernel returns void or a number, never allocates, logs, threads, or touches errno; sizes are counts of elements.
+ * The same arguments give the same bits through every table (docs/reproducibility.md): NaN at the same positions,
+ * everything else, -0 and denormals included, bit for bit. Arrays may be unaligned. Arrays that are not said to alias
+ * must not overlap; "in place" below means that the named output may be exactly the named input.
+ *
+ * Orders of operations
+ *   element-wise  the formula in ops.def, each written operation rounded once; fma is one rounding.
+ *   sum, dot ...  32 double partials, element i to partial i%32, then halving (j += j + 16, 8, 4, 2, 1). Above 4096
+ *                 elements: chunks of 4096 from the start, combined by the fixed tree.
+ *   fixed tree    over leaves 0..n-1: left child = largest power of two below n; node = left + right.
+ *   gemm          one fp32 accumulator an output, from +0, k ascending, fma; k is cut every `piece` (FL_GEMM_PIECE
+ *                 unless a gradient cuts at whole samples), pieces combined by the fixed tree.
+ *   random        Philox4x32-10, key = seed, counter = (block, step, client, purpose*2^24 + round); element i is
+ *                 word (i/16)%4 of block 16*(i/64) + i%16, so no ISA shuffles. Gaussian: words (0,1) and (2,3) of a
+ *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)). */
+#ifndef FEDLANE_KERNELS_H
+#define FEDLANE_KERNELS_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FL_CHUNK 4096u          /* elements of one leaf of a long reduction */
+#define FL_GEMM_PIECE 4096u     /* k of one piece of a matrix product */
+
+typedef enum { FL_ISA_SCALAR, FL_ISA_SCALAR_FMA, FL_ISA_AVX2, FL_ISA_AVX512, FL_ISA_NEON, FL_ISA_COUNT } fl_isa;
+
+/* Philox counter. purpose < 256 (enumerated in fl_purpose), round < 2^24. */
+typedef struct { uint64_t seed; uint32_t purpose, round, client, step; } fl_key;
+
+/* The affine mix of interface "rule": coefficients of v = ga*g + gb*y + gq0*q0 + gq1*q1, evaluated left to right as
+ * ga*g, then fma(gb, y, .), fma(gq0, q0, .), fma(gq1, q1, .). A term takes part when its pointer (y, q0, q1) is not NULL. */
+typedef struct { float ga, gb, gq0, gq1; } fl_mix_args;
+/* u = fma(mu, u, damp*g); direction d = nesterov ? fma(mu, u, damp*g) : u; y = fma(-lr, d, decay*y). |u| < 2^-126 is stored +0. */
+typedef struct { float mu, damp, lr, decay; int nesterov; } fl_momentum_args;
+/* m = fma(beta1, m, omb1*g); v = fma(beta2, v, (omb2*g)*g); y = fma(-step, m/(sqrt(v) + eps), decay*y), with
+ * step = lr*sqrt(1-beta2^t)/(1-beta1^k), eps = eps0*sqrt(1-beta2^t) folded by the caller in double. m, v below 2^-126 are stored +0. */
+typedef struct { float beta1, omb1, beta2, omb2, decay, step, eps; } fl_adamw_args;
+/* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
+ * sides, out (o, h+2p-k+1, w+2p-k+1). */
+typedef struct { size_t c, h, w, o, k, p; } fl_conv;
+
+static inline size_t fl_conv_oh(const fl_conv *s) { return s->h + 2 * s->p + 1 - s->k; }
+static inline size_t fl_conv_ow(const fl_conv *s) { return s->w + 2 * s->p + 1 - s->k; }
+/* Samples of one piece of a weight gradient with `positions` products a sample (docs/reproducibility.md, 3). */
+size_t fl_sample_piece(size_t positions);
+/* Floats of scratch for the three conv kernels of shape s at batch n. */
+size_t fl_conv_work(const fl_conv *s, size_t n);
+
+typedef struct fl_kernels {
+  fl_isa isa;
+  const char *name;             /* "scalar", "scalar+fma", "avx2", "avx512", "neon" */
+#define FL_OP(family, name, ret, args, bytes, formula) ret (*name) args;
+#include "ops.def"
+} fl_kernels;
+
+/* ---- isa.c: detection and choice ------------------------------------------------------------------------------------ */
+typedef struct {
+  unsigned cpu, os, built;      /* bit (1u << fl_isa): reported by the CPU; enabled by the OS (XCR0); compiled in */
+  char brand[64];
+} fl_isa_info;
+void fl_isa_detect(fl_isa_info *);
+const char *fl_isa_name(fl_isa);
+/* The table of the best usable ISA, not above `max` ("scalar", "avx2", "avx512", "neon"; NULL: FEDLANE_MAX_CPU_ISA, else
+ * the best). NULL with *error set to a static message when the name is unknown or the machine cannot run it. */
+const fl_kernels *fl_kernels_select(const char *max, const char **error);
+/* The table of exactly this ISA, or NULL when it is not built in or cannot run here. */
+const fl_kernels *fl_kernels_of(fl_isa);
+/* Fused FMA, rounding, subnormals, -0 on 64 vectors; NULL when all hold, else what does not. */
+const char *fl_kernels_self_test(const fl_kernels *);
+
+/* Floating-point environment: round to nearest, gradual underflow. Returns what to hand to fl_fpenv_restore. */
+uint64_t fl_fpenv_enter(void);
+void fl_fpenv_restore(uint64_t);
+
+/* ---- scalar.c: double functions for values that feed bits outside kernels (no libm result may reach a hash) ----------- */
+double fl_exp(double), fl_log(double), fl_cos_pi(double); /* cos(pi x) */
+double fl_pow_int(double base, uint64_t e);               /* square-and-multiply from the top bit */
+
+/* ---- random.c: draws that are not element-wise ------------------------------------------------------------------------ */
+typedef enum {                  /* the one list of purposes; a number never changes its meaning */
+  FL_PURPOSE_INIT = 1, FL_PURPOSE_COHORT = 2, FL_PURPOSE_SHUFFLE = 3, FL_PURPOSE_PARTITION = 4, FL_PURPOSE_VALIDATION = 5,
+  FL_PURPOSE_TEST = 255
+} fl_purpose;
+void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]);
+/* Scalar stream over the elements of one key: word i of the draw. State is (key, i) and nothing else. */
+typedef struct { fl_key key; uint64_t i; uint32_t word[64]; uint64_t have; } fl_stream;
+void fl_stream_init(fl_stream *, const fl_key *);
+uint32_t fl_stream_u32(fl_stream *);
+double fl_stream_uniform(fl_stream *);                    /* (w >> 8)*2^-24 + 2^-25: in (0,1) */
+uint32_t fl_stream_below(fl_stream *, uint32_t n);        /* unbiased, 0 <= . < n, n > 0 (Lemire's rejection) */
+double fl_stream_gaussian(fl_stream *);
+double fl_stream_log_gamma_draw(fl_stream *, double alpha); /* log of a gamma(alpha, 1) draw (Marsaglia-Tsang; alpha < 1 through alpha+1) */
+void fl_permutation(uint32_t *p, size_t n, const fl_key *);           /* Fisher-Yates from the end */
+void fl_shuffle(uint32_t *p, size_t n, const fl_key *);               /* shuffles the given items likewise */
+void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *);    /* m of n without replacement, in draw order */
+
+/* ---- matrix: built on a table's gemm ---------------------------------------------------------------------------------- */
+/* Newton-Schulz of u (a x b, row-major) into o, `steps` times; u and o may be the same. work: fl_newton_schulz_work floats.
+ * federated-adaptive 14: X/(|X|_F + 1e-7), A = X X^T, B = -4.7750 A + 2.0315 A A, X = 3.4445 X + B X; rows <= cols. */
+size_t fl_newton_schulz_work(size_t a, size_t b);
+void fl_newton_schulz(const fl_kernels *, size_t a, size_t b, const float *u, float *o, int steps, float *work);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,127 @@
+/* avx2.h - the vocabulary on AVX2 + FMA (Haswell, Zen 1 and later): a v16 is two ymm.
+ *
+ * instruction        Skylake: latency, per cycle            Zen 3 / Zen 4
+ * vfmadd   ymm       4, 2 (ports 0, 1)                      4, 2
+ * vdivps   ymm       11, 1/5                                11, 1/5
+ * vsqrtps  ymm       12, 1/6                                14, 1/5
+ * vpmuludq ymm       5, 2                                   3, 2
+ * vmaskmov loads     6, 2 (a masked-off byte never faults)  ; vmaskmov stores are slow on Zen: tails only */
+#include <immintrin.h>
+#define FL_VREGS 6
+typedef struct { __m256 a, b; } v16;
+typedef struct { __m256i a, b; } u16;
+typedef struct { __m256 a, b; } m16;
+typedef struct { __m256d a, b; } d8;
+#define V2(e1, e2) ((v16){ (e1), (e2) })
+#define U2(e1, e2) ((u16){ (e1), (e2) })
+#define M2(e1, e2) ((m16){ (e1), (e2) })
+#define D2(e1, e2) ((d8){ (e1), (e2) })
+static inline __m256i fl_mask8(size_t n) { /* lanes 0..n-1 of 8; n may exceed 8 */
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n > 8 ? 8 : n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline size_t fl_rest8(size_t n) { return n > 8 ? n - 8 : 0; }
+static inline v16 v_set(float x) { const __m256 r = _mm256_set1_ps(x); return V2(r, r); }
+static inline v16 v_load(const float *p) { return V2(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
+static inline void v_store(float *p, v16 x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
+static inline v16 v_load_n(const float *p, size_t n, float fill) {
+  const __m256i ma = fl_mask8(n), mb = fl_mask8(fl_rest8(n));
+  const __m256 f = _mm256_set1_ps(fill);
+  return V2(_mm256_blendv_ps(f, _mm256_maskload_ps(p, ma), _mm256_castsi256_ps(ma)),
+            _mm256_blendv_ps(f, _mm256_maskload_ps(p + 8, mb), _mm256_castsi256_ps(mb)));
+}
+static inline void v_store_n(float *p, size_t n, v16 x) {
+  _mm256_maskstore_ps(p, fl_mask8(n), x.a);
+  _mm256_maskstore_ps(p + 8, fl_mask8(fl_rest8(n)), x.b);
+}
+static inline v16 v_add(v16 x, v16 y) { return V2(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)); }
+static inline v16 v_sub(v16 x, v16 y) { return V2(_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)); }
+static inline v16 v_mul(v16 x, v16 y) { return V2(_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)); }
+static inline v16 v_div(v16 x, v16 y) { return V2(_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)); }
+static inline v16 v_sqrt(v16 x) { return V2(_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)); }
+static inline v16 v_fma(v16 x, v16 y, v16 z) { return V2(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)); }
+static inline v16 v_fnma(v16 x, v16 y, v16 z) { return V2(_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)); }
+static inline v16 v_neg(v16 x) { const __m256 s = _mm256_set1_ps(-0.0f); return V2(_mm256_xor_ps(x.a, s), _mm256_xor_ps(x.b, s)); }
+static inline v16 v_abs(v16 x) { const __m256 s = _mm256_set1_ps(-0.0f); return V2(_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b)); }
+static inline v16 v_min(v16 x, v16 y) { return V2(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)); }
+static inline v16 v_max(v16 x, v16 y) { return V2(_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)); }
+static inline m16 v_lt(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)); }
+static inline m16 v_gt(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)); }
+static inline m16 v_eq(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_EQ_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_EQ_OQ)); }
+static inline m16 m_or(m16 x, m16 y) { return M2(_mm256_or_ps(x.a, y.a), _mm256_or_ps(x.b, y.b)); }
+static inline m16 m_and(m16 x, m16 y) { return M2(_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)); }
+static inline m16 m_not(m16 x) {
+  const __m256 ones = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
+  return M2(_mm256_xor_ps(x.a, ones), _mm256_xor_ps(x.b, ones));
+}
+static inline v16 v_sel(m16 m, v16 x, v16 y) { return V2(_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)); }
+static inline __m256 fl_even8(__m256 x, __m256 y) {
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(x, y, 0x88)), 0xD8));
+}
+static inline __m256 fl_odd8(__m256 x, __m256 y) {
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(x, y, 0xDD)), 0xD8));
+}
+static inline v16 v_even(v16 x, v16 y) { return V2(fl_even8(x.a, x.b), fl_even8(y.a, y.b)); }
+static inline v16 v_odd(v16 x, v16 y) { return V2(fl_odd8(x.a, x.b), fl_odd8(y.a, y.b)); }
+static inline v16 fl_zip8(__m256 x, __m256 y) {
+  const __m256 lo = _mm256_unpacklo_ps(x, y), hi = _mm256_unpackhi_ps(x, y);
+  return V2(_mm256_permute2f128_ps(lo, hi, 0x20), _mm256_permute2f128_ps(lo, hi, 0x31));
+}
+static inline v16 v_zip_lo(v16 x, v16 y) { return fl_zip8(x.a, y.a); }
+static inline v16 v_zip_hi(v16 x, v16 y) { return fl_zip8(x.b, y.b); }
+static inline u16 v_bits(v16 x) { return U2(_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)); }
+static inline v16 v_from_u(u16 x) { return V2(_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)); }
+static inline v16 v_float(u16 x) { return V2(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
+static inline u16 v_int(v16 x) { return U2(_mm256_cvttps_epi32(x.a), _mm256_cvttps_epi32(x.b)); }
+static inline u16 u_set(uint32_t k) { const __m256i r = _mm256_set1_epi32((int)k); return U2(r, r); }
+static inline u16 u_iota(void) {
+  return U2(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15));
+}
+static inline u16 u_load(const uint32_t *p) {
+  return U2(_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_loadu_si256((const __m256i *)(const void *)(p + 8)));
+}
+static inline void u_store(uint32_t *p, u16 x) {
+  _mm256_storeu_si256((__m256i *)(void *)p, x.a);
+  _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.b);
+}
+static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) {
+  float f;
+  memcpy(&f, &fill, sizeof f);
+  return v_bits(v_load_n((const float *)(const void *)p, n, f));
+}
+static inline void u_store_n(uint32_t *p, size_t n, u16 x) { v_store_n((float *)(void *)p, n, v_from_u(x)); }
+static inline u16 u_add(u16 x, u16 y) { return U2(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)); }
+static inline u16 u_sub(u16 x, u16 y) { return U2(_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)); }
+static inline u16 u_mul(u16 x, u16 y) { return U2(_mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b)); }
+static inline __m256i fl_mulhi8(__m256i x, __m256i y) {
+  const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(x, y), 32);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(y, 32));
+  return _mm256_blend_epi32(even, odd, 0xAA);
+}
+static inline u16 u_mulhi(u16 x, u16 y) { return U2(fl_mulhi8(x.a, y.a), fl_mulhi8(x.b, y.b)); }
+static inline u16 u_and(u16 x, u16 y) { return U2(_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)); }
+static inline u16 u_or(u16 x, u16 y) { return U2(_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)); }
+static inline u16 u_xor(u16 x, u16 y) { return U2(_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)); }
+#define u_shl(x, k) U2(_mm256_slli_epi32((x).a, (k)), _mm256_slli_epi32((x).b, (k)))
+#define u_shr(x, k) U2(_mm256_srli_epi32((x).a, (k)), _mm256_srli_epi32((x).b, (k)))
+#define u_sar(x, k) U2(_mm256_srai_epi32((x).a, (k)), _mm256_srai_epi32((x).b, (k)))
+static inline m16 u_eq(u16 x, u16 y) {
+  return M2(_mm256_castsi256_ps(_mm256_cmpeq_epi32(x.a, y.a)), _mm256_castsi256_ps(_mm256_cmpeq_epi32(x.b, y.b)));
+}
+static inline m16 u_lt_s(u16 x, u16 y) {
+  return M2(_mm256_castsi256_ps(_mm256_cmpgt_epi32(y.a, x.a)), _mm256_castsi256_ps(_mm256_cmpgt_epi32(y.b, x.b)));
+}
+static inline u16 u_sel(m16 m, u16 x, u16 y) { return v_bits(v_sel(m, v_from_u(x), v_from_u(y))); }
+static inline d8 d_set(double x) { const __m256d r = _mm256_set1_pd(x); return D2(r, r); }
+static inline d8 d_load(const double *p) { return D2(_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)); }
+static inline void d_store(double *p, d8 x) { _mm256_storeu_pd(p, x.a); _mm256_storeu_pd(p + 4, x.b); }
+static inline d8 d_add(d8 x, d8 y) { return D2(_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)); }
+static inline d8 d_sub(d8 x, d8 y) { return D2(_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b)); }
+static inline d8 d_mul(d8 x, d8 y) { return D2(_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b)); }
+static inline d8 d_fma(d8 x, d8 y, d8 z) { return D2(_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)); }
+static inline d8 fl_widen8(__m256 x) {
+  return D2(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
+}
+static inline d8 d_lo(v16 x) { return fl_widen8(x.a); }
+static inline d8 d_hi(v16 x) { return fl_widen8(x.b); }
+static inline __m256 fl_narrow8(d8 x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.b), _mm256_cvtpd_ps(x.a)); }
+static inline v16 v_narrow(d8 lo, d8 hi) { return V2(fl_narrow8(lo), fl_narrow8(hi)); }

@@ -1,0 +1,139 @@
+/* neon.h - the vocabulary on AArch64 Advanced SIMD: a v16 is four q registers. vfma is fused (vmla is not: never used);
+ * min and max are compare and select, because FMIN/FMAX return NaN where x86 returns the second operand.
+ *
+ * instruction        Neoverse N1: latency, per cycle        Neoverse V1/V2
+ * fmla  .4s          4 (2 accumulate), 2                    4 (2), 4
+ * fdiv  .4s          7-10, 2/7                              7-10, 2/5
+ * fsqrt .4s          7-10, 2/7                              7-11, 2/6
+ * umull .2d          4, 1                                   4, 2 */
+#include <arm_neon.h>
+#define FL_VREGS 6
+typedef struct { float32x4_t q[4]; } v16;
+typedef struct { uint32x4_t q[4]; } u16;
+typedef struct { uint32x4_t q[4]; } m16;
+typedef struct { float64x2_t q[4]; } d8;
+#define Q4(type, expr0, expr1, expr2, expr3) ((type){ { (expr0), (expr1), (expr2), (expr3) } })
+#define V1(f, x) Q4(v16, f((x).q[0]), f((x).q[1]), f((x).q[2]), f((x).q[3]))
+#define T2(type, f, x, y) Q4(type, f((x).q[0], (y).q[0]), f((x).q[1], (y).q[1]), f((x).q[2], (y).q[2]), f((x).q[3], (y).q[3]))
+static inline v16 v_set(float x) { const float32x4_t r = vdupq_n_f32(x); return Q4(v16, r, r, r, r); }
+static inline v16 v_load(const float *p) { return Q4(v16, vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)); }
+static inline void v_store(float *p, v16 x) {
+  vst1q_f32(p, x.q[0]); vst1q_f32(p + 4, x.q[1]); vst1q_f32(p + 8, x.q[2]); vst1q_f32(p + 12, x.q[3]);
+}
+static inline v16 v_load_n(const float *p, size_t n, float fill) {
+  float t[16];
+  v_store(t, v_set(fill));
+  memcpy(t, p, n * sizeof *t);
+  return v_load(t);
+}
+static inline void v_store_n(float *p, size_t n, v16 x) { float t[16]; v_store(t, x); memcpy(p, t, n * sizeof *t); }
+static inline v16 v_add(v16 x, v16 y) { return T2(v16, vaddq_f32, x, y); }
+static inline v16 v_sub(v16 x, v16 y) { return T2(v16, vsubq_f32, x, y); }
+static inline v16 v_mul(v16 x, v16 y) { return T2(v16, vmulq_f32, x, y); }
+static inline v16 v_div(v16 x, v16 y) { return T2(v16, vdivq_f32, x, y); }
+static inline v16 v_sqrt(v16 x) { return V1(vsqrtq_f32, x); }
+static inline v16 v_fma(v16 x, v16 y, v16 z) {
+  return Q4(v16, vfmaq_f32(z.q[0], x.q[0], y.q[0]), vfmaq_f32(z.q[1], x.q[1], y.q[1]), vfmaq_f32(z.q[2], x.q[2], y.q[2]),
+            vfmaq_f32(z.q[3], x.q[3], y.q[3]));
+}
+static inline v16 v_fnma(v16 x, v16 y, v16 z) {
+  return Q4(v16, vfmsq_f32(z.q[0], x.q[0], y.q[0]), vfmsq_f32(z.q[1], x.q[1], y.q[1]), vfmsq_f32(z.q[2], x.q[2], y.q[2]),
+            vfmsq_f32(z.q[3], x.q[3], y.q[3]));
+}
+static inline v16 v_neg(v16 x) { return V1(vnegq_f32, x); }
+static inline v16 v_abs(v16 x) { return V1(vabsq_f32, x); }
+static inline m16 v_lt(v16 x, v16 y) { return T2(m16, vcltq_f32, x, y); }
+static inline m16 v_gt(v16 x, v16 y) { return T2(m16, vcgtq_f32, x, y); }
+static inline m16 v_eq(v16 x, v16 y) { return T2(m16, vceqq_f32, x, y); }
+static inline m16 m_or(m16 x, m16 y) { return T2(m16, vorrq_u32, x, y); }
+static inline m16 m_and(m16 x, m16 y) { return T2(m16, vandq_u32, x, y); }
+static inline m16 m_not(m16 x) { return Q4(m16, vmvnq_u32(x.q[0]), vmvnq_u32(x.q[1]), vmvnq_u32(x.q[2]), vmvnq_u32(x.q[3])); }
+static inline v16 v_sel(m16 m, v16 x, v16 y) {
+  return Q4(v16, vbslq_f32(m.q[0], x.q[0], y.q[0]), vbslq_f32(m.q[1], x.q[1], y.q[1]), vbslq_f32(m.q[2], x.q[2], y.q[2]),
+            vbslq_f32(m.q[3], x.q[3], y.q[3]));
+}
+static inline v16 v_min(v16 x, v16 y) { return v_sel(v_lt(x, y), x, y); }
+static inline v16 v_max(v16 x, v16 y) { return v_sel(v_gt(x, y), x, y); }
+static inline v16 v_even(v16 x, v16 y) {
+  return Q4(v16, vuzp1q_f32(x.q[0], x.q[1]), vuzp1q_f32(x.q[2], x.q[3]), vuzp1q_f32(y.q[0], y.q[1]), vuzp1q_f32(y.q[2], y.q[3]));
+}
+static inline v16 v_odd(v16 x, v16 y) {
+  return Q4(v16, vuzp2q_f32(x.q[0], x.q[1]), vuzp2q_f32(x.q[2], x.q[3]), vuzp2q_f32(y.q[0], y.q[1]), vuzp2q_f32(y.q[2], y.q[3]));
+}
+static inline v16 v_zip_lo(v16 x, v16 y) {
+  return Q4(v16, vzip1q_f32(x.q[0], y.q[0]), vzip2q_f32(x.q[0], y.q[0]), vzip1q_f32(x.q[1], y.q[1]), vzip2q_f32(x.q[1], y.q[1]));
+}
+static inline v16 v_zip_hi(v16 x, v16 y) {
+  return Q4(v16, vzip1q_f32(x.q[2], y.q[2]), vzip2q_f32(x.q[2], y.q[2]), vzip1q_f32(x.q[3], y.q[3]), vzip2q_f32(x.q[3], y.q[3]));
+}
+static inline u16 v_bits(v16 x) {
+  return Q4(u16, vreinterpretq_u32_f32(x.q[0]), vreinterpretq_u32_f32(x.q[1]), vreinterpretq_u32_f32(x.q[2]), vreinterpretq_u32_f32(x.q[3]));
+}
+static inline v16 v_from_u(u16 x) { return V1(vreinterpretq_f32_u32, x); }
+#define FL_CVT(x) vcvtq_f32_s32(vreinterpretq_s32_u32(x))
+#define FL_TRUNC(x) vreinterpretq_u32_s32(vcvtq_s32_f32(x))
+static inline v16 v_float(u16 x) { return V1(FL_CVT, x); }
+static inline u16 v_int(v16 x) { return Q4(u16, FL_TRUNC(x.q[0]), FL_TRUNC(x.q[1]), FL_TRUNC(x.q[2]), FL_TRUNC(x.q[3])); }
+static inline u16 u_set(uint32_t k) { const uint32x4_t r = vdupq_n_u32(k); return Q4(u16, r, r, r, r); }
+static inline u16 u_load(const uint32_t *p) { return Q4(u16, vld1q_u32(p), vld1q_u32(p + 4), vld1q_u32(p + 8), vld1q_u32(p + 12)); }
+static inline u16 u_iota(void) {
+  static const uint32_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+  return u_load(lane);
+}
+static inline void u_store(uint32_t *p, u16 x) {
+  vst1q_u32(p, x.q[0]); vst1q_u32(p + 4, x.q[1]); vst1q_u32(p + 8, x.q[2]); vst1q_u32(p + 12, x.q[3]);
+}
+static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) {
+  uint32_t t[16];
+  u_store(t, u_set(fill));
+  memcpy(t, p, n * sizeof *t);
+  return u_load(t);
+}
+static inline void u_store_n(uint32_t *p, size_t n, u16 x) { uint32_t t[16]; u_store(t, x); memcpy(p, t, n * sizeof *t); }
+static inline u16 u_add(u16 x, u16 y) { return T2(u16, vaddq_u32, x, y); }
+static inline u16 u_sub(u16 x, u16 y) { return T2(u16, vsubq_u32, x, y); }
+static inline u16 u_mul(u16 x, u16 y) { return T2(u16, vmulq_u32, x, y); }
+static inline uint32x4_t fl_mulhi4(uint32x4_t x, uint32x4_t y) {
+  const uint64x2_t lo = vmull_u32(vget_low_u32(x), vget_low_u32(y)), hi = vmull_high_u32(x, y);
+  return vuzp2q_u32(vreinterpretq_u32_u64(lo), vreinterpretq_u32_u64(hi));
+}
+static inline u16 u_mulhi(u16 x, u16 y) { return T2(u16, fl_mulhi4, x, y); }
+static inline u16 u_and(u16 x, u16 y) { return T2(u16, vandq_u32, x, y); }
+static inline u16 u_or(u16 x, u16 y) { return T2(u16, vorrq_u32, x, y); }
+static inline u16 u_xor(u16 x, u16 y) { return T2(u16, veorq_u32, x, y); }
+static inline uint32x4_t fl_shift4(uint32x4_t x, int k) { return vshlq_u32(x, vdupq_n_s32(k)); }
+static inline uint32x4_t fl_sar4(uint32x4_t x, int k) { return vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(x), vdupq_n_s32(-k))); }
+static inline u16 u_shift_(u16 x, int k) {
+  return Q4(u16, fl_shift4(x.q[0], k), fl_shift4(x.q[1], k), fl_shift4(x.q[2], k), fl_shift4(x.q[3], k));
+}
+#define u_shl(x, k) u_shift_((x), (k))
+#define u_shr(x, k) u_shift_((x), -(k))
+static inline u16 u_sar(u16 x, int k) { return Q4(u16, fl_sar4(x.q[0], k), fl_sar4(x.q[1], k), fl_sar4(x.q[2], k), fl_sar4(x.q[3], k)); }
+static inline m16 u_eq(u16 x, u16 y) { return T2(m16, vceqq_u32, x, y); }
+#define FL_LTS(x, y) vcltq_s32(vreinterpretq_s32_u32(x), vreinterpretq_s32_u32(y))
+static inline m16 u_lt_s(u16 x, u16 y) { return T2(m16, FL_LTS, x, y); }
+static inline u16 u_sel(m16 m, u16 x, u16 y) {
+  return Q4(u16, vbslq_u32(m.q[0], x.q[0], y.q[0]), vbslq_u32(m.q[1], x.q[1], y.q[1]), vbslq_u32(m.q[2], x.q[2], y.q[2]),
+            vbslq_u32(m.q[3], x.q[3], y.q[3]));
+}
+static inline d8 d_set(double x) { const float64x2_t r = vdupq_n_f64(x); return Q4(d8, r, r, r, r); }
+static inline d8 d_load(const double *p) { return Q4(d8, vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)); }
+static inline void d_store(double *p, d8 x) {
+  vst1q_f64(p, x.q[0]); vst1q_f64(p + 2, x.q[1]); vst1q_f64(p + 4, x.q[2]); vst1q_f64(p + 6, x.q[3]);
+}
+static inline d8 d_add(d8 x, d8 y) { return T2(d8, vaddq_f64, x, y); }
+static inline d8 d_sub(d8 x, d8 y) { return T2(d8, vsubq_f64, x, y); }
+static inline d8 d_mul(d8 x, d8 y) { return T2(d8, vmulq_f64, x, y); }
+static inline d8 d_fma(d8 x, d8 y, d8 z) {
+  return Q4(d8, vfmaq_f64(z.q[0], x.q[0], y.q[0]), vfmaq_f64(z.q[1], x.q[1], y.q[1]), vfmaq_f64(z.q[2], x.q[2], y.q[2]),
+            vfmaq_f64(z.q[3], x.q[3], y.q[3]));
+}
+static inline d8 fl_widen(float32x4_t x, float32x4_t y) {
+  return Q4(d8, vcvt_f64_f32(vget_low_f32(x)), vcvt_high_f64_f32(x), vcvt_f64_f32(vget_low_f32(y)), vcvt_high_f64_f32(y));
+}
+static inline d8 d_lo(v16 x) { return fl_widen(x.q[0], x.q[1]); }
+static inline d8 d_hi(v16 x) { return fl_widen(x.q[2], x.q[3]); }
+static inline float32x4_t fl_narrow4(float64x2_t x, float64x2_t y) { return vcvt_high_f32_f64(vcvt_f32_f64(x), y); }
+static inline v16 v_narrow(d8 lo, d8 hi) {
+  return Q4(v16, fl_narrow4(lo.q[0], lo.q[1]), fl_narrow4(lo.q[2], lo.q[3]), fl_narrow4(hi.q[0], hi.q[1]), fl_narrow4(hi.q[2], hi.q[3]));
+}

@@ -1,0 +1,56 @@
+/* simd.h - the vector vocabulary. One source is compiled once per ISA; FL_SIMD_ISA (set by the build for each object)
+ * chooses the header. On every machine
+ *
+ *   v16   16 floats           m16   16 booleans (a mask)
+ *   u16   16 uint32           d8    8 doubles
+ *
+ * with the same operations, each rounded once and equal to the bit. Only loads and stores know a count of lanes; the
+ * arithmetic is always full width, missing lanes hold what the load was told to put there.
+ *
+ *   v_set v_load v_store v_load_n(p, n, fill) v_store_n(p, n, v)       n <= 16; no byte beyond n lanes is touched
+ *   v_add v_sub v_mul v_div v_sqrt   v_fma(a,b,c) = a*b + c   v_fnma(a,b,c) = c - a*b    v_neg v_abs
+ *   v_min = a < b ? a : b    v_max = a > b ? a : b    (the operand that may be NaN second: it comes out)
+ *   v_lt v_gt v_eq -> m16 (false with NaN)   v_sel(m, a, b) = m ? a : b   m_or m_and m_not
+ *   v_even(a,b) v_odd(a,b): the even / odd lanes of the 32 floats a,b    v_zip_lo v_zip_hi: their inverse
+ *   v_from_u(u16)/v_bits(v16): reinterpret   v_float(u16): int32 -> float, |x| <= 2^24   v_int(v16): truncation, clamp first
+ *   u_set u_load u_store u_load_n u_store_n u_add u_sub u_mul(low) u_mulhi u_and u_or u_xor u_shl(a,k) u_shr(a,k) u_sar(a,k)
+ *   u_eq u_lt_s (signed) -> m16   u_sel(m,a,b)   u_iota() = 0..15
+ *   d_set d_load d_store d_add d_sub d_mul d_fma d_lo(v) d_hi(v): lanes 0-7, 8-15 widened   v_narrow(lo, hi): doubles to floats
+ *
+ * FL_FN(name) gives a function its ISA's name. FL_VREGS: accumulators (v16) that a micro-kernel may keep in registers. */
+#ifndef FL_SIMD_H
+#define FL_SIMD_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FL_CAT2(a, b) a##b
+#define FL_CAT(a, b) FL_CAT2(a, b)
+
+#if FL_SIMD_ISA == 0
+#define FL_SUFFIX _scalar
+#include "scalar.h"
+#elif FL_SIMD_ISA == 1
+#define FL_SUFFIX _scalar_fma
+#include "scalar.h"
+#elif FL_SIMD_ISA == 2
+#define FL_SUFFIX _avx2
+#include "avx2.h"
+#elif FL_SIMD_ISA == 3
+#define FL_SUFFIX _avx512
+#include "avx512.h"
+#elif FL_SIMD_ISA == 4
+#define FL_SUFFIX _neon
+#include "neon.h"
+#else
+#error "FL_SIMD_ISA must be 0 scalar, 1 scalar+fma, 2 avx2, 3 avx512, 4 neon"
+#endif
+
+#define FL_FN(name) FL_CAT(fl_##name, FL_SUFFIX)
+
+/* +0 for |x| < 2^-126 (NaN stays): state vectors that decay must not stick in the subnormals. */
+static inline v16 v_flush(v16 x) {
+  return v_sel(v_lt(v_abs(x), v_set(0x1p-126f)), v_set(0.0f), x);
+}
+static inline v16 v_zero(void) { return v_set(0.0f); }
+#endif

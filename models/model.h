@@ -1,0 +1,35 @@
+/* model.h - networks over one flat parameter vector: a table of layers, its layout, and the objective that it makes with
+ * a data set. A new network is one entry in net/ (a table of layers); kernels are not touched. */
+#ifndef FEDLANE_MODEL_H
+#define FEDLANE_MODEL_H
+#include <fedlane/objective.h>
+
+typedef enum { FL_LAYER_CONV, FL_LAYER_RELU, FL_LAYER_MAXPOOL2, FL_LAYER_LINEAR } fl_layer_kind;
+/* name: prefix of the tensors ("conv1" -> conv1.weight, conv1.bias), as in the state_dict of the PyTorch twin.
+ * out: output channels (conv) or features (linear); k, p: kernel and padding (conv). */
+typedef struct { fl_layer_kind kind; const char *name; size_t out, k, p; } fl_layer_spec;
+typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
+
+size_t fl_net_count(void);
+const fl_net *fl_net_at(size_t i);
+const fl_net *fl_net_find(const char *name);       /* NULL when unknown */
+
+/* Samples in memory: bytes as in the file (c*h*w a row), label a row; inputs are (byte*1/255 - mean)/std, one fma. */
+typedef struct {
+  size_t n, c, h, w, classes;
+  const uint8_t *pixels, *label;
+} fl_samples;
+
+typedef struct fl_model fl_model;
+/* Builds net for samples of train's shape; NULL with a message in err when shapes do not fit (names the layer). The
+ * samples must outlive the model. mean and std are of the pixels scaled to 0..1. */
+fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples *test, double mean, double std, char *err, size_t err_size);
+void fl_model_free(fl_model *);
+const fl_objective *fl_model_objective(const fl_model *);
+/* Logits (count x classes) of rows given by index (of train, or of test). */
+void fl_model_logits(const fl_model *, const fl_kernels *, const float *x, const fl_samples *from, const uint32_t *index,
+                     size_t count, float *logits, void *work);
+/* Activation bytes at this batch and multiply-adds a sample, forward. */
+size_t fl_model_activation_bytes(const fl_model *, size_t batch);
+double fl_model_macs(const fl_model *);
+#endif

@@ -1,0 +1,40 @@
+/* objective.h - what an optimizer minimises: one flat vector with a layout, and a loss with its gradient over sample
+ * indices. The models implement it; a user of the library can do so in a page of code (docs/examples/objective). */
+#ifndef FEDLANE_OBJECTIVE_H
+#define FEDLANE_OBJECTIVE_H
+#include <stddef.h>
+#include <stdint.h>
+#include <fedlane/kernels.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { FL_MATRIX, FL_CONV, FL_BIAS, FL_NORM, FL_EMBED, FL_HEAD, FL_Q, FL_K, FL_V, FL_QKV, FL_O, FL_LORA_A,
+               FL_LORA_B, FL_TOKEN, FL_BUFFER } fl_role;
+/* One tensor of the flat vector: shape (out, in) or (out, in, kh, kw) or (n), row-major; layer: module, forward order. */
+typedef struct { const char *name; fl_role role; int layer, heads, ndim; size_t shape[4], offset, size; } fl_tensor;
+/* n tensors; the first d floats are trained, then `buffers` floats that are averaged and saved but not trained. */
+typedef struct { size_t n, d, buffers; const fl_tensor *tensor; } fl_layout;
+
+/* Evaluation of test rows, additive over disjoint ranges: loss is the sum of the rows' losses. */
+typedef struct { double loss; uint64_t correct, count; int diverged; } fl_eval;
+
+typedef struct fl_objective {
+  const char *name;
+  void *self;
+  const fl_layout *layout;
+  size_t n, n_test, classes;                       /* samples, test rows (0: none), classes (0: not a classifier) */
+  /* x (d + buffers floats) at the start; every draw from (seed, FL_PURPOSE_INIT). */
+  void (*init)(void *self, uint64_t seed, float *x);
+  /* Bytes of scratch that loss_grad and evaluate need for at most `batch` rows. */
+  size_t (*work)(void *self, size_t batch);
+  /* Mean loss over rows index[0..count) at x (d + buffers), its gradient into g (d floats, overwritten). count >= 1. Must
+   * be a pure function of its arguments (self is shared by all workers and only read). */
+  double (*loss_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *work);
+  /* Test rows first..first+count-1, count <= the batch that work was sized for. NULL when n_test is 0. */
+  void (*evaluate)(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
+} fl_objective;
+#ifdef __cplusplus
+}
+#endif
+#endif

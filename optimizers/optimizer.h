@@ -1,0 +1,128 @@
+/* optimizer.h - everything between optimizers/ and harness/: how a gradient moves a vector (rule), and one layer of a
+ * federated run (stage). Tables are const data; every byte they work on is lent by the harness. No hook allocates, threads,
+ * logs or reads a clock. Client hooks write only through their fl_local; server hooks run once, in order. That, the fixed
+ * tree over the position in the draw, and fl_key make results independent of threads and processes. */
+#ifndef FEDLANE_OPTIMIZER_H
+#define FEDLANE_OPTIMIZER_H
+#include <fedlane/objective.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One hyper-parameter. choices "a|b|c": the value is the index (def, lo, hi ignored but def = default index). Names have one
+ * meaning in the whole program: lo <= value <= hi. */
+typedef struct { const char *name; double def, lo, hi; const char *choices, *help; } fl_param;
+typedef struct { size_t offset, size; } fl_run;                       /* a contiguous run of the flat vector */
+typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-moment blocks, in order, covering 0..d */
+
+/* ---- gradient oracle: the only view of model and data. Counts its own evaluations. ----------------------------------- */
+#define FL_ALL SIZE_MAX
+typedef struct {
+  const float *at;                              /* point (d + buffers) */
+  size_t first, count;                          /* rows of the current batch; count 0 = all of it, FL_ALL = all local data */
+} fl_ask;
+typedef struct {
+  void *self; size_t n;                         /* local samples */
+  void (*next)(void *self, uint64_t t);         /* draw the batch of step t (0-based in the run) */
+  double (*grad)(void *self, const fl_ask *, float *g);               /* mean loss and its gradient */
+} fl_oracle;
+
+/* ---- rule: how a gradient moves a vector. The same table centrally, on clients and on the server. -------------------- */
+typedef struct fl_local fl_local; typedef struct fl_server fl_server; typedef struct fl_job fl_job;
+typedef struct { double lr, lr_decay; uint64_t k, t; } fl_clock;      /* lr of the step; lr that multiplies weight_decay;
+                                                                         k from 1 in this run; t = r*local_steps + k */
+/* The rule uses v = ga*g + gb*y + gq[0]*q[0] + gq[1]*q[1], then y -= cd*drift, all in its one pass over y. */
+typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl_mix;
+typedef struct fl_rule {
+  const char *name, *help; const fl_param *params; size_t n_params;
+  /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
+  size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *), (*theta)(const double *h, const fl_job *);
+  void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
+  void (*pack)(const double *h, const fl_local *, float *theta);      /* state -> theta */
+  void (*step)(const double *h, fl_local *);                          /* y, state from g, mix, clock */
+} fl_rule;
+
+/* ---- stage: one layer of a federated run. Stage 0 is the method; every hook may be NULL: the empty stack is FedAvg. -- */
+typedef enum { FL_SERVER, FL_CLIENT, FL_UP, FL_WORK } fl_place;       /* FL_CLIENT persists by client id, starts at 0 */
+enum { FL_DOWN = 1,                             /* SERVER slot that every sampled client receives */
+       FL_EQUAL = 2, FL_OVER_N = 4,             /* UP weight 1/m, 1/N; default p_i */
+       FL_DERIVED = 8 };                        /* UP: sum_i w_i*scale_i*up[0] as sent, formed by the server: 0 bits, no vector */
+typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot; /* NULL = d */
+typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* bits preset 32*n; scale preset 1 */
+
+struct fl_local {                               /* one run of `steps` steps: a client's round, or the server rule's step */
+  const fl_job *job; const fl_kernels *k;
+  const fl_oracle *oracle;                      /* NULL for the server rule */
+  fl_clock clock; fl_mix mix; double clip;      /* clip: scale found by the loop for g (<= 1), folded into mix.ga by rules */
+  float *y, *g, *state, *work;
+  const float *start;                           /* where y began */
+  uint64_t steps, evaluations, rows; double lr, sum_lr, loss; /* K_i; counted by the loop; lr of the round; sum of clock.lr */
+  double seconds_gradient, seconds_optimizer;   /* filled by the loop when `timed` */
+  int timed;
+  float **at;                                   /* the calling stage's slots by index (CLIENT, UP, WORK; SERVER read-only) */
+  fl_up *up; size_t n_up;                       /* uploads of all stages in stack order; up[0] is the model change */
+  uint32_t id, position; uint64_t round; double weight;
+};
+struct fl_server {                              /* one round on the server */
+  const fl_job *job; const fl_kernels *k;
+  uint64_t round; double lr; size_t m;          /* m: realised cohort */
+  float *x;                                     /* d + buffers */
+  float **at;                                   /* the calling stage's slots; an UP slot holds the reduced vector */
+  float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
+};
+typedef struct fl_stage {
+  const char *name, *help; const fl_param *params; size_t n_params;
+  const fl_slot *slot; size_t n_slots;
+  const char *(*setup)(const double *h, fl_job *);      /* NULL, or why this stack / rule cannot run */
+  void (*client_start)(const double *h, fl_local *);    /* y = x, mix = plain, rule started; change what differs */
+  void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
+  void (*server_finish)(const double *h, fl_server *);  /* states, move */
+} fl_stage;
+
+#define FL_MAX_STAGES 8
+#define FL_MAX_PARAMS 16
+struct fl_job {                                 /* fixed for the run */
+  const fl_layout *layout; size_t clients; uint64_t rounds, local_steps; /* local_steps: K of the largest client */
+  const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
+  const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
+  fl_blocks blocks;                             /* block_rule's partition of the flat vector */
+};
+/* next, grad, clip, rule->step for steps k = 1..local->steps: the only training loop. clip_norm 0 = off. */
+void fl_local_run(fl_local *, double clip_norm);
+/* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
+typedef void fl_plain_step(void *arg, const fl_local *, size_t offset, size_t n, float *y, const float *v);
+void fl_mixed_step(fl_local *, size_t offset, size_t n, fl_plain_step *plain, void *arg);
+/* Blocks of a layout: "head" | "neuron" | "tensor" | "full" (federated-adaptive 13). Returns the count; out may be NULL. */
+size_t fl_blocks_of(const fl_layout *, int block_rule, fl_run *out);
+
+/* ---- catalogue.c: everything by name ------------------------------------------------------------------------------------ */
+size_t fl_rule_count(void), fl_stage_count(void), fl_method_count(void);
+const fl_rule *fl_rule_at(size_t); const fl_stage *fl_stage_at(size_t);
+/* A published method: a stack of stages over a rule with that paper's defaults. stack: names joined by '+', "" for none. */
+typedef struct { const char *name, *stack, *rule, *defaults, *weights, *source; } fl_method; /* defaults "key=value,key=value" */
+const fl_method *fl_method_at(size_t);
+
+/* Hyper-parameters of every method: index into fl_algorithm.h_run. */
+enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_CLIP_NORM, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
+extern const fl_param fl_run_params[FL_H_COUNT];
+
+/* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */
+typedef struct { const char *key, *value, *where; } fl_setting;
+typedef struct {
+  char name[64], label[96];                     /* method's name ("custom" for a stack); label: as in tables */
+  const fl_rule *rule, *server_rule;
+  const fl_stage *stage[FL_MAX_STAGES]; size_t n_stages;
+  double h_run[FL_H_COUNT], h_rule[FL_MAX_PARAMS], h_server[FL_MAX_PARAMS], h_stage[FL_MAX_STAGES][FL_MAX_PARAMS];
+} fl_algorithm;
+/* From settings: name = METHOD, or stack = "a+b" and rule = R; then any parameter of the run, the rule and the stages.
+ * Returns 0, or -1 with one message in err that names key, value, what is allowed, and the nearest valid name. */
+int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *err, size_t err_size);
+/* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g). */
+void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
+double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
+/* Nearest of n names to `word` (edit distance), or NULL when nothing is near. */
+const char *fl_nearest(const char *word, const char *const *names, size_t n);
+#ifdef __cplusplus
+}
+#endif
+#endif
