@@ -55,10 +55,9 @@ struct fl_local {                               /* one run of `steps` steps: a c
   const fl_oracle *oracle;                      /* NULL for the server rule */
   fl_clock clock; fl_mix mix; double clip;      /* clip: scale found by the loop for g (<= 1), folded into mix.ga by rules */
   float *y, *g, *state, *work;
-  const float *start;                           /* where y began */
-  uint64_t steps, evaluations, rows; double lr, sum_lr, loss; /* K_i; counted by the loop; lr of the round; sum of clock.lr */
-  double seconds_gradient, seconds_optimizer;   /* filled by the loop when `timed` */
-  int timed;
+  const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
+  uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
+  double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
   float **at;                                   /* the calling stage's slots by index (CLIENT, UP, WORK; SERVER read-only) */
   fl_up *up; size_t n_up;                       /* uploads of all stages in stack order; up[0] is the model change */
   uint32_t id, position; uint64_t round; double weight;
@@ -74,7 +73,8 @@ typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
   const char *(*setup)(const double *h, fl_job *);      /* NULL, or why this stack / rule cannot run */
-  void (*client_start)(const double *h, fl_local *);    /* y = x, mix = plain, rule started; change what differs */
+  void (*client_start)(const double *h, fl_local *);    /* y = x, mix = plain, clock.lr = lr_r; change what differs. The rule
+                                                           then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
   void (*server_finish)(const double *h, fl_server *);  /* states, move */
 } fl_stage;
@@ -87,8 +87,9 @@ struct fl_job {                                 /* fixed for the run */
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
 };
-/* next, grad, clip, rule->step for steps k = 1..local->steps: the only training loop. clip_norm 0 = off. */
-void fl_local_run(fl_local *, double clip_norm);
+/* next, grad, clip, rule->step for steps k = 1..local->steps: the only training loop. clip_norm infinite = off. clock: monotonic
+ * seconds, NULL = untimed. */
+void fl_local_run(fl_local *, double clip_norm, double (*clock)(void));
 /* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
 typedef void fl_plain_step(void *arg, const fl_local *, size_t offset, size_t n, float *y, const float *v);
 void fl_mixed_step(fl_local *, size_t offset, size_t n, fl_plain_step *plain, void *arg);

@@ -1,0 +1,115 @@
+/* muon.c - Muon (federated-adaptive 14): momentum, orthogonalised by Newton-Schulz, for every tensor of two or more
+ * dimensions; AdamW (beta1 0.9, beta2 0.95, eps 1e-10) for the others.
+ *
+ *   M <- momentum*M + (1 - momentum)*G;   U = (1 - momentum)*G + momentum*M (nesterov) or M
+ *   O  = NS(U)*scale;   W <- (1 - lrM*weight_decay)*W - lrM*O,   lrM = lr*muon_lr_scale
+ *
+ * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw). scale = sqrt(max(1, out/in)); for
+ * convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel.
+ * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
+#include <fedlane/optimizer.h>
+#include <math.h>
+#include <string.h>
+
+enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE };
+static const fl_param params[] = {
+  [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer" },
+  [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction" },
+  [H_NS_STEPS] = { "ns_steps", 5, 1, 50, NULL, "Newton-Schulz iterations" },
+  [H_LR_SCALE] = { "muon_lr_scale", 1, 0, 1e6, NULL, "step size of matrices over that of the other tensors" },
+  [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights" },
+  [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))" },
+  [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW" },
+};
+static const double aux_beta1 = 0.9, aux_beta2 = 0.95, aux_eps = 1e-10;
+
+static int is_matrix(const double *h, const fl_tensor *t) {
+  return t->ndim >= 2 && !(h[H_EXCLUDE] != 0 && (t->role == FL_EMBED || t->role == FL_HEAD));
+}
+static size_t rows(const fl_tensor *t) { return t->shape[0]; }
+static size_t cols(const fl_tensor *t) { return t->size / t->shape[0]; }
+static double factor(const double *h, const fl_tensor *t) {
+  const int square = t->ndim == 4 && h[H_CONV_SCALE] == 0;
+  const double a = (double)(square ? t->shape[2] : rows(t)), b = (double)(square ? t->shape[3] : cols(t));
+  return a > b ? sqrt(a / b) : 1.0;
+}
+
+static size_t state(const double *h, const fl_job *job) { (void)h; return 2 * job->layout->d; }  /* M or m, then s */
+static size_t theta_floats(const double *h, const fl_job *job) {
+  size_t n = 0;
+  for (size_t i = 0; i < job->layout->n; i++)
+    if (is_matrix(h, &job->layout->tensor[i]) && job->layout->tensor[i].role != FL_BUFFER) n += job->layout->tensor[i].size;
+  return n;
+}
+static size_t work_floats(const double *h, const fl_job *job) {
+  size_t most = 0;
+  for (size_t i = 0; i < job->layout->n; i++) {
+    const fl_tensor *t = &job->layout->tensor[i];
+    if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
+    const size_t need = 2 * t->size + fl_newton_schulz_work(rows(t), cols(t));
+    if (need > most) most = need;
+  }
+  return most;
+}
+
+static void start(const double *h, fl_local *lo, const float *theta) {
+  const fl_layout *l = lo->job->layout;
+  memset(lo->state, 0, 2 * l->d * sizeof(float));
+  for (size_t i = 0; theta && i < l->n; i++) {
+    const fl_tensor *t = &l->tensor[i];
+    if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
+    memcpy(lo->state + t->offset, theta, t->size * sizeof(float));
+    theta += t->size;
+  }
+}
+static void pack(const double *h, const fl_local *lo, float *theta) {
+  const fl_layout *l = lo->job->layout;
+  for (size_t i = 0; i < l->n; i++) {
+    const fl_tensor *t = &l->tensor[i];
+    if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
+    memcpy(theta, lo->state + t->offset, t->size * sizeof(float));
+    theta += t->size;
+  }
+}
+
+/* The mixed gradient of a whole matrix tensor is needed at once: the plain step of the mix collects it. */
+static void collect(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
+  const fl_tensor *t = arg;
+  (void)y;
+  memcpy(lo->work + (offset - t->offset), v, n * sizeof(float));
+}
+static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
+  float *g = lo->work, *u = g + t->size, *ns = u + t->size;
+  const double lr = lo->clock.lr * h[H_LR_SCALE], mu = h[H_MOMENTUM];
+  const double decay = 1.0 - lr * h[H_WEIGHT_DECAY];
+  const fl_mix kept = lo->mix;
+  fl_tensor one = *t;
+  lo->mix.drift = NULL;                         /* the drift comes after the optimizer's step */
+  fl_mixed_step(lo, t->offset, t->size, collect, &one);
+  lo->mix = kept;
+  lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, (float)(1.0 - mu), h[H_NESTEROV] != 0);
+  fl_newton_schulz(lo->k, rows(t), cols(t), u, u, (int)h[H_NS_STEPS], ns);
+  lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
+  if (kept.drift) lo->k->axpy(t->size, lo->y + t->offset, (float)-kept.cd, kept.drift + t->offset);
+}
+
+static void plain_adamw(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
+  lo->k->adamw(n, y, lo->state + offset, lo->state + lo->job->layout->d + offset, v, arg);
+}
+static void step(const double *h, fl_local *lo) {
+  const fl_layout *l = lo->job->layout;
+  const double c1 = 1.0 - fl_pow_int(aux_beta1, lo->clock.k), c2 = sqrt(1.0 - fl_pow_int(aux_beta2, lo->clock.k));
+  fl_adamw_args a = { .beta1 = (float)aux_beta1, .omb1 = (float)(1.0 - aux_beta1), .beta2 = (float)aux_beta2,
+                      .omb2 = (float)(1.0 - aux_beta2), .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]),
+                      .step = (float)(lo->clock.lr * c2 / c1), .eps = (float)(aux_eps * c2) };
+  for (size_t i = 0; i < l->n; i++) {
+    const fl_tensor *t = &l->tensor[i];
+    if (t->role == FL_BUFFER) continue;
+    if (is_matrix(h, t)) step_matrix(h, lo, t);
+    else fl_mixed_step(lo, t->offset, t->size, plain_adamw, &a);
+  }
+}
+
+const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors", .params = params,
+                               .n_params = sizeof params / sizeof *params, .state = state, .work = work_floats,
+                               .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -1,0 +1,58 @@
+/* local_run.c - the only training loop, and the one pass in which an element-wise rule applies the affine mix. */
+#include <fedlane/optimizer.h>
+#include <math.h>
+
+enum { MIX_BLOCK = 1024 };      /* 4 KB: the mixed gradient stays in the first-level cache */
+
+static int is_plain(const fl_mix *m, float ga) {
+  return ga == 1.0f && m->gb == 0.0f && !(m->q[0] && m->gq[0] != 0.0f) && !(m->q[1] && m->gq[1] != 0.0f);
+}
+
+void fl_mixed_step(fl_local *lo, size_t offset, size_t n, fl_plain_step *plain, void *arg) {
+  const fl_mix *mix = &lo->mix;
+  const float ga = lo->clip < 1.0 ? (float)((double)mix->ga * lo->clip) : mix->ga;
+  const int use0 = mix->q[0] && mix->gq[0] != 0.0f, use1 = mix->q[1] && mix->gq[1] != 0.0f;
+  const fl_mix_args a = { ga, mix->gb, mix->gq[0], mix->gq[1] };
+  if (is_plain(mix, ga) && !mix->drift) {
+    plain(arg, lo, offset, n, lo->y + offset, lo->g + offset);
+    return;
+  }
+  for (size_t i = offset; i < offset + n; i += MIX_BLOCK) {
+    const size_t m = offset + n - i < MIX_BLOCK ? offset + n - i : MIX_BLOCK;
+    float v[MIX_BLOCK];
+    const float *g = lo->g + i;
+    if (!is_plain(mix, ga)) {
+      lo->k->mix(m, v, g, mix->gb != 0.0f ? lo->y + i : NULL, use0 ? mix->q[0] + i : NULL, use1 ? mix->q[1] + i : NULL, &a);
+      g = v;
+    }
+    plain(arg, lo, i, m, lo->y + i, g);
+    if (mix->drift) lo->k->axpy(m, lo->y + i, (float)-mix->cd, mix->drift + i);
+  }
+}
+
+/* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4); NaN leaves it unscaled. */
+static double clip_scale(const fl_local *lo, double clip_norm) {
+  if (isinf(clip_norm)) return 1.0;
+  const double norm = sqrt(lo->k->sumsq(lo->job->layout->d, lo->g)), s = clip_norm / (norm + 1e-6);
+  return s < 1.0 ? s : 1.0;
+}
+
+void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
+  const uint64_t t0 = lo->clock.t;
+  double sum = 0, now = clock ? clock() : 0;
+  for (uint64_t k = 1; k <= lo->steps; k++) {
+    const fl_ask ask = { .at = lo->y, .first = 0, .count = 0 };
+    lo->clock.k = k;
+    lo->clock.t = t0 + k;
+    lo->oracle->next(lo->oracle->self, k - 1);
+    sum += lo->oracle->grad(lo->oracle->self, &ask, lo->g);
+    const double after_gradient = clock ? clock() : 0;
+    lo->clip = clip_scale(lo, clip_norm);
+    lo->job->rule->step(lo->job->h_rule, lo);
+    const double after_step = clock ? clock() : 0;
+    lo->seconds_gradient += after_gradient - now;
+    lo->seconds_optimizer += after_step - after_gradient;
+    now = after_step;
+  }
+  lo->loss = lo->steps ? sum / (double)lo->steps : 0.0;
+}
