@@ -1,0 +1,137 @@
+/* random.c - draws that are not element-wise: one word at a time, with rejection, from the same Philox elements. */
+#include <fedlane/kernels.h>
+#include <math.h>
+#include <stdlib.h>
+
+void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]) {
+  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+  for (int i = 0; i < 10; i++) {
+    const uint64_t p0 = (uint64_t)c0 * 0xD2511F53u, p1 = (uint64_t)c2 * 0xCD9E8D57u;
+    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+    c1 = (uint32_t)p1;
+    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+    c3 = (uint32_t)p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+void fl_stream_init(fl_stream *s, const fl_key *key) {
+  s->key = *key;
+  s->i = 0;
+  s->have = 0;
+}
+
+/* `have` is 1 + the group of 64 elements in `word`, 0 for none; so a caller may set i to any element. */
+uint32_t fl_stream_u32(fl_stream *s) {
+  const uint64_t group = s->i / 64;
+  if (s->have != group + 1) {
+    for (uint32_t lane = 0; lane < 16; lane++) {
+      const uint32_t counter[4] = { (uint32_t)(16 * group) + lane, s->key.step, s->key.client,
+                                    (s->key.purpose << 24) + s->key.round };
+      uint32_t w[4];
+      fl_philox(counter, s->key.seed, w);
+      for (uint32_t j = 0; j < 4; j++)
+        s->word[16 * j + lane] = w[j];
+    }
+    s->have = group + 1;
+  }
+  return s->word[s->i++ % 64];
+}
+
+double fl_stream_uniform(fl_stream *s) { return (double)(fl_stream_u32(s) >> 8) * 0x1p-24 + 0x1p-25; }
+
+uint32_t fl_stream_below(fl_stream *s, uint32_t n) {
+  uint64_t p = (uint64_t)fl_stream_u32(s) * n;
+  if ((uint32_t)p < n) {
+    const uint32_t reject = (0u - n) % n; /* 2^32 mod n: the words that would favour some results */
+    while ((uint32_t)p < reject)
+      p = (uint64_t)fl_stream_u32(s) * n;
+  }
+  return (uint32_t)(p >> 32);
+}
+
+/* The cosine half of a Box-Muller pair in double, from two words; its sine is not kept, so that the stream's state is its
+ * position and nothing else. */
+double fl_stream_gaussian(fl_stream *s) {
+  const double u = ((double)fl_stream_u32(s) + 0.5) * 0x1p-32;
+  const double angle = (double)fl_stream_u32(s) * 0x1p-31;
+  return sqrt(-2.0 * fl_log(u)) * fl_cos_pi(angle);
+}
+
+/* Marsaglia and Tsang (2000): d v with v = (1 + c x)^3 is accepted when ln u < x^2/2 + d - d v + d ln v. Below 1 the draw is
+ * gamma(alpha + 1) u^(1/alpha), which underflows for small alpha: therefore the logarithm is returned. */
+double fl_stream_log_gamma_draw(fl_stream *s, double alpha) {
+  const double a = alpha < 1 ? alpha + 1 : alpha, d = a - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
+  double log_draw;
+  for (;;) {
+    const double x = fl_stream_gaussian(s), t = 1 + c * x, u = fl_stream_uniform(s);
+    if (t <= 0)
+      continue;
+    const double v = t * t * t, log_v = fl_log(v);
+    if (fl_log(u) < 0.5 * x * x + d - d * v + d * log_v) {
+      log_draw = fl_log(d) + log_v;
+      break;
+    }
+  }
+  if (alpha < 1) {
+    /* 53 bits: with 24 the smallest u would already bound a draw at alpha 0.01. */
+    const uint64_t high = fl_stream_u32(s) >> 5, low = fl_stream_u32(s) >> 6;
+    log_draw += fl_log(((double)(high << 26 | low) + 0.5) * 0x1p-53) / alpha;
+  }
+  return log_draw;
+}
+
+void fl_shuffle(uint32_t *p, size_t n, const fl_key *key) {
+  fl_stream s;
+  fl_stream_init(&s, key);
+  for (size_t i = n; i > 1; i--) {
+    const uint32_t j = fl_stream_below(&s, (uint32_t)i), t = p[i - 1];
+    p[i - 1] = p[j];
+    p[j] = t;
+  }
+}
+
+void fl_permutation(uint32_t *p, size_t n, const fl_key *key) {
+  for (size_t i = 0; i < n; i++)
+    p[i] = (uint32_t)i;
+  fl_shuffle(p, n, key);
+}
+
+/* Fisher-Yates from the front, cut after m: draw i swaps places i and at[i] >= i. `at` holds the places drawn; what lay at
+ * place at[i] before step i is found by walking the earlier swaps backwards. Backwards over i this works in place. */
+static void sample_resolve(uint32_t *at, size_t m) {
+  for (size_t i = m; i-- > 0;) {
+    uint32_t place = at[i];
+    for (size_t k = i; k-- > 0;)
+      if (at[k] == place)
+        place = (uint32_t)k; /* step k put there what lay at place k before it */
+    at[i] = place;
+  }
+}
+
+/* Few draws (or no memory): quadratic in m, no allocation. Many: the plain array of n. The same items either way. */
+void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *key) {
+  fl_stream s;
+  fl_stream_init(&s, key);
+  for (size_t i = 0; i < m; i++)
+    out[i] = (uint32_t)i + fl_stream_below(&s, (uint32_t)(n - i));
+  uint32_t *p = m > 512 ? malloc(n * sizeof *p) : NULL;
+  if (!p) {
+    sample_resolve(out, m);
+    return;
+  }
+  for (size_t i = 0; i < n; i++)
+    p[i] = (uint32_t)i;
+  for (size_t i = 0; i < m; i++) {
+    const uint32_t j = out[i];
+    out[i] = p[j];
+    p[j] = p[i];
+  }
+  free(p);
+}

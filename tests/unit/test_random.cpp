@@ -1,0 +1,236 @@
+// Philox known answers (Random123's kat_vectors), the element map, streams, and the laws of the draws with fixed seeds.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <fedlane/kernels.h>
+#include <set>
+#include <vector>
+
+namespace {
+fl_key key(uint32_t round = 0, uint32_t client = 0, uint32_t step = 0) { return {0x123456789abcdef0u, FL_PURPOSE_TEST, round, client, step}; }
+
+template <class F> void every_isa(F f) {
+  for (int isa = 0; isa < FL_ISA_COUNT; isa++)
+    if (const fl_kernels *k = fl_kernels_of(static_cast<fl_isa>(isa))) {
+      INFO(k->name);
+      f(k);
+    }
+}
+
+// Kolmogorov-Smirnov distance of sorted draws to a distribution function, times sqrt(n): above 1.95 with chance 0.001.
+template <class F> double ks(std::vector<double> x, F cdf) {
+  std::sort(x.begin(), x.end());
+  const double n = static_cast<double>(x.size());
+  double d = 0;
+  for (size_t i = 0; i < x.size(); i++) {
+    const double p = cdf(x[i]), lo = static_cast<double>(i) / n;
+    d = std::max({d, p - lo, lo + 1 / n - p});
+  }
+  return d * std::sqrt(n);
+}
+double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
+} // namespace
+
+TEST_CASE("philox: known answers", "[random]") {
+  struct { uint32_t c[4]; uint64_t k; uint32_t want[4]; } t[3] = {
+    {{0, 0, 0, 0}, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+    {{~0u, ~0u, ~0u, ~0u}, ~UINT64_C(0), {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0x299f31d0a4093822u, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
+  for (const auto &v : t) {
+    uint32_t out[4];
+    fl_philox(v.c, v.k, out);
+    for (int i = 0; i < 4; i++)
+      CHECK(out[i] == v.want[i]);
+  }
+}
+
+TEST_CASE("bits: element i is word (i/16)%4 of block 16*(i/64) + i%16", "[random]") {
+  const fl_key k = key(0xabcdef, 0xfedcba98, 77);
+  every_isa([&](const fl_kernels *t) {
+    std::vector<uint32_t> y(1000);
+    t->bits(y.size(), y.data(), 5, &k);
+    for (size_t i = 0; i < y.size(); i++) {
+      const size_t e = i + 5;
+      const uint32_t c[4] = {static_cast<uint32_t>(16 * (e / 64) + e % 16), k.step, k.client, (255u << 24) + k.round};
+      uint32_t w[4];
+      fl_philox(c, k.seed, w);
+      REQUIRE(y[i] == w[e / 16 % 4]);
+    }
+  });
+  fl_stream s;
+  fl_stream_init(&s, &k);
+  std::vector<uint32_t> y(300);
+  fl_kernels_of(FL_ISA_SCALAR)->bits(y.size(), y.data(), 0, &k);
+  for (uint32_t w : y)
+    REQUIRE(fl_stream_u32(&s) == w);
+  s.i = 70; // the position is the whole state
+  CHECK(fl_stream_u32(&s) == y[70]);
+}
+
+TEST_CASE("draws: any offset and length, the same bits on every ISA", "[random]") {
+  const fl_key k = key(3, 9, 1);
+  const size_t n = 700;
+  std::vector<uint32_t> b(n);
+  std::vector<float> u(n), g(n);
+  const fl_kernels *ref = fl_kernels_of(FL_ISA_SCALAR);
+  ref->bits(n, b.data(), 0, &k);
+  ref->uniform(n, u.data(), 0, &k);
+  ref->gaussian(n, g.data(), 0, &k);
+  every_isa([&](const fl_kernels *t) {
+    for (size_t first : {0u, 1u, 15u, 16u, 63u, 64u, 65u, 130u})
+      for (size_t len : {0u, 1u, 15u, 16u, 63u, 64u, 65u, 128u, 200u, 500u}) {
+        std::vector<uint32_t> yb(len + 1, 7u);
+        std::vector<float> yu(len + 1, 7.0f), yg(len + 1, 7.0f);
+        t->bits(len, yb.data(), first, &k);
+        t->uniform(len, yu.data(), first, &k);
+        t->gaussian(len, yg.data(), first, &k);
+        REQUIRE(std::memcmp(yb.data(), b.data() + first, 4 * len) == 0);
+        REQUIRE(std::memcmp(yu.data(), u.data() + first, 4 * len) == 0);
+        REQUIRE(std::memcmp(yg.data(), g.data() + first, 4 * len) == 0);
+        REQUIRE((yb[len] == 7u && yu[len] == 7.0f && yg[len] == 7.0f));
+      }
+  });
+  const size_t many = 1 << 17;
+  std::vector<float> want(many), got(many);
+  ref->gaussian(many, want.data(), 0, &k);
+  every_isa([&](const fl_kernels *t) {
+    t->gaussian(many, got.data(), 0, &k);
+    CHECK(std::memcmp(want.data(), got.data(), 4 * many) == 0);
+  });
+}
+
+TEST_CASE("gaussian: Box-Muller of the words, to rounding", "[random]") {
+  const fl_key k = key(11);
+  const size_t n = 1 << 16;
+  std::vector<uint32_t> w(n);
+  std::vector<float> g(n);
+  const fl_kernels *t = fl_kernels_of(FL_ISA_SCALAR);
+  t->bits(n, w.data(), 0, &k);
+  t->gaussian(n, g.data(), 0, &k);
+  double worst = 0;
+  for (size_t i = 0; i < n; i++) {
+    const size_t first = i & ~size_t{16}; // the pair's element with the radius
+    const float u = std::fma(static_cast<float>(w[first] >> 16), 0x1p-16f, std::fma(static_cast<float>(w[first] & 65535), 0x1p-32f, 0x1p-33f));
+    const double r = std::sqrt(-2 * std::log(static_cast<double>(u))), a = w[first + 16] * (2 * M_PI * 0x1p-32);
+    const double want = r * ((i & 16) ? std::sin(a) : std::cos(a));
+    worst = std::max(worst, std::fabs(g[i] - want) / (std::fabs(want) + 1e-30));
+  }
+  CHECK(worst < 5 * 0x1p-24);
+}
+
+TEST_CASE("uniform and gaussian: their laws", "[random]") {
+  const fl_key k = key(1);
+  const size_t n = 200000;
+  std::vector<float> y(n);
+  const fl_kernels *t = fl_kernels_of(FL_ISA_SCALAR);
+  t->uniform(n, y.data(), 0, &k);
+  CHECK(*std::min_element(y.begin(), y.end()) >= 0.0f);
+  CHECK(*std::max_element(y.begin(), y.end()) < 1.0f);
+  CHECK(ks({y.begin(), y.end()}, [](double x) { return x; }) < 1.95);
+  t->gaussian(n, y.data(), 0, &k);
+  double m = 0, v = 0, q = 0;
+  for (float x : y) {
+    m += x;
+    v += static_cast<double>(x) * x;
+    q += static_cast<double>(x) * x * x * x;
+  }
+  CHECK(std::fabs(m / n) < 4 / std::sqrt(n));
+  CHECK(std::fabs(v / n - 1) < 4 * std::sqrt(2.0 / n));
+  CHECK(std::fabs(q / n - 3) < 4 * std::sqrt(96.0 / n));
+  CHECK(ks({y.begin(), y.end()}, normal_cdf) < 1.95);
+}
+
+TEST_CASE("stream: uniform, below, gaussian, gamma", "[random]") {
+  const fl_key k = key(2);
+  fl_stream s;
+  fl_stream_init(&s, &k);
+  const size_t n = 100000;
+  std::vector<double> x(n);
+  for (double &v : x)
+    v = fl_stream_uniform(&s);
+  CHECK(ks(x, [](double v) { return v; }) < 1.95);
+  for (double &v : x)
+    v = fl_stream_gaussian(&s);
+  CHECK(ks(x, normal_cdf) < 1.95);
+  std::vector<double> count(7);
+  for (size_t i = 0; i < n; i++)
+    count.at(fl_stream_below(&s, 7)) += 1;
+  double chi = 0;
+  for (double c : count)
+    chi += (c - n / 7.0) * (c - n / 7.0) / (n / 7.0);
+  CHECK(chi < 22.5); // 6 degrees, 0.001
+  CHECK(fl_stream_below(&s, 1) == 0);
+  for (double alpha : {0.05, 0.5, 1.0, 3.5}) {
+    INFO("alpha " << alpha);
+    double mean = 0, var = 0, low = 0;
+    for (size_t i = 0; i < n; i++) {
+      const double lg = fl_stream_log_gamma_draw(&s, alpha), g = std::exp(lg);
+      mean += g / n;
+      var += (g - alpha) * (g - alpha) / n;
+      low += lg < -100;
+    }
+    CHECK(std::fabs(mean - alpha) < 5 * std::sqrt(alpha / n));
+    CHECK(std::fabs(var - alpha) < 5 * std::sqrt((2 * alpha * alpha + 6 * alpha) / n));
+    // Below e^-100 the density is x^(alpha-1)/Gamma(alpha): the chance is e^(-100 alpha)/Gamma(alpha+1).
+    const double p = std::exp(-100 * alpha) / std::tgamma(alpha + 1);
+    CHECK(std::fabs(low / n - p) < 5 * std::sqrt(p / n) + 1e-9);
+  }
+  for (int i = 0; i < 1000; i++) // no underflow, no infinity where a plain draw is always 0
+    REQUIRE(std::isfinite(fl_stream_log_gamma_draw(&s, 1e-3)));
+  std::vector<double> g(20000);
+  for (double &v : g)
+    v = std::exp(fl_stream_log_gamma_draw(&s, 1.0));
+  CHECK(ks(g, [](double v) { return 1 - std::exp(-v); }) < 1.95);
+}
+
+TEST_CASE("permutation, shuffle, sample", "[random]") {
+  const fl_key k = key(4);
+  std::vector<uint32_t> p(1001), q(1001);
+  fl_permutation(p.data(), p.size(), &k);
+  for (uint32_t i = 0; i < q.size(); i++)
+    q[i] = 3 * i;
+  fl_shuffle(q.data(), q.size(), &k);
+  for (size_t i = 0; i < p.size(); i++)
+    REQUIRE(q[i] == 3 * p[i]);
+  std::sort(p.begin(), p.end());
+  for (uint32_t i = 0; i < p.size(); i++)
+    REQUIRE(p[i] == i);
+  // All 24 orders of four, and all 12 ordered pairs of four, equally often.
+  std::vector<double> order(256), pairs(16);
+  const int n = 24000;
+  for (int i = 0; i < n; i++) {
+    const fl_key r = key(5, static_cast<uint32_t>(i));
+    uint32_t a[4];
+    fl_permutation(a, 4, &r);
+    order[a[0] + 4 * a[1] + 16 * a[2] + 64 * a[3]] += 1;
+    fl_sample(a, 2, 4, &r);
+    REQUIRE(a[0] != a[1]);
+    pairs[a[0] + 4 * a[1]] += 1;
+  }
+  double chi = 0, chi2 = 0;
+  for (double c : order)
+    chi += c == 0 ? 0 : (c - n / 24.0) * (c - n / 24.0) / (n / 24.0);
+  for (double c : pairs)
+    chi2 += c == 0 ? 0 : (c - n / 12.0) * (c - n / 12.0) / (n / 12.0);
+  CHECK(std::count(order.begin(), order.end(), 0.0) == 256 - 24);
+  CHECK(std::count(pairs.begin(), pairs.end(), 0.0) == 4);
+  CHECK(chi < 49.7);
+  CHECK(chi2 < 31.3);
+}
+
+TEST_CASE("sample: few and many draws agree, distinct, in range", "[random]") {
+  const fl_key k = key(6);
+  // Up to 512 draws are resolved without memory, above by an array: the first draws are the same.
+  std::vector<uint32_t> few(512), many(1000), all(1000);
+  fl_sample(few.data(), few.size(), 1000, &k);
+  fl_sample(many.data(), many.size(), 1000, &k);
+  CHECK(std::equal(few.begin(), few.end(), many.begin()));
+  CHECK(std::set<uint32_t>(many.begin(), many.end()).size() == 1000);
+  CHECK(*std::max_element(many.begin(), many.end()) == 999);
+  std::vector<uint32_t> big(300);
+  fl_sample(big.data(), big.size(), 4000000000u, &k);
+  CHECK(std::set<uint32_t>(big.begin(), big.end()).size() == 300);
+  CHECK(*std::max_element(big.begin(), big.end()) < 4000000000u);
+}
