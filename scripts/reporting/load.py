@@ -1,0 +1,184 @@
+"""Reads result folders (docs/results.md) into Run objects, and groups them into series of seeds."""
+import json
+import os
+import statistics
+
+
+class ReportError(Exception):
+    pass
+
+
+def read_json(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return json.load(f)
+    except OSError as e:
+        raise ReportError("%s: %s" % (path, e.strerror))
+    except ValueError as e:
+        raise ReportError("%s: not JSON: %s" % (path, e))
+
+
+def number(value):
+    """A float, or None for null, a missing field, NaN or infinity."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if value == value and abs(value) != float("inf") else None
+
+
+class Run:
+    """One run folder. rounds: the lines of rounds.jsonl, in order."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.record = read_json(os.path.join(folder, "run.json"))
+        self.config = self.record.get("config") or self.record.get("configuration") or {}
+        path = os.path.join(folder, "summary.json")
+        self.summary = read_json(path) if os.path.exists(path) else {}
+        self.rounds = self._rounds(os.path.join(folder, "rounds.jsonl"))
+        self.seed = self.config.get("seed", self.record.get("seed", 0))
+        self.model = self._name(self.config.get("model"), "model")
+        self.data = self._name(self.config.get("data"), "data")
+        self.label = self._label()
+        machine = self.record.get("machine")
+        self.machine = machine if isinstance(machine, dict) else {}
+        self.cpu = str(self.machine.get("cpu") or "unknown CPU")
+        self.status = self.summary.get("status", "unfinished")
+
+    @staticmethod
+    def _name(value, fallback):
+        if isinstance(value, dict):
+            value = value.get("name")
+        return str(value) if value else fallback
+
+    @staticmethod
+    def _rounds(path):
+        if not os.path.exists(path):
+            return []
+        lines = []
+        with open(path, encoding="utf-8") as f:
+            text = f.read().split("\n")
+        for i, line in enumerate(text):
+            if not line.strip():
+                continue
+            try:
+                lines.append(json.loads(line))
+            except ValueError as e:
+                # The last line of a run that was killed may be cut; anything before it is damage.
+                if i >= len(text) - 1:
+                    break
+                raise ReportError("%s:%d: not JSON: %s" % (path, i + 1, e))
+        return lines
+
+    def _label(self):
+        for source in (self.record, self.summary, self.config):
+            if source.get("label"):
+                return str(source["label"])
+        name = os.path.basename(os.path.normpath(self.folder))
+        tail = "-s%s" % self.seed
+        return name[:-len(tail)] if name.endswith(tail) else name
+
+    def evaluations(self):
+        """[(round, seconds, bytes, accuracy, loss)] of the evaluated rounds."""
+        out = []
+        for r in self.rounds:
+            accuracy = number(r.get("accuracy"))
+            if accuracy is None or r.get("evaluated") in (0, False):
+                continue
+            sent = (number(r.get("total_bytes_up")) or 0) + (number(r.get("total_bytes_down")) or 0)
+            out.append((r["round"], number(r.get("seconds")) or 0.0, sent, accuracy, number(r.get("test_loss"))))
+        return out
+
+    def last(self, key):
+        return number(self.rounds[-1].get(key)) if self.rounds else None
+
+    def accuracy(self):
+        """Mean of the last 5 evaluations: less chance in it than in the last one or the best one."""
+        tail = [e[3] for e in self.evaluations()[-5:]]
+        return statistics.fmean(tail) if tail and self.status != "diverged" else None
+
+    def target(self):
+        t = number(self.config.get("target_accuracy"))
+        if t is None and isinstance(self.config.get("federated"), dict):
+            t = number(self.config["federated"].get("target_accuracy"))
+        return t or None
+
+    def reach(self):
+        """(rounds, seconds) until the target accuracy was first evaluated, or None."""
+        t = self.target()
+        for e in self.evaluations():
+            if t is not None and e[3] >= t:
+                return e[0], e[1]
+        return None
+
+    def samples_per_second(self):
+        n, s = self.last("samples"), self.last("seconds")
+        return n / s if n and s else None
+
+    def thread_seconds(self):
+        t = self.rounds[-1].get("thread_seconds") if self.rounds else None
+        return {k: number(v) or 0.0 for k, v in t.items()} if isinstance(t, dict) else {}
+
+    def class_counts(self):
+        p = self.record.get("partition")
+        return p.get("class_counts") if isinstance(p, dict) else None
+
+
+class Series:
+    """The seeds of one method on one problem on one machine."""
+
+    def __init__(self, label, cpu, problem, runs):
+        self.label, self.cpu, self.problem = label, cpu, problem
+        self.runs = sorted(runs, key=lambda r: str(r.seed).zfill(20))
+
+    def mean(self, values):
+        values = list(values)
+        return statistics.fmean(values) if values and all(v is not None for v in values) else None
+
+    def accuracy(self):
+        """(mean, sample standard deviation or None) over seeds; None when a seed has no accuracy."""
+        values = [r.accuracy() for r in self.runs]
+        if not values or any(v is None for v in values):
+            return None
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+    def reach(self):
+        values = [r.reach() for r in self.runs]
+        if any(v is None for v in values):
+            return None
+        return statistics.fmean(v[0] for v in values), statistics.fmean(v[1] for v in values)
+
+    def curve(self, x, y):
+        """[(x, mean, min, max)] over the rounds that every seed evaluated. x, y: columns of Run.evaluations."""
+        runs = [{e[0]: e for e in r.evaluations()} for r in self.runs]
+        points = []
+        for k in sorted(set(runs[0]).intersection(*runs[1:])) if runs else []:
+            ys = [r[k][y] for r in runs]
+            if all(v is not None for v in ys):
+                points.append((statistics.fmean(r[k][x] for r in runs), statistics.fmean(ys), min(ys), max(ys)))
+        return points
+
+
+def load(folders):
+    """All runs below the folders, in the order of their paths."""
+    runs, seen = [], set()
+    for top in folders:
+        if not os.path.isdir(top):
+            raise ReportError("%s: no such folder" % top)
+        found = sorted(d for d, _, files in os.walk(top) if "run.json" in files)
+        if not found:
+            raise ReportError("%s: no run.json in it or below; a result folder is what `fedlane run` wrote" % top)
+        for d in found:
+            if os.path.realpath(d) not in seen:
+                seen.add(os.path.realpath(d))
+                runs.append(Run(d))
+    return runs
+
+
+def series(runs):
+    """Groups by problem, CPU and label, in order of appearance. Several CPUs: the CPU becomes part of the label."""
+    many = len({r.cpu for r in runs}) > 1
+    groups = {}
+    for r in runs:
+        groups.setdefault(("%s, %s" % (r.data, r.model), r.cpu, r.label), []).append(r)
+    return [Series("%s (%s)" % (label, cpu) if many else label, cpu, problem, members)
+            for (problem, cpu, label), members in groups.items()]

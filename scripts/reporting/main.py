@@ -1,0 +1,38 @@
+"""scripts/report DIR... [--out DIR]: everything is made from the files in the result folders alone."""
+import argparse
+import os
+import sys
+
+import load
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="report", description="Figures, tables and one HTML page from result folders.")
+    parser.add_argument("folder", nargs="+", help="what `fedlane run` wrote: a suite, or a single run")
+    parser.add_argument("--out", help="where the report goes (default: report/ in the first folder)")
+    args = parser.parse_args()
+    try:
+        runs = load.load(args.folder)
+    except load.ReportError as e:
+        print("report: %s" % e, file=sys.stderr)
+        return 1
+    import figures
+    import page
+    import tables
+    out = args.out or os.path.join(args.folder[0], "report")
+    try:
+        os.makedirs(out, exist_ok=True)
+        grouped = load.series(runs)
+        notes = ["%s: %s." % (r.folder, r.status) for r in runs if r.status != "done"]
+        made = figures.curves(grouped, out) + figures.times(grouped, out, notes) + figures.partitions(runs, out, notes)
+        body = tables.write(grouped, out)
+        path = os.path.join(out, "report.html")
+        page.write(path, runs, grouped, body, made, notes)
+    except OSError as e:
+        print("report: %s: %s" % (e.filename or out, e.strerror), file=sys.stderr)
+        return 1
+    print("report: %s" % os.path.abspath(path))
+    return 0
+
+
+sys.exit(main())
