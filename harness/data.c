@@ -1,0 +1,188 @@
+/* data.c - data sets by name or by path, ready for a model: both splits, classes, mean and deviation. */
+#include "harness/data_file.h"
+#include <fedlane/optimizer.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct known { const char *name, *folder, *package, *help; size_t classes; double mean, std; } known[] = {
+  { "fashion_mnist", "fashion-mnist", "dataset-fashion-mnist",
+    "Fashion-MNIST, 60,000 + 10,000 images of 28x28, 10 classes (Debian package dataset-fashion-mnist)", 10, 0.2860, 0.3530 },
+  { "mnist", "mnist", NULL, "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (its four IDX files in $FEDLANE_DATA/mnist)", 10, 0.1307,
+    0.3081 },
+};
+#define N_KNOWN (sizeof known / sizeof *known)
+#define SYSTEM_FOLDER "/usr/share/datasets"
+
+size_t fl_dataset_known_count(void) { return N_KNOWN; }
+
+const char *fl_dataset_known(size_t i, const char **help) {
+  if (i >= N_KNOWN) return NULL;
+  if (help) *help = known[i].help;
+  return known[i].name;
+}
+
+/* Exact integer sums over the training pixels, so the result does not depend on any order. */
+static int statistics(fl_dataset *d, const char *path, char *err, size_t err_size) {
+  __extension__ typedef unsigned __int128 wide;
+  const size_t row = d->train.c * d->train.h * d->train.w;
+  const uint64_t n = (uint64_t)d->train.n * row;
+  uint64_t sum = 0, squares = 0;
+  for (size_t i = 0; i < n; i += 4096) {        /* short inner sums fit 32 bits and vectorise */
+    const size_t end = n - i < 4096 ? n : i + 4096;
+    uint32_t s = 0, q = 0;
+    for (size_t j = i; j < end; j++) {
+      const uint32_t v = d->train.pixels[j];
+      s += v, q += v * v;
+    }
+    sum += s, squares += q;
+  }
+  const wide variance = (wide)n * squares - (wide)sum * sum;
+  if (!variance) {
+    snprintf(err, err_size, "%s: all training pixels have the same value; inputs cannot be normalised", path);
+    return -1;
+  }
+  d->mean = (double)sum / (double)n / 255.0;
+  d->std = sqrt((double)variance) / (double)n / 255.0;
+  return 0;
+}
+
+/* Largest label of a split against `allowed` classes (0: any). */
+static int count_classes(const fl_part *p, size_t allowed, size_t *classes, char *err, size_t err_size) {
+  for (size_t i = 0; i < p->n; i++) {
+    if (allowed && p->label[i] >= allowed) {
+      snprintf(err, err_size, "%s: label %u of sample %zu; allowed 0 to %zu", p->file[1].path, p->label[i], i, allowed - 1);
+      return -1;
+    }
+    if (p->label[i] >= *classes) *classes = p->label[i] + 1u;
+  }
+  return 0;
+}
+
+static void adopt(fl_dataset *d, fl_part part[2], size_t classes) {
+  fl_samples *to[2] = { &d->train, &d->test };
+  for (size_t i = 0; i < 2; i++) {
+    *to[i] = (fl_samples){ part[i].n, part[i].c, part[i].h, part[i].w, part[i].n ? classes : 0, part[i].pixels, part[i].label };
+    d->memory[2 * i] = part[i].pixels;
+    d->memory[2 * i + 1] = part[i].label;
+    for (size_t f = 0; f < 2; f++)
+      if (part[i].file[f].path[0]) d->file[d->n_files++] = part[i].file[f];
+  }
+  d->client = part[0].client;
+  d->memory[4] = part[0].client;
+}
+
+static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const char *path, char *err, size_t err_size) {
+  const size_t allowed = k ? k->classes : 0;
+  size_t classes = allowed;
+  for (size_t i = 0; i < 2; i++)
+    if (count_classes(&part[i], allowed, &classes, err, err_size)) return -1;
+  adopt(d, part, classes);
+  if (classes < 2) {
+    snprintf(err, err_size, "%s: every label is 0; a classifier needs at least 2 classes", path);
+    return -1;
+  }
+  if (part[1].n && (part[1].c != part[0].c || part[1].h != part[0].h || part[1].w != part[0].w)) {
+    snprintf(err, err_size, "%s: test samples are %zux%zux%zu, training samples %zux%zux%zu (channels, rows, columns)", path, part[1].c,
+             part[1].h, part[1].w, part[0].c, part[0].h, part[0].w);
+    return -1;
+  }
+  if (part[0].n > UINT32_MAX || part[1].n > UINT32_MAX) {
+    snprintf(err, err_size, "%s: more than 2^32 - 1 samples", path);
+    return -1;
+  }
+  if (!k) return statistics(d, path, err, err_size);
+  d->mean = k->mean;
+  d->std = k->std;
+  return 0;
+}
+
+static int find_known(const struct known *k, fl_part part[2], char *err, size_t err_size) {
+  char folder[512], why[700] = "";
+  const char *root = getenv("FEDLANE_DATA");
+  if (!root || !*root) root = SYSTEM_FOLDER;
+  if (strlen(root) > 400) {
+    snprintf(err, err_size, "FEDLANE_DATA: %zu characters; allowed 400", strlen(root));
+    return -1;
+  }
+  snprintf(folder, sizeof folder, "%s/%s", root, k->folder);
+  for (size_t i = 0; i < 2; i++) {
+    if (!fl_idx_find(folder, i ? "t10k" : "train", &part[i], why, sizeof why)) continue;
+    if (!strstr(why, "-ubyte:") && !strstr(why, "-ubyte.gz:")) /* the folder itself is missing: name the file that is looked for */
+      snprintf(why, sizeof why, "%s/%s-images-idx3-ubyte.gz: not found", folder, i ? "t10k" : "train");
+    snprintf(err, err_size, "data set %s: %s. %s%s%s FEDLANE_DATA to the folder that has %s/, or give the files in the configuration: "
+             "data: {format: idx, train: PATH, test: PATH}", k->name, why, k->package ? "Install the Debian package " : "",
+             k->package ? k->package : "", k->package ? ", set" : "Set", k->folder);
+    return -1;
+  }
+  return 0;
+}
+
+static int load_idx(fl_dataset *d, const struct known *k, const char *train, const char *test, fl_part part[2], char *err, size_t err_size) {
+  char ignored[700];
+  size_t n = 2;
+  if (k) {
+    if (find_known(k, part, err, err_size)) return -1;
+  } else {
+    if (fl_idx_find(train, "train", &part[0], err, err_size)) return -1;
+    if (test && *test) {
+      if (fl_idx_find(test, "t10k", &part[1], err, err_size)) return -1;
+    } else if (fl_idx_find(train, "t10k", &part[1], ignored, sizeof ignored) || !strcmp(part[0].file[0].path, part[1].file[0].path)) {
+      memset(&part[1], 0, sizeof part[1]);      /* a folder may bring its test set; a single file has none */
+      n = 1;
+    }
+  }
+  if (fl_idx_load(part, n, err, err_size)) return -1;
+  return finish(d, part, k, k ? k->name : train, err, err_size);
+}
+
+static const struct known *find_name(const char *name, char *err, size_t err_size) {
+  const char *names[N_KNOWN], *near;
+  for (size_t i = 0; i < N_KNOWN; i++) {
+    if (!strcmp(known[i].name, name)) return &known[i];
+    names[i] = known[i].name;
+  }
+  near = fl_nearest(name, names, N_KNOWN);
+  int at = snprintf(err, err_size, "data.name: unknown data set \"%s\"; allowed: ", name);
+  for (size_t i = 0; i < N_KNOWN && at > 0 && (size_t)at < err_size; i++)
+    at += snprintf(err + at, err_size - (size_t)at, "%s%s", i ? ", " : "", names[i]);
+  if (at > 0 && (size_t)at < err_size)
+    snprintf(err + at, err_size - (size_t)at, "%s%s%s; or {format: idx|npz, train: PATH, test: PATH}", near ? " (nearest: " : "",
+             near ? near : "", near ? ")" : "");
+  return NULL;
+}
+
+int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test, char *err, size_t err_size) {
+  fl_part part[2] = { 0 };
+  int failed = -1;
+  const int plain = !format || !*format;
+  const struct known *k = NULL;
+  *d = (fl_dataset){ 0 };
+  if (plain) {
+    k = find_name(name ? name : "", err, err_size);
+    if (!k) return -1;
+    failed = load_idx(d, k, NULL, NULL, part, err, err_size);
+  } else if (strcmp(format, "idx") && strcmp(format, "npz")) {
+    snprintf(err, err_size, "data.format: unknown format \"%s\"; allowed: idx, npz", format);
+  } else if (!train || !*train) {
+    snprintf(err, err_size, "data.train: missing; format %s needs the path of the training data", format);
+  } else if (!strcmp(format, "idx")) {
+    failed = load_idx(d, NULL, train, test, part, err, err_size);
+  } else if (test && *test) {
+    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format npz (the file in data.train has x_test and y_test)", test);
+  } else {
+    failed = fl_npz_load(train, part, err, err_size) || finish(d, part, NULL, train, err, err_size) ? -1 : 0;
+  }
+  snprintf(d->name, sizeof d->name, "%s", name && *name ? name : plain ? "" : format);
+  if (failed) {
+    if (!d->memory[0]) adopt(d, part, 0);
+    fl_dataset_free(d);
+  }
+  return failed;
+}
+
+void fl_dataset_free(fl_dataset *d) {
+  for (size_t i = 0; i < sizeof d->memory / sizeof *d->memory; i++) free(d->memory[i]);
+  *d = (fl_dataset){ 0 };
+}
