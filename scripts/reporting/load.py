@@ -1,4 +1,6 @@
 """Reads result folders (docs/results.md) into Run objects, and groups them into series of seeds."""
+import gzip
+import hashlib
 import json
 import os
 import statistics
@@ -16,6 +18,25 @@ def read_json(path):
         raise ReportError("%s: %s" % (path, e.strerror))
     except ValueError as e:
         raise ReportError("%s: not JSON: %s" % (path, e))
+
+
+LABELS = {}  # (sha256, rows): labels; every run of a suite names the same files
+
+
+def idx_labels(path, sha256, rows):
+    """The labels in an IDX file (raw or gzip) of this SHA-256 with at least `rows` of them, else None."""
+    try:
+        with open(path, "rb") as f:
+            raw = f.read()
+        if hashlib.sha256(raw).hexdigest() != sha256:
+            return None
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError):
+        return None
+    if raw[:4] != b"\0\0\x08\x01" or not rows or len(raw) - 8 < rows:
+        return None
+    return raw[8:8 + rows]
 
 
 def number(value):
@@ -72,7 +93,8 @@ class Run:
     def _label(self):
         for source in (self.record, self.summary, self.config):
             if source.get("label"):
-                return str(source["label"])
+                # A sweep over models puts the model into the label; here it is part of the problem already.
+                return str(source["label"]).replace(" model=%s" % self.model, "")
         name = os.path.basename(os.path.normpath(self.folder))
         tail = "-s%s" % self.seed
         return name[:-len(tail)] if name.endswith(tail) else name
@@ -119,8 +141,33 @@ class Run:
         return {k: number(v) or 0.0 for k, v in t.items()} if isinstance(t, dict) else {}
 
     def class_counts(self):
+        """Samples by client and class: from run.json, else from partition.json and the training labels that run.json names,
+        if that very file (by its SHA-256) is on this machine. None when neither is there."""
         p = self.record.get("partition")
-        return p.get("class_counts") if isinstance(p, dict) else None
+        if isinstance(p, dict) and isinstance(p.get("class_counts"), list):
+            return p["class_counts"]
+        path = os.path.join(self.folder, "partition.json")
+        labels = self._labels() if os.path.exists(path) else None
+        index = read_json(path).get("index") if labels else None
+        if not isinstance(index, list):
+            return None
+        classes = 1 + max(labels)
+        counts = [[0] * classes for _ in index]
+        for row, samples in zip(counts, index):
+            for i in samples:
+                row[labels[i]] += 1
+        return counts
+
+    def _labels(self):
+        data = self.record.get("data")
+        rows = data.get("train") if isinstance(data, dict) else None
+        for f in data.get("files", []) if isinstance(data, dict) else []:
+            key = f.get("sha256"), rows
+            if key not in LABELS:
+                LABELS[key] = idx_labels(f.get("path", ""), *key)
+            if LABELS[key]:
+                return LABELS[key]
+        return None
 
 
 class Series:
