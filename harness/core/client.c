@@ -1,0 +1,149 @@
+/* client.c - one client's round on one worker: its batches, its oracle, its run through the stack, its leaf. */
+#include "internal.h"
+#include <string.h>
+
+size_t fl_client_samples(const fl_session *s, uint32_t client) {
+  return s->problem.offset[client + 1] - s->problem.offset[client];
+}
+
+static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.batch_size - 1) / s->opt.batch_size; }
+
+/* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); federated-adaptive 0.1. */
+uint64_t fl_steps_of(const fl_session *s, uint32_t client) {
+  const uint64_t steps = s->opt.local_epochs * batches_of(s, fl_client_samples(s, client));
+  if (s->opt.local_epochs == 0) return fl_client_samples(s, client) ? s->opt.local_steps : 0;
+  return s->opt.local_steps && s->opt.local_steps < steps ? s->opt.local_steps : steps;
+}
+
+size_t fl_draw_cohort(const fl_session *s, uint64_t round, uint32_t *out) {
+  const fl_key key = { s->opt.seed, FL_PURPOSE_COHORT, (uint32_t)round, 0, 0 };
+  if (s->problem.cohort) return s->problem.cohort(s->problem.self, round, out, s->m_max);
+  fl_sample(out, s->m_max, s->problem.clients, &key);
+  return s->m_max;
+}
+
+size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known, uint32_t *out) {
+  const size_t n = fl_client_samples(s, client), per_epoch = batches_of(s, n), batch = s->opt.batch_size;
+  if (s->problem.batch) return s->problem.batch(s->problem.self, round, client, step, out, batch);
+  const uint64_t epoch = step / per_epoch;
+  if (*known != epoch + 1) {
+    const fl_key key = { s->opt.seed, FL_PURPOSE_SHUFFLE, (uint32_t)round, client, (uint32_t)epoch };
+    fl_permutation(perm, n, &key);
+    *known = epoch + 1;
+  }
+  const size_t first = (size_t)(step % per_epoch) * batch, count = n - first < batch ? n - first : batch;
+  const uint32_t *index = s->problem.index + s->problem.offset[client];
+  for (size_t i = 0; i < count; i++) out[i] = index[perm[first + i]];
+  return count;
+}
+
+/* ---- oracle --------------------------------------------------------------------------------------------------------- */
+static void next(void *self, uint64_t t) {
+  fl_worker *w = self;
+  w->count = fl_draw_batch(w->s, w->round, w->id, t, w->perm, &w->epoch, w->rows);
+}
+
+static double ask_rows(fl_worker *w, const float *at, const uint32_t *rows, size_t count, float *g) {
+  const fl_objective *o = w->s->problem.objective;
+  const double loss = o->loss_grad(o->self, w->s->k, at, rows, count, g, w->objective);
+  fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
+  w->evaluations++;
+  w->samples += count;
+  return loss;
+}
+
+/* All local data: batches in order, weighed by their rows. */
+static double ask_all(fl_worker *w, const float *at, float *g) {
+  const uint32_t *index = w->s->problem.index + w->s->problem.offset[w->id];
+  const size_t batch = w->s->opt.batch_size, d = w->s->d;
+  double loss = 0;
+  memset(g, 0, d * sizeof *g);
+  for (size_t i = 0; i < w->n; i += batch) {
+    const size_t count = w->n - i < batch ? w->n - i : batch;
+    const double share = (double)count / (double)w->n;
+    loss += share * ask_rows(w, at, index + i, count, w->all);
+    w->s->k->axpy(d, g, (float)share, w->all);
+  }
+  return loss;
+}
+
+static double grad(void *self, const fl_ask *ask, float *g) {
+  fl_worker *w = self;
+  if (ask->count == FL_ALL) return ask_all(w, ask->at, g);
+  return ask_rows(w, ask->at, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, g);
+}
+
+/* ---- the run --------------------------------------------------------------------------------------------------------- */
+typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } slot_table;
+
+static void place_slots(fl_session *s, fl_worker *w, float *leaf, slot_table *t) {
+  for (size_t i = 0; i < s->job.n_stages; i++) {
+    for (size_t j = 0; j < s->job.stage[i]->n_slots; j++) {
+      const fl_slot_at *at = &s->slot[i][j];
+      float *base[4] = { s->server, s->client ? s->client + (size_t)w->id * s->client_floats : NULL, leaf, w->slots };
+      t->v[i][j] = base[s->job.stage[i]->slot[j].place] + at->offset;
+    }
+  }
+}
+
+static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_oracle *oracle, size_t position, float *leaf, fl_up *up) {
+  memset(lo, 0, sizeof *lo);
+  *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
+                    .start = s->x, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
+                    .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
+  lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps };
+  lo->mix.ga = 1.0f;
+  for (size_t u = 0; u < s->n_up; u++)
+    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, s->up[u].flags & FL_DERIVED ? 0 : 32 * (uint64_t)s->up[u].floats, 1.0 };
+}
+
+/* Leaf of the tree: every upload times its weight; derived ones from the change as sent. */
+static void weigh(fl_session *s, size_t position, fl_up *up) {
+  const double p = s->weight[position];
+  s->bits_up[position] = 0;
+  for (size_t u = s->n_up; u-- > 0;) {
+    const unsigned f = s->up[u].flags;
+    const double w = f & FL_EQUAL ? 1.0 / (double)s->m : f & FL_OVER_N ? 1.0 / (double)s->problem.clients : p;
+    const float *from = f & FL_DERIVED ? up[0].v : up[u].v;
+    s->k->scale(up[u].n, up[u].v, (float)(f & FL_DERIVED ? w * up[u].scale : w), from);
+    s->bits_up[position] += up[u].bits;
+  }
+}
+
+void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
+  fl_oracle oracle = { .self = w, .n = 0, .next = next, .grad = grad };
+  fl_local lo;
+  fl_up up[FL_MAX_UP];
+  slot_table slots;
+  const double begin = fl_now();
+  float *leaf = fl_tree_leaf(&s->tree);
+  const double start = fl_now();
+  w->id = s->cohort[position];
+  w->round = (uint32_t)s->round;
+  w->n = oracle.n = fl_client_samples(s, w->id);
+  w->epoch = 0;
+  start_local(s, w, &lo, &oracle, position, leaf, up);
+  place_slots(s, w, leaf, &slots);
+  memcpy(w->y, s->x, s->n * sizeof *w->y);
+  for (size_t i = 0; i < s->job.n_stages; i++) {
+    lo.at = slots.v[i];
+    if (s->job.stage[i]->client_start) s->job.stage[i]->client_start(s->job.h_stage[i], &lo);
+  }
+  if (s->job.rule->start) s->job.rule->start(s->job.h_rule, &lo, lo.theta);
+  const double ready = fl_now();
+  fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], fl_now);
+  const double ran = fl_now();
+  s->k->sub(s->n, leaf, w->y, s->x);
+  for (size_t i = 0; i < s->job.n_stages; i++) {
+    lo.at = slots.v[i];
+    if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);
+  }
+  weigh(s, position, up);
+  fl_tree_push(&s->tree, s->k, position, leaf);
+  s->loss[position] = lo.loss;
+  if (s->visited) s->visited[w->id] = 1;
+  w->seconds[FL_T_IDLE] += start - begin;
+  w->seconds[FL_T_OPTIMIZER] += ready - start + lo.seconds_optimizer;
+  w->seconds[FL_T_GRADIENT] += lo.seconds_gradient;
+  w->seconds[FL_T_AGGREGATION] += fl_now() - ran;
+}

@@ -1,0 +1,85 @@
+/* internal.h - the session's memory: what a run keeps, a worker's workspace, the pending nodes of the fixed tree. */
+#ifndef FEDLANE_SESSION_INTERNAL_H
+#define FEDLANE_SESSION_INTERNAL_H
+#include "team.h"
+#include <fedlane/session.h>
+
+enum { FL_MAX_SLOTS = 8, FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
+
+/* Where a slot's vector lies inside its place's block, and which upload it is. */
+typedef struct { size_t offset, floats; int up; } fl_slot_at;
+typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
+
+/* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
+typedef struct {
+  pthread_mutex_t lock;
+  pthread_cond_t freed;
+  size_t m, leaf_floats, n_buffers, n_free;
+  float **free_list, *memory;
+  size_t memory_bytes, level_first[FL_MAX_LEVELS];
+  float **node, *root;
+  size_t n_nodes;
+} fl_tree;
+int fl_tree_open(fl_tree *, size_t max_m, size_t leaf_floats, size_t buffers);
+void fl_tree_close(fl_tree *);
+void fl_tree_begin(fl_tree *, size_t m);
+float *fl_tree_leaf(fl_tree *);                           /* waits while every buffer is pending */
+void fl_tree_push(fl_tree *, const fl_kernels *, size_t position, float *leaf);
+void fl_tree_release(fl_tree *);                          /* the root's buffer, after the server used it */
+
+typedef struct {                                          /* one thread */
+  fl_arena arena;
+  float *y, *g, *all, *state, *rule_work, *slots;         /* slots: WORK slots of all stages */
+  void *objective;                                        /* the objective's scratch */
+  uint32_t *rows, *perm;
+  double seconds[FL_T_COUNT];
+  uint64_t evaluations, samples;
+  /* the oracle of the client at hand */
+  struct fl_session *s;
+  uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
+} fl_worker;
+
+struct fl_session {
+  fl_problem problem;
+  fl_algorithm algorithm;
+  fl_options opt;
+  fl_job job;
+  const fl_kernels *k;
+  size_t d, n, m_max, largest;                            /* n = d + buffers; largest: samples of the largest client */
+  int threads;
+
+  fl_slot_at slot[FL_MAX_STAGES][FL_MAX_SLOTS];
+  fl_upload up[FL_MAX_UP];
+  size_t n_up, leaf_floats, server_floats, client_floats, work_floats;
+  size_t down_floats;                                     /* that one client receives */
+  float *x, *server, *server_state, *client;              /* client: clients x client_floats, touched when visited */
+  size_t client_bytes;
+  uint8_t *visited;
+  fl_worker *worker;
+  fl_tree tree;
+  fl_barrier barrier;
+  fl_run *block_runs;
+
+  /* the round at hand */
+  uint64_t round, limit;
+  size_t m;
+  uint32_t *cohort, *order;
+  uint64_t *steps, *bits_up;
+  double *weight, *loss, lr;
+  atomic_size_t next_client, next_chunk;
+  size_t eval_chunks;
+  fl_eval *eval;
+  int evaluate, stop, over;
+  double work_total, work_longest;                        /* for the bound */
+  double pause;                                           /* seconds outside the round (callback) before this one */
+  fl_metrics metrics;
+};
+
+uint64_t fl_steps_of(const fl_session *, uint32_t client);
+size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out);
+/* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */
+size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known, uint32_t *out);
+size_t fl_client_samples(const fl_session *, uint32_t client);
+void fl_run_client(fl_session *, fl_worker *, size_t position);
+void fl_run_worker(fl_session *, int worker, int (*each)(void *, fl_session *, const fl_metrics *), void *self);
+#endif

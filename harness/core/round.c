@@ -1,0 +1,212 @@
+/* round.c - what every thread does in a round: clients from an atomic counter, the server step by one, evaluation in chunks.
+ * Barriers separate the phases; threads only choose who computes, never what. */
+#include "internal.h"
+#include <math.h>
+#include <string.h>
+
+/* ---- before the clients ------------------------------------------------------------------------------------------------ */
+static double weight_sum(const fl_session *s) {
+  double sum = 0;
+  for (size_t p = 0; p < s->m; p++) sum += (double)fl_client_samples(s, s->cohort[p]);
+  return sum;
+}
+
+static double work_of(const fl_session *s, size_t p) {    /* samples that the client will pass, up to a batch */
+  const double n = (double)fl_client_samples(s, s->cohort[p]), batch = (double)s->opt.batch_size;
+  const double per_epoch = ceil(n / batch), steps = (double)s->steps[p];
+  return per_epoch > 0 ? steps * n / per_epoch : 0;
+}
+
+/* Longest first inside windows of max(16, 4*workers) positions, ties in order of position. */
+static void make_order(fl_session *s) {
+  const size_t four = 4 * (size_t)s->threads, window = four > 16 ? four : 16;
+  double load[1024] = { 0 };
+  const size_t bins = s->threads < 1024 ? (size_t)s->threads : 1024;
+  for (size_t w = 0; w < s->m; w += window) {
+    const size_t end = w + window < s->m ? w + window : s->m;
+    for (size_t p = w; p < end; p++) {
+      size_t at = p;
+      while (at > w && work_of(s, s->order[at - 1]) < work_of(s, p)) s->order[at] = s->order[at - 1], at--;
+      s->order[at] = (uint32_t)p;
+    }
+  }
+  double longest = 0, total = 0;
+  for (size_t i = 0; i < s->m; i++) {
+    size_t least = 0;
+    for (size_t b = 1; b < bins; b++)
+      if (load[b] < load[least]) least = b;
+    load[least] += work_of(s, s->order[i]);
+    total += work_of(s, s->order[i]);
+    if (load[least] > longest) longest = load[least];
+  }
+  s->work_total += total;
+  s->work_longest += longest;
+}
+
+static void begin_round(fl_session *s) {
+  s->lr = fl_lr_at(&s->algorithm, s->round, s->opt.rounds);
+  s->m = fl_draw_cohort(s, s->round, s->cohort);
+  const double sum = weight_sum(s);
+  const int equal = s->algorithm.h_run[FL_H_WEIGHTS] != 0;
+  for (size_t p = 0; p < s->m; p++) {
+    s->steps[p] = fl_steps_of(s, s->cohort[p]);
+    s->weight[p] = equal ? 1.0 / (double)s->m : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
+  }
+  make_order(s);
+  fl_tree_begin(&s->tree, s->m);
+  atomic_store(&s->next_client, 0);
+  atomic_store(&s->next_chunk, 0);
+}
+
+/* ---- after the clients ------------------------------------------------------------------------------------------------- */
+static void server_slots(fl_session *s, size_t stage, float **at) {
+  for (size_t j = 0; j < s->job.stage[stage]->n_slots; j++) {
+    const fl_slot_at *slot = &s->slot[stage][j];
+    const fl_place place = s->job.stage[stage]->slot[j].place;
+    at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP ? s->tree.root + slot->offset : NULL;
+  }
+}
+
+static void server_step(fl_session *s) {
+  float *move = s->tree.root, *at[FL_MAX_SLOTS];
+  for (size_t i = 0; i < s->job.n_stages; i++) {
+    fl_server sv = { .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .x = s->x, .at = at, .move = move };
+    server_slots(s, i, at);
+    if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
+  }
+  s->metrics.update_norm = s->algorithm.h_run[FL_H_SERVER_LR] * sqrt(s->k->sumsq(s->d, move));
+  if (s->n > s->d) s->k->add(s->n - s->d, s->x + s->d, s->x + s->d, move + s->d);
+  s->k->scale(s->d, move, -1.0f, move);
+  fl_local lo = { .job = &s->job, .k = s->k, .y = s->x, .g = move, .state = s->server_state, .clip = 1.0, .start = s->x, .round = s->round };
+  lo.mix.ga = 1.0f;
+  lo.clock = (fl_clock){ .lr = s->algorithm.h_run[FL_H_SERVER_LR], .lr_decay = s->algorithm.h_run[FL_H_SERVER_LR],
+                         .k = s->round + 1, .t = s->round + 1 };
+  s->job.server_rule->step(s->job.h_server, &lo);
+  fl_tree_release(&s->tree);
+}
+
+static void round_metrics(fl_session *s) {
+  fl_metrics *m = &s->metrics;
+  m->round = s->round + 1;
+  m->lr = s->lr;
+  m->cohort = s->m;
+  m->bytes_up = 0;
+  m->train_loss = 0;
+  double share = 0;
+  for (size_t p = 0; p < s->m; p++) {
+    m->bytes_up += s->bits_up[p] / 8;
+    if (s->steps[p]) m->train_loss += s->weight[p] * s->loss[p], share += s->weight[p];
+  }
+  m->train_loss = share > 0 ? m->train_loss / share : NAN;
+  m->bytes_down = 4 * (uint64_t)s->down_floats * s->m;
+  m->total_bytes_up += m->bytes_up;
+  m->total_bytes_down += m->bytes_down;
+  for (int w = 0; w < s->threads; w++) {
+    m->gradient_evaluations += s->worker[w].evaluations;
+    m->samples += s->worker[w].samples;
+    s->worker[w].evaluations = s->worker[w].samples = 0;
+  }
+  m->bound = s->work_longest > 0 ? s->work_total / s->work_longest : 1.0;
+  m->diverged = !isfinite(s->k->absmax(s->n, s->x));
+  m->evaluated = 0;
+  m->test_loss = m->accuracy = NAN;
+  const uint64_t every = s->opt.eval_every;
+  s->evaluate = s->eval_chunks > 0 && (m->round == s->opt.rounds || (every && m->round % every == 0));
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------------------------------------ */
+static void evaluate_chunks(fl_session *s, fl_worker *w) {
+  const fl_objective *o = s->problem.objective;
+  for (size_t c; (c = atomic_fetch_add(&s->next_chunk, 1)) < s->eval_chunks;) {
+    const size_t first = c * FL_EVAL_ROWS, count = o->n_test - first < FL_EVAL_ROWS ? o->n_test - first : FL_EVAL_ROWS;
+    memset(&s->eval[c], 0, sizeof s->eval[c]);
+    o->evaluate(o->self, s->k, s->x, first, count, &s->eval[c], w->objective);
+    fl_fpenv_enter();
+  }
+}
+
+static void combine_evaluation(fl_session *s) {
+  fl_metrics *m = &s->metrics;
+  fl_eval sum = { 0 };
+  for (size_t c = 0; c < s->eval_chunks; c++) {
+    sum.loss += s->eval[c].loss;
+    sum.correct += s->eval[c].correct;
+    sum.count += s->eval[c].count;
+    sum.diverged |= s->eval[c].diverged;
+  }
+  m->evaluated = 1;
+  m->test_loss = sum.count ? sum.loss / (double)sum.count : NAN;
+  m->accuracy = sum.count ? (double)sum.correct / (double)sum.count : NAN;
+  m->diverged |= sum.diverged;
+}
+
+/* ---- a thread -------------------------------------------------------------------------------------------------------------- */
+/* The wait is kept by the thread and credited before its next wait inside a round: thread 0 reads the clocks of all
+ * between the last barrier of a round and the first of the next. */
+static void wait_here(fl_session *s, fl_worker *w, double *idle) {
+  w->seconds[FL_T_IDLE] += *idle;
+  const double t = fl_now();
+  fl_barrier_wait(&s->barrier);
+  *idle = fl_now() - t;
+}
+
+static void close_round(fl_session *s, double begin, double served, double end) {
+  fl_metrics *m = &s->metrics;
+  m->seconds += served - begin;
+  m->seconds_evaluation += end - served;
+  double known = 0;
+  for (int t = 0; t < FL_T_COUNT; t++) {
+    if (t == FL_T_OTHER) continue;
+    double sum = 0;
+    for (int w = 0; w < s->threads; w++) sum += s->worker[w].seconds[t], s->worker[w].seconds[t] = 0;
+    m->thread_seconds[t] += sum;
+    known += m->thread_seconds[t];
+  }
+  const double other = s->threads * (m->seconds + m->seconds_evaluation) - known;
+  m->thread_seconds[FL_T_OTHER] = other;        /* what no clock claims: the sum is threads x wall by construction */
+  s->round++;
+  s->over = m->diverged || s->round == s->opt.rounds;
+}
+
+void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
+  fl_worker *w = &s->worker[id];
+  const uint64_t env = fl_fpenv_enter();
+  double begin = 0, served = 0, paused = fl_now(), idle = 0;
+  for (;;) {
+    if (id == 0) {
+      s->stop = s->stop || s->over || s->round == s->limit;
+      begin = fl_now();
+      s->pause = begin - paused;
+      if (!s->stop) begin_round(s);
+    }
+    const double arrived = fl_now();
+    fl_barrier_wait(&s->barrier);
+    if (s->stop) break;
+    const double waited = fl_now() - arrived - (id ? s->pause : 0);
+    idle += waited > 0 ? waited : 0;
+    for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->m;) fl_run_client(s, w, s->order[i]);
+    wait_here(s, w, &idle);
+    if (id == 0) {
+      const double t = fl_now();
+      server_step(s);
+      round_metrics(s);
+      served = fl_now();
+      w->seconds[FL_T_AGGREGATION] += served - t;
+    }
+    wait_here(s, w, &idle);
+    if (s->evaluate) {
+      const double t = fl_now();
+      evaluate_chunks(s, w);
+      w->seconds[FL_T_EVALUATION] += fl_now() - t;
+      wait_here(s, w, &idle);
+      if (id == 0) combine_evaluation(s);
+    }
+    if (id == 0) {
+      paused = fl_now();
+      close_round(s, begin, served, paused);
+      if (each && each(self, s, &s->metrics)) s->stop = 1;
+      fl_fpenv_enter();
+    }
+  }
+  fl_fpenv_restore(env);
+}

@@ -1,0 +1,217 @@
+/* session.c - opens a run (checks, memory, threads), runs rounds, closes it. */
+#include "internal.h"
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggregation", "evaluation", "idle", "other" };
+
+/* ---- checks ----------------------------------------------------------------------------------------------------------------- */
+#define REFUSE(...) return snprintf(err, size, __VA_ARGS__), -1
+static int check(const fl_problem *p, const fl_options *o, char *err, size_t size) {
+  if (!p->objective || !p->objective->layout || !p->objective->init || !p->objective->loss_grad) REFUSE("objective: layout, init and loss_grad are required");
+  if (p->clients < 1 || p->clients > UINT32_MAX) REFUSE("clients = %zu; allowed: 1 to 2^32 - 1", p->clients);
+  if (!(p->offset && p->index)) REFUSE("problem: offset and index (the clients' samples) are required");
+  if (!(o->participation > 0 && o->participation <= 1)) REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
+  if (o->rounds < 1 || o->rounds >= (1u << 24)) REFUSE("rounds = %llu; allowed: 1 to 2^24 - 1", (unsigned long long)o->rounds);
+  if (o->batch_size < 1) REFUSE("batch_size = 0; allowed: at least 1");
+  if (!o->local_epochs && !o->local_steps) REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
+  if (o->threads < 0 || o->threads > 1024) REFUSE("threads = %d; allowed: 0 (the machine's cores) to 1024", o->threads);
+  if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
+  for (size_t i = 0; i < p->clients; i++)
+    if (p->offset[i + 1] < p->offset[i]) REFUSE("offset[%zu] = %zu; allowed: at least offset[%zu] = %zu", i + 1, p->offset[i + 1], i, p->offset[i]);
+  for (size_t i = 0; i < p->offset[p->clients]; i++)
+    if (p->index[i] >= p->objective->n) REFUSE("index[%zu] = %u; allowed: below the %zu samples", i, p->index[i], p->objective->n);
+  if (!p->offset[p->clients]) REFUSE("no client has a sample");
+  return 0;
+}
+
+/* ---- layout of the memory ----------------------------------------------------------------------------------------------------- */
+static size_t place_slot(size_t *end, size_t floats) {
+  const size_t at = *end;
+  *end += (floats + 15) / 16 * 16;              /* 64-byte aligned */
+  return at;
+}
+
+static int place_all(fl_session *s, char *err, size_t size) {
+  s->n_up = 1;
+  s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0 };
+  s->down_floats = s->n;
+  for (size_t i = 0; i < s->job.n_stages; i++) {
+    const fl_stage *st = s->job.stage[i];
+    if (st->n_slots > FL_MAX_SLOTS) REFUSE("stage %s: %zu slots; allowed: at most %d", st->name, st->n_slots, FL_MAX_SLOTS);
+    for (size_t j = 0; j < st->n_slots; j++) {
+      const fl_slot *slot = &st->slot[j];
+      const size_t floats = slot->floats ? slot->floats(&s->job, s->job.h_stage[i]) : s->d;
+      size_t *end[4] = { &s->server_floats, &s->client_floats, &s->leaf_floats, &s->work_floats };
+      s->slot[i][j] = (fl_slot_at){ place_slot(end[slot->place], floats), floats, 0 };
+      if (slot->place == FL_SERVER && slot->flags & FL_DOWN) s->down_floats += floats;
+      if (slot->place != FL_UP) continue;
+      if (s->n_up == FL_MAX_UP) REFUSE("stages: more than %d uploads", FL_MAX_UP - 1);
+      s->slot[i][j].up = (int)s->n_up;
+      s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags };
+    }
+  }
+  return 0;
+}
+
+static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const fl_session *s) { return f ? f(s->job.h_rule, &s->job) : 0; }
+
+static int open_worker(fl_session *s, fl_worker *w) {
+  const fl_objective *o = s->problem.objective;
+  const size_t rows = s->opt.batch_size > FL_EVAL_ROWS ? s->opt.batch_size : FL_EVAL_ROWS, f = sizeof(float);
+  const size_t sizes[] = { s->n * f, s->d * f, s->d * f, rule_floats(s->job.rule->state, s) * f, rule_floats(s->job.rule->work, s) * f,
+                           s->work_floats * f, o->work ? o->work(o->self, rows) : 0, s->opt.batch_size * sizeof(uint32_t),
+                           s->largest * sizeof(uint32_t) };
+  void *at[sizeof sizes / sizeof *sizes];
+  size_t total = 0;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) total += fl_arena_round(sizes[i]);
+  if (fl_arena_open(&w->arena, total)) return -1;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) at[i] = fl_arena_take(&w->arena, sizes[i]);
+  w->s = s;
+  w->y = at[0], w->g = at[1], w->all = at[2], w->state = at[3], w->rule_work = at[4], w->slots = at[5];
+  w->objective = at[6], w->rows = at[7], w->perm = at[8];
+  memset(w->arena.base, 0, w->arena.size);      /* first touch by the thread that will use it */
+  return 0;
+}
+
+static int open_memory(fl_session *s) {
+  const size_t four = 4 * (size_t)s->threads, window = four > 16 ? four : 16;
+  size_t buffers = window + (size_t)s->threads + FL_MAX_LEVELS;
+  if (buffers > s->m_max) buffers = s->m_max;
+  const size_t m = s->m_max;
+  s->x = calloc(s->n ? s->n : 1, sizeof *s->x);
+  s->server = calloc(s->server_floats + 1, sizeof *s->server);
+  s->cohort = calloc(m, sizeof *s->cohort);
+  s->order = calloc(m, sizeof *s->order);
+  s->steps = calloc(m, sizeof *s->steps);
+  s->bits_up = calloc(m, sizeof *s->bits_up);
+  s->weight = calloc(m, sizeof *s->weight);
+  s->loss = calloc(m, sizeof *s->loss);
+  s->eval = calloc(s->eval_chunks + 1, sizeof *s->eval);
+  s->worker = calloc((size_t)s->threads, sizeof *s->worker);
+  if (!s->x || !s->server || !s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
+  if (fl_tree_open(&s->tree, m, s->leaf_floats, buffers)) return -1;
+  if (s->client_floats) {
+    s->client_bytes = s->problem.clients * s->client_floats * sizeof(float);
+    s->client = mmap(NULL, s->client_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (s->client == MAP_FAILED) return s->client = NULL, -1;
+    s->visited = calloc(s->problem.clients, 1);
+    if (!s->visited) return -1;
+  }
+  return 0;
+}
+
+static int open_job(fl_session *s, char *err, size_t size) {
+  fl_job *job = &s->job;
+  const fl_algorithm *a = &s->algorithm;
+  *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds, .rule = a->rule,
+                   .server_rule = a->server_rule, .h_rule = a->h_rule, .h_server = a->h_server, .n_stages = a->n_stages };
+  for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
+  for (size_t i = 0; i < s->problem.clients; i++) {
+    const uint64_t k = fl_steps_of(s, (uint32_t)i);
+    if (k > job->local_steps) job->local_steps = k;
+    if (fl_client_samples(s, (uint32_t)i) > s->largest) s->largest = fl_client_samples(s, (uint32_t)i);
+  }
+  const int rule = (int)a->h_run[FL_H_BLOCK_RULE];
+  job->blocks.n = fl_blocks_of(job->layout, rule, NULL);
+  s->block_runs = calloc(job->blocks.n + 1, sizeof *s->block_runs);
+  if (!s->block_runs) REFUSE("no memory for %zu blocks", job->blocks.n);
+  fl_blocks_of(job->layout, rule, s->block_runs);
+  job->blocks.run = s->block_runs;
+  for (size_t i = 0; i < a->n_stages; i++) {
+    const char *why = job->stage[i]->setup ? job->stage[i]->setup(job->h_stage[i], job) : NULL;
+    if (why) REFUSE("%s", why);
+  }
+  return 0;
+}
+
+/* ---- public ------------------------------------------------------------------------------------------------------------------- */
+static int open_all(fl_session *s, char *err, size_t size) {
+  const char *why = NULL;
+  const fl_objective *o = s->problem.objective;
+  s->k = s->opt.kernels ? s->opt.kernels : fl_kernels_select(NULL, &why);
+  if (!s->k) REFUSE("%s", why ? why : "no kernels for this machine");
+  s->d = o->layout->d;
+  s->n = s->d + o->layout->buffers;
+  s->threads = s->opt.threads ? s->opt.threads : fl_default_threads();
+  const double m = floor((double)s->problem.clients * s->opt.participation + 1e-9);
+  s->m_max = m < 1 ? 1 : (size_t)m;
+  s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
+  if (open_job(s, err, size) || place_all(s, err, size)) return -1;
+  if (open_memory(s)) REFUSE("no memory: %zu clients with %zu floats of state each, %zu floats a worker", s->problem.clients, s->client_floats, s->d);
+  fl_barrier_init(&s->barrier, s->threads);
+  int failed = 0;
+#pragma omp parallel num_threads(s->threads)
+  {
+    const int got = omp_get_num_threads() == s->threads ? open_worker(s, &s->worker[omp_get_thread_num()]) : -1;
+    if (got) {
+#pragma omp atomic write
+      failed = 1;
+    }
+  }
+  if (failed) REFUSE("%d threads with their workspaces could not be had", s->threads);
+  const uint64_t env = fl_fpenv_enter();
+  o->init(o->self, s->opt.seed, s->x);
+  fl_fpenv_restore(env);
+  return 0;
+}
+
+int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
+  *out = NULL;
+  if (check(p, o, err, size)) return -1;
+  fl_session *s = calloc(1, sizeof *s);
+  if (!s) REFUSE("no memory");
+  s->problem = *p;
+  s->algorithm = *a;
+  s->opt = *o;
+  if (open_all(s, err, size)) return fl_close(s), -1;
+  *out = s;
+  return 0;
+}
+
+static int run_until(fl_session *s, uint64_t limit, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
+  s->limit = limit;
+  s->stop = 0;
+  if (s->over) return 1;
+#pragma omp parallel num_threads(s->threads)
+  fl_run_worker(s, omp_get_thread_num(), each, self);
+  return s->over;
+}
+
+int fl_round(fl_session *s, fl_metrics *m) {
+  if (s->over) return 1;
+  run_until(s, s->round + 1, NULL, NULL);
+  if (m) *m = s->metrics;
+  return 0;
+}
+
+int fl_rounds(fl_session *s, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
+  return run_until(s, s->opt.rounds, each, self);
+}
+
+const float *fl_params(const fl_session *s, size_t *n) {
+  if (n) *n = s->n;
+  return s->x;
+}
+const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
+int fl_session_threads(const fl_session *s) { return s->threads; }
+uint64_t fl_session_state_bytes(const fl_session *s) {
+  uint64_t bytes = s->client_bytes + s->tree.memory_bytes + 4 * (uint64_t)(s->n + s->server_floats);
+  for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
+  return bytes;
+}
+
+void fl_close(fl_session *s) {
+  if (!s) return;
+  for (int w = 0; s->worker && w < s->threads; w++) fl_arena_close(&s->worker[w].arena);
+  fl_tree_close(&s->tree);
+  if (s->barrier.n) fl_barrier_free(&s->barrier);
+  if (s->client) munmap(s->client, s->client_bytes);
+  void *const blocks[] = { s->x, s->server, s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->block_runs };
+  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+  free(s);
+}

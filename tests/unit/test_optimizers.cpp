@@ -1,0 +1,205 @@
+// The worked numbers of federated-adaptive 21: two clients with f_1 = 0.5 (x-1)^2, f_2 = 1.5 (x+1)^2, x^0 = 0.5, exact gradients,
+// K = 2, lr = 0.1*0.5^r; and equalities between methods.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <fedlane/session.h>
+#include <string>
+#include <vector>
+
+namespace {
+const fl_tensor scalar_tensor = { "x", FL_BIAS, 0, 0, 1, { 1, 0, 0, 0 }, 0, 1 };
+const fl_layout scalar_layout = { 1, 1, 0, &scalar_tensor };
+void scalar_init(void *, uint64_t, float *x) { x[0] = 0.5f; }
+double scalar_loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *index, size_t, float *g, void *) {
+  const double y = x[0];
+  g[0] = (float)(index[0] == 0 ? y - 1 : 3 * (y + 1));
+  return index[0] == 0 ? 0.5 * (y - 1) * (y - 1) : 1.5 * (y + 1) * (y + 1);
+}
+const fl_objective scalar = { "scalar", nullptr, &scalar_layout, 2, 0, 0, scalar_init, nullptr, scalar_loss_grad, nullptr };
+
+// A quadratic in a 6 x 4 matrix and a vector of 5, each sample with its own target: enough for Muon and blocks.
+const fl_tensor quad_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+const fl_layout quad_layout = { 2, 29, 0, quad_tensor };
+void quad_init(void *, uint64_t seed, float *x) {
+  const fl_key key = { seed, FL_PURPOSE_INIT, 0, 0, 0 };
+  fl_kernels_of(FL_ISA_SCALAR) ? fl_kernels_of(FL_ISA_SCALAR)->gaussian(29, x, 0, &key) : (void)0;
+}
+double quad_loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *) {
+  double loss = 0;
+  for (int i = 0; i < 29; i++) g[i] = 0;
+  for (size_t j = 0; j < count; j++)
+    for (int i = 0; i < 29; i++) {
+      const float e = x[i] - (float)((index[j] * 31 + i * 7) % 13) / 6.0f;
+      g[i] += e / (float)count * (1.0f + (float)(i % 3));
+      loss += 0.5 * e * e;
+    }
+  return loss / (double)count;
+}
+const fl_objective quad = { "quad", nullptr, &quad_layout, 60, 0, 0, quad_init, nullptr, quad_loss_grad, nullptr };
+
+using settings = std::vector<std::pair<std::string, std::string>>;
+fl_algorithm build(const settings &set) {
+  std::vector<fl_setting> s;
+  for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
+  fl_algorithm a;
+  char err[512] = "";
+  INFO(err);
+  const int r = fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err);
+  REQUIRE(std::string(err) == "");
+  REQUIRE(r == 0);
+  return a;
+}
+std::vector<float> run_scalar(settings set, int rounds) {
+  const size_t offset[3] = { 0, 1, 2 };
+  const uint32_t index[2] = { 0, 1 };
+  set.insert(set.end(), { { "lr", "0.1" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "clip_norm", ".inf" }, { "weights", "equal" } });
+  const fl_algorithm a = build(set);
+  fl_problem p = {};
+  p.objective = &scalar, p.clients = 2, p.offset = offset, p.index = index;
+  fl_options o = {};
+  o.rounds = 3, o.participation = 1, o.local_epochs = 2, o.batch_size = 1, o.threads = 1;
+  fl_session *s;
+  char err[512] = "";
+  REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
+  std::vector<float> x;
+  for (int r = 0; r < rounds; r++) {
+    REQUIRE(fl_round(s, nullptr) == 0);
+    x.push_back(fl_params(s, nullptr)[0]);
+  }
+  CHECK(fl_round(s, nullptr) == (rounds == 3 ? 1 : 0));
+  fl_close(s);
+  return x;
+}
+void expect(const settings &set, double a, double b, double c) {
+  const auto x = run_scalar(set, 3);
+  CHECK(x[0] == Approx(a).margin(3e-7));
+  CHECK(x[1] == Approx(b).margin(3e-7));
+  CHECK(x[2] == Approx(c).margin(3e-7));
+}
+std::vector<float> run_quad(const settings &set, int threads, const char *isa = nullptr, double participation = 0.6, uint64_t rounds = 5) {
+  static const size_t offset[8] = { 0, 12, 13, 13, 30, 41, 58, 60 }; // unequal, one sample, one empty
+  uint32_t index[60];
+  for (uint32_t i = 0; i < 60; i++) index[i] = i;
+  const fl_algorithm a = build(set);
+  fl_problem p = {};
+  p.objective = &quad, p.clients = 7, p.offset = offset, p.index = index;
+  fl_options o = {};
+  o.seed = 3, o.rounds = rounds, o.participation = participation, o.local_epochs = 2, o.batch_size = 4, o.threads = threads;
+  const char *why = nullptr;
+  o.kernels = fl_kernels_select(isa, &why);
+  REQUIRE(o.kernels);
+  fl_session *s;
+  char err[512] = "";
+  REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
+  CHECK(fl_rounds(s, nullptr, nullptr) == 1);
+  std::vector<float> x(fl_params(s, nullptr), fl_params(s, nullptr) + 29);
+  fl_close(s);
+  for (float v : x) REQUIRE(std::isfinite(v));
+  return x;
+}
+bool same(const std::vector<float> &a, const std::vector<float> &b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+} // namespace
+
+TEST_CASE("worked numbers of the two-client problem") {
+  expect({ { "name", "fedavg" }, { "weight_decay", "0.1" } }, 0.158050000, 0.037247126, -0.013975380);
+  expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
+  const settings adam = { { "beta1", "0.9" }, { "beta2", "0.99" }, { "eps", "1e-8" }, { "weight_decay", "0.1" } };
+  auto with = [&](settings head, settings tail = {}) {
+    head.insert(head.end(), adam.begin(), adam.end());
+    head.insert(head.end(), tail.begin(), tail.end());
+    return head;
+  };
+  expect(with({ { "name", "local_adamw" } }), 0.489647020, 0.484700223, 0.482268000);
+  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" } }), 0.489647020, 0.433390491, 0.391649663);
+  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" } }), 0.489647020, 0.459889386, 0.441768656);
+}
+
+TEST_CASE("Muon on a prescribed gradient sequence") {
+  static const fl_tensor t = { "w", FL_MATRIX, 0, 0, 2, { 3, 2, 0, 0 }, 0, 6 };
+  static const fl_layout layout = { 1, 6, 0, &t };
+  const fl_algorithm a = build({ { "rule", "muon" }, { "momentum", "0.95" }, { "weight_decay", "0.01" }, { "muon_lr_scale", "1" } });
+  fl_job job = {};
+  job.layout = &layout, job.rule = a.rule, job.h_rule = a.h_rule;
+  std::vector<float> y = { 0.1f, -0.2f, 0.3f, 0.4f, 0.0f, 0.5f }, state(12, 0.0f), work(a.rule->work(a.h_rule, &job));
+  const float g[2][6] = { { 1, 2, 3, 4, 5, 6 }, { 0.5f, -1, 2, 0.25f, 0, 1 } };
+  const double want[2][6] = { { 0.15715908, -0.27003584, 0.29082889, 0.3494525, -0.07500131, 0.46944084 },
+                              { 0.12162465, -0.24882571, 0.21119384, 0.3420997, -0.08435715, 0.3842109 } };
+  const double momentum[6] = { 0.0725, 0.045, 0.2425, 0.2025, 0.2375, 0.335 };
+  fl_local lo = {};
+  const char *why = nullptr;
+  lo.job = &job, lo.k = fl_kernels_select(nullptr, &why), lo.y = y.data(), lo.state = state.data(), lo.work = work.data();
+  lo.clip = 1, lo.mix.ga = 1, lo.clock.lr = lo.clock.lr_decay = 0.1;
+  for (int k = 0; k < 2; k++) {
+    std::vector<float> gk(g[k], g[k] + 6);
+    lo.g = gk.data(), lo.clock.k = (uint64_t)k + 1;
+    a.rule->step(a.h_rule, &lo);
+    for (int i = 0; i < 6; i++) CHECK(y[(size_t)i] == Approx(want[k][i]).margin(2e-6));
+  }
+  for (int i = 0; i < 6; i++) CHECK(state[(size_t)i] == Approx(momentum[i]).margin(1e-6));
+}
+
+TEST_CASE("equalities between methods, to the bit") {
+  const settings off = { { "lr", "0.05" } };
+  auto both = [&](settings a, settings b, int rounds = 5) {
+    a.insert(a.end(), off.begin(), off.end());
+    b.insert(b.end(), off.begin(), off.end());
+    return same(run_quad(a, 1, nullptr, 0.6, (uint64_t)rounds), run_quad(b, 1, nullptr, 0.6, (uint64_t)rounds));
+  };
+  // Round 0 of SCAFFOLD has zero controls; FedAdamW's first round has no correction.
+  CHECK(both({ { "name", "scaffold" } }, { { "name", "fedavg" }, { "weights", "equal" } }, 1));
+  CHECK_FALSE(both({ { "name", "scaffold" } }, { { "name", "fedavg" }, { "weights", "equal" } }));
+  CHECK(both({ { "name", "fedadamw" } }, { { "name", "local_adamw" } }, 1));
+  CHECK_FALSE(both({ { "name", "fedadamw" } }, { { "name", "local_adamw" } }));
+  CHECK(both({ { "name", "fedadamw" }, { "alpha", "0" }, { "aggregate", "no" } }, { { "name", "local_adamw" } }));
+  CHECK(both({ { "name", "fedmuon" }, { "alpha", "0" }, { "aggregate", "no" }, { "momentum", "0.95" } }, { { "name", "local_muon" } }));
+  CHECK(both({ { "rule", "sgd" }, { "weight_decay", "0" } }, { { "rule", "momentum" }, { "momentum", "0" }, { "weight_decay", "0" } }));
+}
+
+TEST_CASE("every method: the same bits with 1, 2 and 3 threads and on every ISA; SCAFFOLD's sum of controls") {
+  for (size_t i = 0; i < fl_method_count(); i++) {
+    INFO(fl_method_at(i)->name);
+    const settings set = { { "name", fl_method_at(i)->name }, { "lr", "0.05" } };
+    const auto one = run_quad(set, 1);
+    CHECK(same(one, run_quad(set, 2)));
+    CHECK(same(one, run_quad(set, 3)));
+    fl_isa_info info;
+    fl_isa_detect(&info);
+    for (int isa = 0; isa < FL_ISA_COUNT; isa++)
+      if (fl_kernels_of((fl_isa)isa) && isa != FL_ISA_SCALAR_FMA) CHECK(same(one, run_quad(set, 2, fl_isa_name((fl_isa)isa))));
+  }
+}
+
+TEST_CASE("learning-rate schedules") {
+  auto a = build({ { "name", "fedavg" }, { "lr", "1" }, { "lr_schedule", "cosine" } });
+  CHECK(fl_lr_at(&a, 0, 301) == 1.0);
+  CHECK(fl_lr_at(&a, 1, 301) == Approx(0.99997277).epsilon(1e-8));
+  CHECK(fl_lr_at(&a, 150, 301) == Approx(0.50260928).epsilon(1e-8));
+  CHECK(fl_lr_at(&a, 300, 301) == Approx(2.72334599e-5).epsilon(1e-8));
+}
+
+TEST_CASE("an algorithm's errors name the key, the value, what is allowed and the nearest name") {
+  fl_algorithm a;
+  char err[1024];
+  auto fails = [&](settings set) {
+    std::vector<fl_setting> s;
+    for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "c.yaml:3:5" });
+    CHECK(fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) == -1);
+    return std::string(err);
+  };
+  CHECK_THAT(fails({ { "name", "fedavgg" } }), Catch::Contains("c.yaml:3:5") && Catch::Contains("did you mean 'fedavg'"));
+  CHECK_THAT(fails({ { "name", "fedavg" }, { "weight_decy", "0" } }), Catch::Contains("did you mean 'weight_decay'"));
+  CHECK_THAT(fails({ { "name", "fedadamw" }, { "alpha", "2" } }), Catch::Contains("alpha = '2'") && Catch::Contains("from 0 to 1"));
+  CHECK_THAT(fails({ { "name", "fedadamw" }, { "mix", "sum" } }), Catch::Contains("additive|convex"));
+  CHECK_THAT(fails({ { "stack", "scafold" }, { "rule", "sgd" } }), Catch::Contains("did you mean 'scaffold'"));
+  CHECK_THAT(fails({ { "stack", "shared" }, { "rule", "sgd" } }), Catch::Contains("no second-order state"));
+  CHECK_THAT(fails({ { "stack", "scaffold" } }), Catch::Contains("'rule' is missing"));
+}
+
+TEST_CASE("names of parameters are used once in a rule with its stages") {
+  for (size_t r = 0; r < fl_rule_count(); r++)
+    for (size_t s = 0; s < fl_stage_count(); s++)
+      for (size_t i = 0; i < fl_rule_at(r)->n_params; i++)
+        for (size_t j = 0; j < fl_stage_at(s)->n_params; j++)
+          CHECK(std::string(fl_rule_at(r)->params[i].name) != fl_stage_at(s)->params[j].name);
+}
