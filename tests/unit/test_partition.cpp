@@ -163,10 +163,10 @@ TEST_CASE("partition pathological: exactly k labels, near-equal parts", "[partit
     for (size_t i = 0; i < 30; i++)
       CHECK(classes_held(s, y, i) == k);
   }
-  Split few;
+  Split few, none;
   CHECK(make(few, config({{"name", "pathological", ""}, {"classes_per_client", "1", ""}}), 4, y));
   CHECK(few.all().size() == 2000); // classes 4 ... 9 have no owner
-  CHECK_FALSE(make(few, config({{"name", "pathological", ""}, {"classes_per_client", "11", ""}}), 4, y));
+  CHECK_FALSE(make(none, config({{"name", "pathological", ""}, {"classes_per_client", "11", ""}}), 4, y));
   CHECK(std::string(err).find("classes_per_client = 11; allowed: 1 to 10") != std::string::npos);
 }
 
