@@ -1,0 +1,125 @@
+/* safetensors.c - see safetensors.h; the format: a header {"name": {"dtype", "shape", "data_offsets"}} before the data. */
+#include "harness/safetensors.h"
+#include "harness/atomic.h"
+#include "harness/results.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void fl_params_bytes(const float *x, size_t n, unsigned char *out) {
+  for (size_t i = 0; i < n; i++) {
+    uint32_t u;
+    memcpy(&u, x + i, sizeof u);
+    if ((u & 0x7fffffffu) > 0x7f800000u) u = 0x7fc00000u;
+    for (int b = 0; b < 4; b++) out[4 * i + (size_t)b] = (unsigned char)(u >> 8 * b);
+  }
+}
+
+void fl_params_hash(const float *x, size_t n, char out[65]) {
+  unsigned char *bytes = malloc(4 * n + 1);
+  if (!bytes) abort();                          /* no place for an error, and a wrong hash would be worse */
+  fl_params_bytes(x, n, bytes);
+  fl_sha256(bytes, 4 * n, out);
+  free(bytes);
+}
+
+/* The header's text, padded with spaces so that the data begin at a multiple of 8. */
+static char *header_of(const fl_layout *layout, size_t *size, char *err, size_t err_size) {
+  json_t *header = json_pack("{s:{s:s}}", "__metadata__", "producer", "fedlane");
+  size_t at = 0;
+  for (size_t i = 0; i < layout->n; i++) {
+    const fl_tensor *t = &layout->tensor[i];
+    if (t->offset != at || json_object_get(header, t->name)) {
+      snprintf(err, err_size, "layout: tensor '%s' %s", t->name, t->offset != at ? "leaves a gap or overlaps" : "is there twice");
+      json_decref(header);
+      return NULL;
+    }
+    json_t *shape = json_array();
+    for (int k = 0; k < t->ndim; k++) json_array_append_new(shape, json_integer((json_int_t)t->shape[k]));
+    json_object_set_new(header, t->name, json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
+                                                   (json_int_t)(4 * at), (json_int_t)(4 * (at + t->size))));
+    at += t->size;
+  }
+  char *text = json_dumps(header, JSON_COMPACT);
+  json_decref(header);
+  size_t n = text ? strlen(text) : 0, padded = (n + 7) / 8 * 8;
+  char *out = text && at == layout->d + layout->buffers ? malloc(padded + 1) : NULL;
+  if (out) {
+    memset(out, ' ', padded);
+    memcpy(out, text, n);
+    *size = padded;
+  } else {
+    snprintf(err, err_size, "layout: its tensors hold %zu floats, must be %zu", at, layout->d + layout->buffers);
+  }
+  free(text);
+  return out;
+}
+
+int fl_safetensors_write(const char *path, const fl_layout *layout, const float *x, char *err, size_t err_size) {
+  size_t header_size, n = layout->d + layout->buffers;
+  char *header = header_of(layout, &header_size, err, err_size);
+  if (!header) return -1;
+  unsigned char *file = malloc(8 + header_size + 4 * n);
+  int bad = -1;
+  if (file) {
+    for (int b = 0; b < 8; b++) file[b] = (unsigned char)((uint64_t)header_size >> 8 * b);
+    memcpy(file + 8, header, header_size);
+    fl_params_bytes(x, n, file + 8 + header_size);
+    bad = fl_file_write(path, file, 8 + header_size + 4 * n, err, err_size);
+  } else {
+    snprintf(err, err_size, "cannot write '%s': out of memory", path);
+  }
+  free(file);
+  free(header);
+  return bad;
+}
+
+void fl_safetensors_range(const json_t *tensor, size_t *begin, size_t *end) {
+  const json_t *offsets = json_object_get(tensor, "data_offsets");
+  *begin = (size_t)json_integer_value(json_array_get(offsets, 0));
+  *end = (size_t)json_integer_value(json_array_get(offsets, 1));
+}
+
+static int range_is_valid(const json_t *tensor, size_t size) {
+  const json_t *offsets = json_object_get(tensor, "data_offsets");
+  const json_t *a = json_array_get(offsets, 0), *b = json_array_get(offsets, 1);
+  return json_is_integer(a) && json_is_integer(b) && json_array_size(offsets) == 2 && json_integer_value(a) >= 0 &&
+         json_integer_value(a) <= json_integer_value(b) && (uint64_t)json_integer_value(b) <= size;
+}
+
+int fl_safetensors_read(fl_safetensors *out, const char *path, char *err, size_t err_size) {
+  size_t n;
+  memset(out, 0, sizeof *out);
+  if (fl_file_read(path, &out->memory, &n, err, err_size)) return -1;
+  uint64_t header_size = 0;
+  for (size_t b = 0; b < 8 && b < n; b++) header_size |= (uint64_t)out->memory[b] << 8 * b;
+  if (n < 8 || header_size > n - 8) {
+    snprintf(err, err_size, "'%s' is not a safetensors file, or cut off: %zu bytes, its header needs more", path, n);
+    fl_safetensors_free(out);
+    return -1;
+  }
+  json_error_t e;
+  out->header = json_loadb((const char *)out->memory + 8, (size_t)header_size, 0, &e);
+  out->data = out->memory + 8 + header_size;
+  out->size = n - 8 - (size_t)header_size;
+  if (!json_is_object(out->header)) {
+    snprintf(err, err_size, "'%s' is not a safetensors file: its header is not a JSON object", path);
+    fl_safetensors_free(out);
+    return -1;
+  }
+  const char *name;
+  json_t *tensor;
+  json_object_foreach(out->header, name, tensor) {
+    if (strcmp(name, "__metadata__") == 0 || range_is_valid(tensor, out->size)) continue;
+    snprintf(err, err_size, "'%s', tensor '%s': data_offsets must lie within the %zu bytes of data", path, name, out->size);
+    fl_safetensors_free(out);
+    return -1;
+  }
+  return 0;
+}
+
+void fl_safetensors_free(fl_safetensors *s) {
+  json_decref(s->header);
+  free(s->memory);
+  memset(s, 0, sizeof *s);
+}
