@@ -1,0 +1,79 @@
+/* bench.c - time an element of the step and reduce kernels at a size that stays in the first caches, and the ratio to scalar. */
+#include "check.h"
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+enum { LENGTH = 1024, ROUNDS = 7 }; /* four arrays of 4 KiB: inside L1 */
+static float array[4][LENGTH];
+static volatile double sink;
+
+static const fl_mix_args mix_args = { 0.9f, 0.1f, 0.2f, 0.3f };
+static const fl_momentum_args momentum_args = { 0.9f, 1.0f, 1e-4f, 1.0f, 0 };
+static const fl_adamw_args adamw_args = { 0.9f, 0.1f, 0.999f, 0.001f, 1.0f, 1e-4f, 1e-8f };
+#define A array[0]
+#define B array[1]
+#define C array[2]
+#define D array[3]
+static void b_mix(const fl_kernels *k) { k->mix(LENGTH, A, B, C, D, NULL, &mix_args); }
+static void b_axpy(const fl_kernels *k) { k->axpy(LENGTH, A, 1e-4f, B); }
+static void b_scale(const fl_kernels *k) { k->scale(LENGTH, A, 0.5f, B); }
+static void b_add(const fl_kernels *k) { k->add(LENGTH, A, B, C); }
+static void b_sub(const fl_kernels *k) { k->sub(LENGTH, A, B, C); }
+static void b_sgd(const fl_kernels *k) { k->sgd(LENGTH, A, B, 1.0f, 1e-4f); }
+static void b_momentum(const fl_kernels *k) { k->momentum(LENGTH, A, C, B, &momentum_args); }
+static void b_adamw(const fl_kernels *k) { k->adamw(LENGTH, A, C, D, B, &adamw_args); }
+static void b_muon(const fl_kernels *k) { k->muon_momentum(LENGTH, A, C, B, 0.95f, 0.05f, 1); }
+static void b_sum(const fl_kernels *k) { sink = k->sum(LENGTH, A); }
+static void b_dot(const fl_kernels *k) { sink = k->dot(LENGTH, A, B); }
+static void b_sumsq(const fl_kernels *k) { sink = k->sumsq(LENGTH, A); }
+static void b_sumsq_diff(const fl_kernels *k) { sink = k->sumsq_diff(LENGTH, A, B); }
+static void b_absmax(const fl_kernels *k) { sink = (double)k->absmax(LENGTH, A); }
+
+static const struct { const char *name; void (*run)(const fl_kernels *); } benches[] = {
+  { "mix", b_mix }, { "axpy", b_axpy }, { "scale", b_scale }, { "add", b_add }, { "sub", b_sub }, { "sgd", b_sgd },
+  { "momentum", b_momentum }, { "adamw", b_adamw }, { "muon_momentum", b_muon }, { "sum", b_sum }, { "dot", b_dot },
+  { "sumsq", b_sumsq }, { "sumsq_diff", b_sumsq_diff }, { "absmax", b_absmax },
+};
+
+static double now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+static double now_cycles(void) {
+#if defined(__x86_64__)
+  return (double)__rdtsc();
+#else
+  return 0.0; /* no counter that a program may read everywhere */
+#endif
+}
+
+/* Best of some rounds: what disturbs only adds time. */
+static void measure(void (*run)(const fl_kernels *), const fl_kernels *k, double *ns, double *cycles) {
+  check t = { .rng = 1 };
+  for (int i = 0; i < 4; i++) { fill_float(&t, array[i], LENGTH, KIND_UNIFORM); }
+  for (int i = 0; i < LENGTH; i++) { D[i] = D[i] < 0 ? -D[i] : D[i]; } /* a second moment */
+  *ns = *cycles = 1e30;
+  for (int r = 0; r < ROUNDS; r++) {
+    const int calls = 2000;
+    const double t0 = now_ns(), c0 = now_cycles();
+    for (int i = 0; i < calls; i++) { run(k); }
+    const double c1 = (now_cycles() - c0) / calls / LENGTH, t1 = (now_ns() - t0) / calls / LENGTH;
+    if (t1 < *ns) { *ns = t1; *cycles = c1; }
+  }
+}
+
+int bench(const fl_kernels *k, const fl_kernels *scalar) {
+  printf("isa %s, n = %d (in cache); cycles are of the time-stamp counter\n", k->name, (int)LENGTH);
+  printf("%-14s %10s %10s %10s\n", "op", "ns/elem", "cyc/elem", "x scalar");
+  for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
+    double ns, cycles, base, unused;
+    measure(benches[i].run, k, &ns, &cycles);
+    measure(benches[i].run, scalar, &base, &unused);
+    printf("%-14s %10.4f %10.4f %10.2f\n", benches[i].name, ns, cycles, base / ns);
+  }
+  return 0;
+}

@@ -1,0 +1,52 @@
+/* check.h - fedlane-check: one case = one call of one kernel on guarded buffers, through the table under test and through
+ * the scalar table, compared bit for bit. Test functions are named check_<op>; the list is made from ops.def, so an
+ * operation without one does not link. */
+#ifndef FEDLANE_CHECK_H
+#define FEDLANE_CHECK_H
+#include <fedlane/kernels.h>
+#include <stdio.h>
+
+#define MAX_ARGS 8
+enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS };
+
+/* What a kernel call gets: pointers in the order of `arg`, and numbers. */
+typedef struct { size_t s[8]; float f[4]; void *p[MAX_ARGS]; const void *param; double ret; } call;
+typedef void (*caller)(const fl_kernels *, call *);
+
+/* One array: role 'i' read only, 'o' written only, 'x' read and written, 's' scratch; type 'f' float, 'u' uint32,
+ * 'l' int32, 'b' byte; the same memory as argument `alias` when that is >= 0; with ld, rows of `row` elements ld apart
+ * whose gaps must stay untouched. init NULL: filled with the pattern. */
+typedef struct { char role, type; size_t n; const void *init; int alias; size_t row, ld; } arg;
+
+typedef struct check {
+  const fl_kernels *ref, *dut;
+  uint64_t seed, rng;
+  const char *op;
+  size_t cases, failures;
+  int quiet, quick;              /* quick: fewer lengths (golden hashes, self-test) */
+  void *sha;                     /* not NULL: results of `dut` go into this digest, nothing is compared */
+} check;
+
+uint32_t rnd(check *);
+size_t rnd_below(check *, size_t n);
+void fill_float(check *, float *p, size_t n, int kind);
+const float *some_floats(check *, int slot, size_t n, int kind);   /* valid until the slot is asked for again; slot < 8 */
+const uint8_t *some_bytes(check *, int slot, size_t n, unsigned below);
+size_t next_length(const check *, size_t previous);                /* 0..257, then long ones; SIZE_MAX after the last */
+void run_case(check *, const char *what, caller, call *, size_t nargs, const arg *);
+void expect_bits(check *, const char *what, const float *got, const float *want, size_t n);
+void fail(check *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void elementwise(check *, caller, const call *proto, const char *roles, const char *const *aliases);
+
+typedef struct { const char *family, *name; void (*run)(check *); } op_test;
+extern const op_test op_tests[];
+extern const size_t op_count;
+void run_op(check *, const op_test *);
+
+int self_test(uint64_t seed);
+int bench(const fl_kernels *, const fl_kernels *scalar);
+int print_hashes(const fl_kernels *, FILE *);
+int compare_golden(const fl_kernels *, const char *path);
+#define FL_OP(family, name, ret, args, bytes, formula) void check_##name(check *);
+#include <fedlane/ops.def>
+#endif

@@ -1,0 +1,119 @@
+/* elements.c - tests of the element-wise families: step, reduce, math, random. */
+#include "check.h"
+#include <stddef.h>
+
+#define N (c->s[0])
+#define ALIASES(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+/* ---- step ------------------------------------------------------------------------------------------------------------- */
+static void call_mix(const fl_kernels *k, call *c) {
+  k->mix(N, c->p[0], c->p[1], c->s[1] & 1 ? c->p[2] : NULL, c->s[1] & 2 ? c->p[3] : NULL, c->s[1] & 4 ? c->p[4] : NULL, c->param);
+}
+void check_mix(check *t) {
+  const fl_mix_args a = { 0.75f, -0.3f, 1.1f, 0.01f };
+  for (size_t has = 0; has < 8; has++) {
+    elementwise(t, call_mix, &(call){ .s = { 0, has }, .param = &a }, "oiiii", has == 7 ? ALIASES("01") : NULL);
+  }
+}
+
+static void call_axpy(const fl_kernels *k, call *c) { k->axpy(N, c->p[0], c->f[0], c->p[1]); }
+void check_axpy(check *t) { elementwise(t, call_axpy, &(call){ .f = { -0.37f } }, "xi", ALIASES("01")); }
+
+static void call_scale(const fl_kernels *k, call *c) { k->scale(N, c->p[0], c->f[0], c->p[1]); }
+void check_scale(check *t) { elementwise(t, call_scale, &(call){ .f = { 0.3f } }, "oi", ALIASES("01")); }
+
+static void call_add(const fl_kernels *k, call *c) { k->add(N, c->p[0], c->p[1], c->p[2]); }
+void check_add(check *t) { elementwise(t, call_add, &(call){ 0 }, "oii", ALIASES("01", "02")); }
+
+static void call_sub(const fl_kernels *k, call *c) { k->sub(N, c->p[0], c->p[1], c->p[2]); }
+void check_sub(check *t) { elementwise(t, call_sub, &(call){ 0 }, "oii", ALIASES("01", "02")); }
+
+static void call_sgd(const fl_kernels *k, call *c) { k->sgd(N, c->p[0], c->p[1], c->f[0], c->f[1]); }
+void check_sgd(check *t) { elementwise(t, call_sgd, &(call){ .f = { 0.999f, 0.1f } }, "xi", NULL); }
+
+static void call_momentum(const fl_kernels *k, call *c) { k->momentum(N, c->p[0], c->p[1], c->p[2], c->param); }
+void check_momentum(check *t) {
+  for (int nesterov = 0; nesterov < 2; nesterov++) {
+    const fl_momentum_args a = { 0.9f, 0.7f, 0.05f, 0.9995f, nesterov };
+    elementwise(t, call_momentum, &(call){ .param = &a }, "xxi", NULL);
+  }
+}
+
+static void call_adamw(const fl_kernels *k, call *c) { k->adamw(N, c->p[0], c->p[1], c->p[2], c->p[3], c->param); }
+void check_adamw(check *t) {
+  const fl_adamw_args a = { 0.9f, 0.1f, 0.999f, 0.001f, 0.9999f, 0.003f, 1e-8f };
+  elementwise(t, call_adamw, &(call){ .param = &a }, "xxxi", NULL);
+}
+
+static void call_muon(const fl_kernels *k, call *c) { k->muon_momentum(N, c->p[0], c->p[1], c->p[2], c->f[0], c->f[1], (int)c->s[1]); }
+void check_muon_momentum(check *t) {
+  for (size_t nesterov = 0; nesterov < 2; nesterov++) {
+    elementwise(t, call_muon, &(call){ .s = { 0, nesterov }, .f = { 0.95f, 0.05f } }, "xoi", NULL);
+  }
+}
+
+/* ---- reduce ----------------------------------------------------------------------------------------------------------- */
+static void call_sum(const fl_kernels *k, call *c) { c->ret = k->sum(N, c->p[0]); }
+static void call_dot(const fl_kernels *k, call *c) { c->ret = k->dot(N, c->p[0], c->p[1]); }
+static void call_sumsq(const fl_kernels *k, call *c) { c->ret = k->sumsq(N, c->p[0]); }
+static void call_sumsq_diff(const fl_kernels *k, call *c) { c->ret = k->sumsq_diff(N, c->p[0], c->p[1]); }
+static void call_absmax(const fl_kernels *k, call *c) { c->ret = k->absmax(N, c->p[0]); }
+void check_sum(check *t) { elementwise(t, call_sum, &(call){ 0 }, "i", NULL); }
+void check_dot(check *t) { elementwise(t, call_dot, &(call){ 0 }, "ii", ALIASES("01")); }
+void check_sumsq(check *t) { elementwise(t, call_sumsq, &(call){ 0 }, "i", NULL); }
+void check_sumsq_diff(check *t) { elementwise(t, call_sumsq_diff, &(call){ 0 }, "ii", ALIASES("01")); }
+void check_absmax(check *t) { elementwise(t, call_absmax, &(call){ 0 }, "i", NULL); }
+
+/* ---- math ------------------------------------------------------------------------------------------------------------- */
+static void call_exp(const fl_kernels *k, call *c) { k->exp(N, c->p[0], c->p[1]); }
+static void call_log(const fl_kernels *k, call *c) { k->log(N, c->p[0], c->p[1]); }
+void check_exp(check *t) {
+  elementwise(t, call_exp, &(call){ 0 }, "oi", ALIASES("01"));
+  enum { COUNT = 4096 };
+  float x[COUNT]; /* the whole range from underflow to overflow, where the random kinds seldom are */
+  for (int i = 0; i < COUNT; i++) { x[i] = -110.0f + (float)i * (200.0f / COUNT) + (float)rnd_below(t, 1000) * 4e-5f; }
+  const arg a[] = { { 'o', 'f', COUNT, NULL, -1, 0, 0 }, { 'i', 'f', COUNT, x, -1, 0, 0 } };
+  run_case(t, "from underflow to overflow", call_exp, &(call){ .s = { COUNT } }, 2, a);
+}
+void check_log(check *t) { elementwise(t, call_log, &(call){ 0 }, "oi", ALIASES("01")); }
+
+/* ---- random ----------------------------------------------------------------------------------------------------------- */
+static void call_bits(const fl_kernels *k, call *c) { k->bits(N, c->p[0], c->s[1], c->param); }
+static void call_uniform(const fl_kernels *k, call *c) { k->uniform(N, c->p[0], c->s[1], c->param); }
+static void call_gaussian(const fl_kernels *k, call *c) { k->gaussian(N, c->p[0], c->s[1], c->param); }
+
+static fl_key some_key(check *t) {
+  const uint64_t high = rnd(t);
+  return (fl_key){ high << 32 | rnd(t), 1 + (uint32_t)rnd_below(t, 254), (uint32_t)rnd_below(t, 1u << 24), rnd(t), rnd(t) };
+}
+
+static void draws(check *t, caller f, char type) {
+  static const size_t first[] = { 0, 1, 15, 16, 63, 64, 100, 1u << 20 };
+  char what[64];
+  for (size_t n = 0; n != SIZE_MAX; n = next_length(t, n)) {
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+      const fl_key key = some_key(t);
+      const arg a = { 'o', type, n, NULL, -1, 0, 0 };
+      snprintf(what, sizeof what, "n=%zu first=%zu", n, first[i]);
+      run_case(t, what, f, &(call){ .s = { n, first[i] }, .param = &key }, 1, &a);
+    }
+  }
+}
+
+/* The definition, element by element from Philox itself: an error common to all tables must not pass. */
+void check_bits(check *t) {
+  enum { COUNT = 300 };
+  draws(t, call_bits, 'u');
+  const fl_key key = some_key(t);
+  uint32_t got[COUNT];
+  t->dut->bits(COUNT, got, 77, &key);
+  for (size_t i = 0; i < COUNT; i++) {
+    const size_t e = 77 + i;
+    const uint32_t counter[4] = { (uint32_t)(16 * (e / 64) + e % 16), key.step, key.client, key.purpose << 24 | key.round };
+    uint32_t word[4];
+    fl_philox(counter, key.seed, word);
+    if (got[i] != word[(e / 16) % 4]) { fail(t, "element %zu is %08x, Philox gives %08x", e, got[i], word[(e / 16) % 4]); break; }
+  }
+}
+void check_uniform(check *t) { draws(t, call_uniform, 'f'); }
+void check_gaussian(check *t) { draws(t, call_gaussian, 'f'); }

@@ -1,0 +1,75 @@
+/* gemm.c - tests of the matrix products. */
+#include "check.h"
+#include <stdlib.h>
+
+typedef struct { size_t m, n, k, piece; } shape;
+enum { NN, NT, TN };
+
+#define GEMM_CALL(which) \
+  static void call_gemm_##which(const fl_kernels *k, call *c) { \
+    k->gemm_##which(c->s[0], c->s[1], c->s[2], c->p[0], c->s[3], c->p[1], c->s[4], c->p[2], c->s[5], c->s[6]); \
+  }
+GEMM_CALL(nn)
+GEMM_CALL(nt)
+GEMM_CALL(tn)
+
+static arg matrix(char role, size_t rows, size_t cols, size_t ld, const float *init) {
+  const size_t n = rows && cols ? (rows - 1) * ld + cols : 0;
+  return (arg){ role, 'f', n, init, -1, role == 'o' ? cols : 0, role == 'o' ? ld : 0 };
+}
+
+static void one_shape(check *t, caller f, int form, const shape *s, int kind, size_t pad) {
+  const size_t ar = form == TN ? s->k : s->m, ac = form == TN ? s->m : s->k;
+  const size_t br = form == NT ? s->n : s->k, bc = form == NT ? s->k : s->n;
+  const size_t lda = ac + pad, ldb = bc + pad, ldc = s->n + pad;
+  const arg a[] = { matrix('i', ar, ac, lda, some_floats(t, 0, ar * lda, kind)),
+                    matrix('i', br, bc, ldb, some_floats(t, 1, br * ldb, kind == KIND_SPECIAL ? KIND_UNIFORM : kind)),
+                    matrix('o', s->m, s->n, ldc, NULL) };
+  char what[96];
+  snprintf(what, sizeof what, "m=%zu n=%zu k=%zu piece=%zu pad=%zu kind=%d", s->m, s->n, s->k, s->piece, pad, kind);
+  run_case(t, what, f, &(call){ .s = { s->m, s->n, s->k, lda, ldb, ldc, s->piece } }, 3, a);
+}
+
+static void all_shapes(check *t, caller f, int form) {
+  static const size_t ms[] = { 0, 1, 2, 3, 5, 6, 7, 8, 13, 17 }, ns[] = { 0, 1, 7, 15, 16, 17, 32, 33, 50, 65 }, ks[] = { 0, 1, 2, 5, 16, 33 };
+  static const shape more[] = {
+    { 50, 120, 400, 4096 }, { 50, 10, 84, 4096 }, { 6, 100, 25, 4096 }, { 16, 100, 150, 4096 }, { 10, 84, 50, 32 },
+    { 3, 5, 9000, 4096 }, { 7, 33, 4097, 4096 }, { 2, 20, 8192, 4096 }, { 5, 18, 100, 7 }, { 4, 40, 100, 25 }, { 9, 35, 37, 1 },
+    { 1, 200, 784, 4096 }, { 130, 70, 19, 4096 }, { 6, 25, 3136, 784 },
+  };
+  int turn = 0;
+  for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
+    for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
+      for (size_t l = 0; l < sizeof ks / sizeof *ks; l++, turn++) {
+        const shape s = { ms[i], ns[j], ks[l], FL_GEMM_PIECE };
+        if (!t->quick || turn % 5 == 0) { one_shape(t, f, form, &s, turn % KINDS, (size_t)(turn % 3)); }
+      }
+    }
+  }
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+    for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) { one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad); }
+  }
+}
+
+void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN); }
+void check_gemm_tn(check *t) { all_shapes(t, call_gemm_tn, TN); }
+
+/* A row of the output must not depend on how many rows are computed with it. */
+void check_gemm_nt(check *t) {
+  enum { ROWS = 64, COLS = 37, K = 150 };
+  static const size_t batch[] = { 1, 2, 7 };
+  all_shapes(t, call_gemm_nt, NT);
+  const float *a = some_floats(t, 0, ROWS * K, KIND_UNIFORM), *b = some_floats(t, 1, COLS * K, KIND_UNIFORM);
+  float *all = malloc(sizeof *all * ROWS * COLS), *part = malloc(sizeof *part * ROWS * COLS);
+  if (!all || !part) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }
+  t->dut->gemm_nt(ROWS, COLS, K, a, K, b, K, all, COLS, FL_GEMM_PIECE);
+  for (size_t i = 0; i < 3; i++) {
+    for (size_t r = 0; r < ROWS; r += batch[i]) {
+      const size_t rows = ROWS - r < batch[i] ? ROWS - r : batch[i];
+      t->dut->gemm_nt(rows, COLS, K, a + r * K, K, b, K, part + r * COLS, COLS, FL_GEMM_PIECE);
+    }
+    expect_bits(t, "rows in smaller batches against 64", part, all, ROWS * COLS);
+  }
+  free(all);
+  free(part);
+}

@@ -1,0 +1,162 @@
+/* layer.c - tests of the layers, forward and backward. */
+#include "check.h"
+#include <stdlib.h>
+
+#define ALIASES(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define OUT(type, n) { 'o', type, (n), NULL, -1, 0, 0 }
+#define IN(type, n, init) { 'i', type, (n), (init), -1, 0, 0 }
+#define COUNT(x) (sizeof(x) / sizeof *(x))
+
+static const size_t row_counts[] = { 0, 1, 2, 3, 7, 31, 32, 33, 50, 64, 65 };
+static const size_t widths[] = { 1, 2, 6, 10, 15, 16, 17, 33, 84, 120, 200 };
+
+static void call_bias_rows(const fl_kernels *k, call *c) { k->bias_rows(c->s[0], c->s[1], c->p[0], c->p[1]); }
+static void call_bias_grad(const fl_kernels *k, call *c) { k->bias_grad(c->s[0], c->s[1], c->p[0], c->p[1], c->s[2]); }
+static void call_softmax(const fl_kernels *k, call *c) { k->softmax_xent(c->s[0], c->s[1], c->p[0], c->p[1], c->f[0], c->p[2], c->p[3]); }
+static void call_argmax(const fl_kernels *k, call *c) { k->argmax_rows(c->s[0], c->s[1], c->p[0], c->p[1]); }
+
+typedef void (*row_case)(check *, const char *, size_t rows, size_t n, int kind);
+static void rows_by_widths(check *t, row_case f) {
+  char what[64];
+  for (size_t i = 0; i < COUNT(row_counts); i++) {
+    for (size_t j = 0; j < COUNT(widths); j++) {
+      for (int kind = 0; kind < KINDS; kind++) {
+        if (t->quick && (i + j + (size_t)kind) % 4) { continue; }
+        snprintf(what, sizeof what, "rows=%zu n=%zu kind=%d", row_counts[i], widths[j], kind);
+        f(t, what, row_counts[i], widths[j], kind);
+      }
+    }
+  }
+}
+
+static void bias_rows_case(check *t, const char *what, size_t rows, size_t n, int kind) {
+  const arg a[] = { { 'x', 'f', rows * n, some_floats(t, 0, rows * n, kind), -1, 0, 0 }, IN('f', n, some_floats(t, 1, n, kind)) };
+  run_case(t, what, call_bias_rows, &(call){ .s = { rows, n } }, 2, a);
+}
+void check_bias_rows(check *t) { rows_by_widths(t, bias_rows_case); }
+
+static void bias_grad_case(check *t, const char *what, size_t rows, size_t n, int kind) {
+  static const size_t pieces[] = { 1, 7, 32, FL_GEMM_PIECE };
+  for (size_t i = 0; i < COUNT(pieces); i++) {
+    const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), OUT('f', n) };
+    run_case(t, what, call_bias_grad, &(call){ .s = { rows, n, pieces[i] } }, 2, a);
+  }
+}
+void check_bias_grad(check *t) { rows_by_widths(t, bias_grad_case); }
+
+static void softmax_case(check *t, const char *what, size_t rows, size_t n, int kind) {
+  const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), IN('b', rows, some_bytes(t, 0, rows, (unsigned)n)),
+                    OUT('f', rows * n), OUT('f', rows) };
+  run_case(t, what, call_softmax, &(call){ .s = { rows, n }, .f = { 0.02f } }, 4, a);
+}
+void check_softmax_xent(check *t) { rows_by_widths(t, softmax_case); }
+
+static void argmax_case(check *t, const char *what, size_t rows, size_t n, int kind) {
+  const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), OUT('l', rows) };
+  run_case(t, what, call_argmax, &(call){ .s = { rows, n } }, 2, a);
+}
+void check_argmax_rows(check *t) { rows_by_widths(t, argmax_case); }
+
+static void call_relu(const fl_kernels *k, call *c) { k->relu(c->s[0], c->p[0], c->p[1]); }
+static void call_relu_back(const fl_kernels *k, call *c) { k->relu_back(c->s[0], c->p[0], c->p[1], c->p[2]); }
+static void call_normalize(const fl_kernels *k, call *c) { k->normalize(c->s[0], c->p[0], c->p[1], c->f[0], c->f[1]); }
+void check_relu(check *t) { elementwise(t, call_relu, &(call){ 0 }, "oi", ALIASES("01")); }
+void check_relu_back(check *t) { elementwise(t, call_relu_back, &(call){ 0 }, "oii", ALIASES("01")); }
+void check_normalize(check *t) {
+  char what[32];
+  for (size_t n = 0; n != SIZE_MAX; n = next_length(t, n)) {
+    const arg a[] = { OUT('f', n), IN('b', n, some_bytes(t, 0, n, 256)) };
+    snprintf(what, sizeof what, "n=%zu", n);
+    run_case(t, what, call_normalize, &(call){ .s = { n }, .f = { 0.0111f, -0.81f } }, 2, a);
+  }
+}
+
+/* ---- pooling ---------------------------------------------------------------------------------------------------------- */
+static const size_t planes[][3] = { { 0, 4, 4 }, { 1, 2, 2 }, { 3, 4, 6 }, { 6, 28, 28 }, { 16, 10, 10 }, { 2, 8, 34 }, { 5, 2, 66 }, { 12, 28, 28 } };
+
+static void call_pool(const fl_kernels *k, call *c) { k->maxpool2(c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]); }
+static void call_pool_back(const fl_kernels *k, call *c) { k->maxpool2_back(c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]); }
+
+static void pools(check *t, int back) {
+  char what[64];
+  for (size_t i = 0; i < COUNT(planes); i++) {
+    for (int kind = 0; kind < KINDS; kind++) {
+      const size_t *s = planes[i], in = s[0] * s[1] * s[2], out = s[0] * (s[1] / 2) * (s[2] / 2);
+      const arg forward[] = { IN('f', in, some_floats(t, 0, in, kind)), OUT('f', out), OUT('b', out) };
+      const arg backward[] = { IN('f', out, some_floats(t, 1, out, kind)), IN('b', out, some_bytes(t, 0, out, 4)), OUT('f', in) };
+      snprintf(what, sizeof what, "planes=%zu %zux%zu kind=%d", s[0], s[1], s[2], kind);
+      run_case(t, what, back ? call_pool_back : call_pool, &(call){ .s = { s[0], s[1], s[2] } }, 3, back ? backward : forward);
+    }
+  }
+}
+void check_maxpool2(check *t) { pools(t, 0); }
+void check_maxpool2_back(check *t) { pools(t, 1); }
+
+/* ---- convolution ------------------------------------------------------------------------------------------------------ */
+static const fl_conv convs[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 5, 5, 1, 5, 0 }, { 2, 7, 9, 3, 3, 1 },
+                                 { 3, 6, 6, 17, 1, 0 }, { 1, 4, 19, 2, 3, 0 }, { 5, 8, 8, 4, 5, 4 } };
+static const size_t batches[] = { 1, 2, 7, 33 };
+enum { FORWARD, GRAD_WEIGHT, GRAD_INPUT };
+
+static void call_forward(const fl_kernels *k, call *c) { k->conv_forward(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]); }
+static void call_grad_weight(const fl_kernels *k, call *c) {
+  k->conv_grad_weight(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]);
+}
+static void call_grad_input(const fl_kernels *k, call *c) { k->conv_grad_input(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]); }
+
+static void one_conv(check *t, int which, const fl_conv *s, size_t n, int kind) {
+  const size_t in = n * s->c * s->h * s->w, out = n * s->o * fl_conv_oh(s) * fl_conv_ow(s), w = s->o * s->c * s->k * s->k;
+  const arg work = { 's', 'f', fl_conv_work(s, n), NULL, -1, 0, 0 };
+  const float *x = some_floats(t, 0, in, kind), *dy = some_floats(t, 1, out, kind);
+  const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind), *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
+  const arg forward[] = { IN('f', in, x), IN('f', w, weight), IN('f', s->o, bias), OUT('f', out), work };
+  const arg to_weight[] = { IN('f', in, x), IN('f', out, dy), OUT('f', w), OUT('f', s->o), work };
+  const arg to_input[] = { IN('f', w, weight), IN('f', out, dy), OUT('f', in), work };
+  call c = { .s = { n }, .param = s };
+  char what[96];
+  snprintf(what, sizeof what, "batch=%zu %zux%zux%zu o=%zu k=%zu p=%zu kind=%d", n, s->c, s->h, s->w, s->o, s->k, s->p, kind);
+  if (which == FORWARD) {
+    run_case(t, what, call_forward, &c, 5, forward);
+  } else if (which == GRAD_WEIGHT) {
+    run_case(t, what, call_grad_weight, &c, 5, to_weight);
+  } else {
+    run_case(t, what, call_grad_input, &c, 4, to_input);
+  }
+}
+
+static void all_convs(check *t, int which) {
+  for (size_t i = 0; i < COUNT(convs); i++) {
+    for (size_t j = 0; j < COUNT(batches) - (t->quick ? 1u : 0u); j++) {
+      const int kind = (int)((i + j) % KINDS);
+      one_conv(t, which, &convs[i], batches[j], KIND_UNIFORM);
+      if (kind != KIND_UNIFORM && !t->quick) { one_conv(t, which, &convs[i], batches[j], kind); }
+    }
+  }
+}
+
+/* A sample's output must not depend on the batch that it is in. */
+void check_conv_forward(check *t) {
+  enum { BATCH = 64 };
+  static const size_t parts[] = { 1, 2, 7 };
+  all_convs(t, FORWARD);
+  for (size_t l = 0; l < 2; l++) {
+    const fl_conv *s = &convs[l];
+    const size_t in = s->c * s->h * s->w, out = s->o * fl_conv_oh(s) * fl_conv_ow(s);
+    const float *x = some_floats(t, 0, BATCH * in, KIND_UNIFORM), *w = some_floats(t, 1, s->o * s->c * s->k * s->k, KIND_UNIFORM);
+    const float *b = some_floats(t, 2, s->o, KIND_UNIFORM);
+    float *all = malloc(4 * BATCH * out), *part = malloc(4 * BATCH * out), *work = malloc(4 * fl_conv_work(s, BATCH) + 4);
+    if (!all || !part || !work) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }
+    t->dut->conv_forward(s, BATCH, x, w, b, all, work);
+    for (size_t i = 0; i < COUNT(parts); i++) {
+      for (size_t r = 0; r < BATCH; r += parts[i]) {
+        t->dut->conv_forward(s, BATCH - r < parts[i] ? BATCH - r : parts[i], x + r * in, w, b, part + r * out, work);
+      }
+      expect_bits(t, "samples in smaller batches against 64", part, all, BATCH * out);
+    }
+    free(all);
+    free(part);
+    free(work);
+  }
+}
+void check_conv_grad_weight(check *t) { all_convs(t, GRAD_WEIGHT); }
+void check_conv_grad_input(check *t) { all_convs(t, GRAD_INPUT); }

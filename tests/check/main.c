@@ -1,0 +1,122 @@
+/* main.c - fedlane-check: every kernel of one ISA against the scalar table, bit for bit. */
+#include "check.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const op_test op_tests[] = {
+#define FL_OP(family, name, ret, args, bytes, formula) { #family, #name, check_##name },
+#include <fedlane/ops.def>
+};
+const size_t op_count = sizeof op_tests / sizeof *op_tests;
+
+static const char usage[] =
+  "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [OP or FAMILY ...]\n"
+  "       fedlane-check --list | --self-test | --bench | --hash | --golden FILE   [--isa ...]\n"
+  "exit: 0 all passed, 1 a failure, 2 usage, 77 this machine cannot run the ISA\n";
+
+static int find_isa(const char *name) {
+  for (int i = 0; i < FL_ISA_COUNT; i++) {
+    if (!strcmp(name, fl_isa_name((fl_isa)i))) { return i; }
+  }
+  return -1;
+}
+
+static int known(const char *word) {
+  for (size_t i = 0; i < op_count; i++) {
+    if (!strcmp(word, op_tests[i].name) || !strcmp(word, op_tests[i].family)) { return 1; }
+  }
+  return 0;
+}
+
+static int wanted(const op_test *op, char *const *word, int words) {
+  for (int i = 0; i < words; i++) {
+    if (!strcmp(word[i], op->name) || !strcmp(word[i], op->family)) { return 1; }
+  }
+  return words == 0;
+}
+
+static int run_all(check *t, char *const *word, int words) {
+  size_t passed = 0, failed = 0, ops = 0, cases = 0, bad = 0;
+  printf("seed %llu\nisa %s against scalar\n", (unsigned long long)t->seed, t->dut->name);
+  const char *broken = fl_kernels_self_test(t->dut);
+  if (broken) {
+    printf("FAIL start-up self-test: %s\n", broken);
+    failed++;
+  }
+  for (size_t i = 0; i < op_count; i++) {
+    const op_test *op = &op_tests[i];
+    if (wanted(op, word, words)) {
+      run_op(t, op);
+      ops++;
+      cases += t->cases;
+      bad += t->failures != 0;
+      if (t->failures) { printf("FAIL %s: %zu of %zu cases\n", op->name, t->failures, t->cases); }
+    }
+    if (i + 1 == op_count || strcmp(op->family, op_tests[i + 1].family)) {
+      if (ops) { printf("%-7s %2zu ops %7zu cases, %zu ops failed\n", op->family, ops, cases, bad); }
+      passed += ops - bad;
+      failed += bad;
+      ops = cases = bad = 0;
+    }
+    fflush(stdout);
+  }
+  printf("%zu passed, %zu failed\n", passed, failed);
+  return failed != 0;
+}
+
+static int list(void) {
+#define FL_OP(family, name, ret, args, bytes, formula) printf("%-7s %-17s %s\n", #family, #name, formula);
+#include <fedlane/ops.def>
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  const char *isa = NULL, *golden = NULL, *mode = "";
+  check t = { .seed = (uint64_t)time(NULL) };
+  int words = 0;
+  for (int i = 1; i < argc; i++) {
+    const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+    char *end = NULL;
+    if (!strcmp(a, "--list") || !strcmp(a, "--self-test") || !strcmp(a, "--bench") || !strcmp(a, "--hash")) {
+      mode = a;
+    } else if (!strcmp(a, "--quick")) {
+      t.quick = 1;
+    } else if (!strcmp(a, "--isa") && value) {
+      isa = argv[++i];
+    } else if (!strcmp(a, "--golden") && value) {
+      mode = a;
+      golden = argv[++i];
+    } else if (!strcmp(a, "--seed") && value && (errno = 0, t.seed = strtoull(value, &end, 0), end != value && !*end && !errno)) {
+      i++;
+    } else if (a[0] != '-' && known(a)) {
+      argv[1 + words++] = argv[i]; /* words gather in front: i is never behind them */
+    } else {
+      fprintf(stderr, "fedlane-check: bad argument \"%s\"\n%s", a, usage);
+      return 2;
+    }
+  }
+  if (!strcmp(mode, "--list")) { return list(); }
+  if (!strcmp(mode, "--self-test")) { return self_test(t.seed); }
+  const int number = isa ? find_isa(isa) : -1;
+  if (isa && number < 0) {
+    fprintf(stderr, "fedlane-check: --isa: unknown ISA \"%s\"; allowed: scalar, scalar+fma, avx2, avx512, neon\n", isa);
+    return 2;
+  }
+  const char *error = NULL;
+  t.ref = fl_kernels_of(FL_ISA_SCALAR);
+  t.dut = isa ? fl_kernels_of((fl_isa)number) : fl_kernels_select(NULL, &error);
+  if (!t.dut && isa) {
+    printf("skip: this machine cannot run %s\n", isa);
+    return 77;
+  }
+  if (!t.dut) {
+    fprintf(stderr, "fedlane-check: %s\n", error);
+    return 2;
+  }
+  fl_fpenv_enter();
+  if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref); }
+  if (!strcmp(mode, "--hash")) { return print_hashes(t.dut, stdout); }
+  return golden ? compare_golden(t.dut, golden) : run_all(&t, argv + 1, words);
+}
