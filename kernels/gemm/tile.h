@@ -1,0 +1,119 @@
+/* tile.h - the micro-kernel of every matrix product and convolution: mr rows x nv vectors of C in registers, k ascending.
+ *
+ * Row i, step k of the left factor is a[i*ars + k*aks] (so NN and TN are one kernel) and is broadcast; row k of the right
+ * factor starts at b + k*ldb, or at b + off[k] when `off` is given (shifted windows of a padded image). Between blocks of
+ * k the accumulators rest in C unchanged, so that blocking does not show in the result. */
+#ifndef FL_GEMM_TILE_H
+#define FL_GEMM_TILE_H
+#include "kernels/simd/decl.h"
+
+#if FL_VREGS >= 24
+#define TILE_M 8
+#define TILE_V 3
+#elif FL_VREGS >= 6
+#define TILE_M 6
+#define TILE_V 1
+#else
+#define TILE_M 4
+#define TILE_V 1
+#endif
+#define TILE_N (16 * TILE_V)
+#define TILE_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define TILE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TILE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+typedef struct {
+  size_t k;
+  const float *a;
+  size_t ars, aks;
+  const float *b;
+  size_t ldb;
+  const uint32_t *off;  /* NULL: rows of b are ldb apart */
+  float *c;
+  size_t ldc, cols;     /* cols <= 16*nv: columns of C that exist */
+  int carry, last;      /* start from C instead of +0; store acc + (+0) instead of acc */
+} tile_args;
+
+TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const tile_args *t) {
+  v16 acc[TILE_M][TILE_V];
+  const size_t tail = t->cols - 16 * (size_t)(nv - 1);
+  TILE_UNROLL
+  for (int i = 0; i < mr; i++) {
+    TILE_UNROLL
+    for (int j = 0; j < nv; j++) {
+      const float *c = t->c + (size_t)i * t->ldc + 16 * j;
+      acc[i][j] = !t->carry ? v_zero() : j < nv - 1 || tail == 16 ? v_load(c) : v_load_n(c, tail, 0.0f);
+    }
+  }
+  const float *a = t->a, *b = t->b;
+  const size_t ars = t->ars, aks = t->aks, ldb = t->ldb;
+  for (size_t k = 0; k < t->k; k++) {
+    const float *bk = shifted ? b + t->off[k] : b;
+    v16 bv[TILE_V];
+    TILE_UNROLL
+    for (int j = 0; j < nv; j++) bv[j] = v_load(bk + 16 * j);
+    TILE_UNROLL
+    for (int i = 0; i < mr; i++) {
+      const v16 x = v_set(a[(size_t)i * ars]);
+      TILE_UNROLL
+      for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
+    }
+    a += aks;
+    if (!shifted) b += ldb;
+  }
+  TILE_UNROLL
+  for (int i = 0; i < mr; i++) {
+    TILE_UNROLL
+    for (int j = 0; j < nv; j++) {
+      float *c = t->c + (size_t)i * t->ldc + 16 * j;
+      const v16 r = t->last ? v_add(acc[i][j], v_zero()) : acc[i][j];
+      if (j < nv - 1 || tail == 16) v_store(c, r);
+      else v_store_n(c, tail, r);
+    }
+  }
+}
+
+#define TILE_CASE(mr, nv, shifted) case 4 * (mr) + (nv): tile_body(mr, nv, shifted, t); break;
+#if TILE_V == 3
+#define TILE_ROW(mr, s) TILE_CASE(mr, 1, s) TILE_CASE(mr, 2, s) TILE_CASE(mr, 3, s)
+#else
+#define TILE_ROW(mr, s) TILE_CASE(mr, 1, s)
+#endif
+#if TILE_M == 8
+#define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s) TILE_ROW(5, s) TILE_ROW(6, s) TILE_ROW(7, s) TILE_ROW(8, s)
+#elif TILE_M == 6
+#define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s) TILE_ROW(5, s) TILE_ROW(6, s)
+#else
+#define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s)
+#endif
+
+/* One tile of mr <= TILE_M rows and nv <= TILE_V vectors. */
+static inline void tile_run(int mr, int nv, const tile_args *t) {
+  switch (4 * mr + nv) { TILE_ROWS(0) default: break; }
+}
+
+static inline void tile_run_shifted(int mr, int nv, const tile_args *t) {
+  switch (4 * mr + nv) { TILE_ROWS(1) default: break; }
+}
+
+/* Rows of the next tile when `left` rows remain: as even as possible, a tile of one row costs nearly as much as of four. */
+static inline size_t tile_rows(size_t left) {
+  const size_t tiles = (left + TILE_M - 1) / TILE_M;
+  return (left + tiles - 1) / tiles;
+}
+
+static inline int tile_vectors(size_t cols) {
+  return (int)((cols < TILE_N ? cols + 15 : TILE_N) / 16);
+}
+
+static inline void transpose16(v16 r[16]) {
+  v16 t[16];
+  for (int i = 0; i < 8; i++) { t[2 * i] = v_zip_lo(r[i], r[i + 8]); t[2 * i + 1] = v_zip_hi(r[i], r[i + 8]); }
+  for (int i = 0; i < 8; i++) { r[2 * i] = v_zip_lo(t[i], t[i + 8]); r[2 * i + 1] = v_zip_hi(t[i], t[i + 8]); }
+  for (int i = 0; i < 8; i++) { t[2 * i] = v_zip_lo(r[i], r[i + 8]); t[2 * i + 1] = v_zip_hi(r[i], r[i + 8]); }
+  for (int i = 0; i < 8; i++) { r[2 * i] = v_zip_lo(t[i], t[i + 8]); r[2 * i + 1] = v_zip_hi(t[i], t[i + 8]); }
+}
+#endif

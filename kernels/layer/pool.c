@@ -1,0 +1,73 @@
+/* pool.c - 2x2 maximum pooling with stride 2. An odd last row or column takes no part and gets a gradient of +0. */
+#include "kernels/simd/decl.h"
+
+typedef struct { v16 value; u16 at; } best16;
+
+static inline best16 better(best16 b, v16 x, uint32_t at) {
+  const m16 m = m_or(v_gt(x, b.value), m_not(v_eq(x, x)));
+  return (best16){ v_sel(m, x, b.value), u_sel(m, u_set(at), b.at) };
+}
+
+/* 32 floats of a row, of which n exist. */
+static inline void load_pair(const float *p, size_t n, v16 *lo, v16 *hi) {
+  *lo = n >= 16 ? v_load(p) : v_load_n(p, n, 0.0f);
+  *hi = n >= 32 ? v_load(p + 16) : v_load_n(n > 16 ? p + 16 : p, n > 16 ? n - 16 : 0, 0.0f);
+}
+
+static inline void store_pair(float *p, size_t n, v16 lo, v16 hi) {
+  if (n >= 16) v_store(p, lo);
+  else v_store_n(p, n, lo);
+  if (n >= 32) v_store(p + 16, hi);
+  else if (n > 16) v_store_n(p + 16, n - 16, hi);
+}
+
+void FL_FN(maxpool2)(size_t planes, size_t h, size_t w, const float *x, float *y, uint8_t *at) {
+  const size_t oh = h / 2, ow = w / 2;
+  for (size_t c = 0; c < planes; c++) {
+    for (size_t r = 0; r < oh; r++) {
+      const float *top = x + (c * h + 2 * r) * w, *low = top + w;
+      for (size_t j = 0; j < ow; j += 16) {
+        const size_t lanes = ow - j < 16 ? ow - j : 16;
+        v16 t0, t1, l0, l1;
+        load_pair(top + 2 * j, 2 * lanes, &t0, &t1);
+        load_pair(low + 2 * j, 2 * lanes, &l0, &l1);
+        best16 b = { v_even(t0, t1), u_set(0) };
+        b = better(b, v_odd(t0, t1), 1);
+        b = better(b, v_even(l0, l1), 2);
+        b = better(b, v_odd(l0, l1), 3);
+        const size_t to = (c * oh + r) * ow + j;
+        uint32_t index[16];
+        uint8_t bytes[16];
+        u_store(index, b.at);
+        for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)index[i];
+        v_store_n(y + to, lanes, b.value);
+        memcpy(at + to, bytes, lanes);
+      }
+    }
+  }
+}
+
+void FL_FN(maxpool2_back)(size_t planes, size_t h, size_t w, const float *dy, const uint8_t *at, float *dx) {
+  const size_t oh = h / 2, ow = w / 2;
+  for (size_t c = 0; c < planes; c++) {
+    float *plane = dx + c * h * w;
+    for (size_t r = 0; r < oh; r++) {
+      float *top = plane + 2 * r * w, *low = top + w;
+      for (size_t j = 0; j < ow; j += 16) {
+        const size_t lanes = ow - j < 16 ? ow - j : 16, from = (c * oh + r) * ow + j;
+        uint8_t bytes[16] = { 0 };
+        uint32_t index[16];
+        memcpy(bytes, at + from, lanes);
+        for (int i = 0; i < 16; i++) index[i] = bytes[i];
+        const v16 d = v_load_n(dy + from, lanes, 0.0f), zero = v_zero();
+        const u16 k = u_load(index);
+        const v16 d0 = v_sel(u_eq(k, u_set(0)), d, zero), d1 = v_sel(u_eq(k, u_set(1)), d, zero);
+        const v16 d2 = v_sel(u_eq(k, u_set(2)), d, zero), d3 = v_sel(u_eq(k, u_set(3)), d, zero);
+        store_pair(top + 2 * j, 2 * lanes, v_zip_lo(d0, d1), v_zip_hi(d0, d1));
+        store_pair(low + 2 * j, 2 * lanes, v_zip_lo(d2, d3), v_zip_hi(d2, d3));
+      }
+      if (w % 2) top[w - 1] = low[w - 1] = 0.0f;
+    }
+    if (h % 2) memset(plane + (h - 1) * w, 0, w * sizeof *plane);
+  }
+}

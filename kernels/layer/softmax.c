@@ -1,0 +1,73 @@
+/* softmax.c - softmax with cross-entropy, and the prediction of a row. */
+#include "kernels/math/exp.h"
+#include "kernels/math/log.h"
+#include "kernels/simd/decl.h"
+#include <math.h>
+
+/* The larger lane; a NaN in either comes out. */
+static inline v16 keep_max(v16 m, v16 x) { return v_sel(m_or(v_gt(x, m), m_not(v_eq(x, x))), x, m); }
+
+static float row_max(size_t n, const float *x) {
+  float lane[16];
+  v16 m = v_set(-INFINITY);
+  for (size_t i = 0; i < n; i += 16) m = keep_max(m, n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY));
+  v_store(lane, m);
+  for (int half = 8; half; half /= 2) {
+    for (int j = 0; j < half; j++) lane[j] = lane[j + half] > lane[j] || lane[j + half] != lane[j + half] ? lane[j + half] : lane[j];
+  }
+  return lane[0];
+}
+
+/* e = exp(x - max) into e[]; returns the sum: 64 partials, element i to partial i%64, then halving. */
+static float row_exp(size_t n, const float *x, float max, float *e) {
+  v16 part[4] = { v_zero(), v_zero(), v_zero(), v_zero() };
+  float lane[16];
+  for (size_t i = 0; i < n; i += 16) {
+    const size_t lanes = n - i < 16 ? n - i : 16;
+    v16 v = v_exp(v_sub(lanes == 16 ? v_load(x + i) : v_load_n(x + i, lanes, 0.0f), v_set(max)));
+    if (lanes < 16) v = v_sel(u_lt_s(u_iota(), u_set((uint32_t)lanes)), v, v_zero());
+    v_store_n(e + i, lanes, v);
+    part[i / 16 % 4] = v_add(part[i / 16 % 4], v);
+  }
+  v_store(lane, v_add(v_add(part[0], part[2]), v_add(part[1], part[3])));
+  for (int half = 8; half; half /= 2) {
+    for (int j = 0; j < half; j++) lane[j] += lane[j + half];
+  }
+  return lane[0];
+}
+
+void FL_FN(softmax_xent)(size_t rows, size_t classes, const float *logits, const uint8_t *label, float scale, float *dlogits,
+                         float *loss) {
+  for (size_t r0 = 0; r0 < rows; r0 += 16) {
+    const size_t count = rows - r0 < 16 ? rows - r0 : 16;
+    float sums[16] = { 0 }, own[16] = { 0 };
+    for (size_t r = 0; r < count; r++) {
+      const float *x = logits + (r0 + r) * classes;
+      float *d = dlogits + (r0 + r) * classes;
+      const size_t mine = label[r0 + r];
+      const float max = row_max(classes, x);
+      own[r] = x[mine] - max; /* before d is written: d may be x */
+      sums[r] = row_exp(classes, x, max, d);
+      const v16 sum = v_set(sums[r]), s = v_set(scale);
+      for (size_t i = 0; i < classes; i += 16) {
+        const size_t lanes = classes - i < 16 ? classes - i : 16;
+        const v16 hot = v_sel(u_eq(u_add(u_iota(), u_set((uint32_t)i)), u_set((uint32_t)mine)), v_set(1.0f), v_zero());
+        const v16 p = v_div(v_load_n(d + i, lanes, 0.0f), sum);
+        v_store_n(d + i, lanes, v_mul(v_sub(p, hot), s));
+      }
+    }
+    v_store_n(loss + r0, count, v_sub(v_log(v_load_n(sums, count, 1.0f)), v_load(own)));
+  }
+}
+
+void FL_FN(argmax_rows)(size_t rows, size_t classes, const float *logits, int32_t *pred) {
+  for (size_t r = 0; r < rows; r++, logits += classes) {
+    int32_t best = 0;
+    int nan = 0;
+    for (size_t i = 0; i < classes; i++) {
+      nan |= logits[i] != logits[i];
+      if (logits[i] > logits[best]) best = (int32_t)i;
+    }
+    pred[r] = nan ? -1 : best;
+  }
+}
