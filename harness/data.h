@@ -18,6 +18,9 @@ typedef struct fl_dataset {
  * naming file, field, value, what is allowed. */
 int fl_dataset_load(fl_dataset *, const char *name, const char *format, const char *train, const char *test, char *err, size_t err_size);
 void fl_dataset_free(fl_dataset *);
+/* A validation split for choosing hyper-parameters: `fraction` of the training rows (FL_PURPOSE_VALIDATION, seed 0) becomes the
+ * test set, the rest stays; the real test rows are dropped. 0, or -1 with a message. */
+int fl_dataset_holdout(fl_dataset *, double fraction, char *err, size_t err_size);
 size_t fl_dataset_known_count(void);
 const char *fl_dataset_known(size_t i, const char **help);
 /* Hex SHA-256 of bytes (libcrypto). out: 65 bytes. */
