@@ -1,0 +1,197 @@
+// Models: sizes and layout, initial values, and that a sample's result depends neither on its batch nor on the ISA.
+#include "tests/gradient/reference.hpp"
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <memory>
+
+namespace {
+using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
+Model build(const std::string &net, const fl_samples *train, const fl_samples *test, std::string *message = nullptr) {
+  char err[256] = "";
+  Model m(fl_model_new(fl_net_find(net.c_str()), train, test, reference::mean, reference::deviation, err, sizeof err), fl_model_free);
+  if (message) *message = err;
+  return m;
+}
+bool same(const std::vector<float> &a, const std::vector<float> &b) { return a.size() == b.size() && !memcmp(a.data(), b.data(), 4 * a.size()); }
+const char *const nets[] = { "lenet5", "mlp", "logistic" };
+}
+
+TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
+  CHECK(fl_net_count() == 3);
+  CHECK(fl_net_at(3) == nullptr);
+  CHECK(fl_net_find("lenet") == nullptr);
+  const reference::Samples s(2, 1);
+  const size_t want[] = { 61706, 199210, 7850 };
+  const double macs[] = { 6. * 784 * 25 + 16. * 100 * 150 + 400 * 120 + 120 * 84 + 840, 784 * 200 + 40000 + 2000, 7840 };
+  for (int i = 0; i < 3; i++) {
+    const Model m = build(nets[i], &s.s, nullptr);
+    REQUIRE(m);
+    const fl_objective *o = fl_model_objective(m.get());
+    CHECK((o->layout->d == want[i] && o->layout->buffers == 0 && o->n == 2 && o->n_test == 0 && o->evaluate == nullptr && o->classes == 10));
+    CHECK(fl_model_macs(m.get()) == macs[i]);
+    CHECK(fl_model_activation_bytes(m.get(), 50) > 50 * 784 * 4);
+    size_t end = 0;
+    for (size_t t = 0; t < o->layout->n; t++) {
+      const fl_tensor &x = o->layout->tensor[t];
+      CHECK(x.offset == end);
+      CHECK(x.layer == int(t / 2));
+      CHECK((x.role == FL_BIAS) == (t % 2 == 1));
+      CHECK((x.role == FL_HEAD) == (t == o->layout->n - 2));
+      end += x.size;
+    }
+    CHECK(end == want[i]);
+  }
+}
+
+TEST_CASE("Layout of LeNet-5 as in the state_dict of the PyTorch twin", "[model]") {
+  const reference::Samples s(1, 1);
+  const Model m = build("lenet5", &s.s, nullptr);
+  const fl_layout *l = fl_model_objective(m.get())->layout;
+  const struct { const char *name; fl_role role; std::vector<size_t> shape; } want[] = {
+    { "conv1.weight", FL_CONV, { 6, 1, 5, 5 } }, { "conv1.bias", FL_BIAS, { 6 } }, { "conv2.weight", FL_CONV, { 16, 6, 5, 5 } },
+    { "conv2.bias", FL_BIAS, { 16 } }, { "fc1.weight", FL_MATRIX, { 120, 400 } }, { "fc1.bias", FL_BIAS, { 120 } },
+    { "fc2.weight", FL_MATRIX, { 84, 120 } }, { "fc2.bias", FL_BIAS, { 84 } }, { "fc3.weight", FL_HEAD, { 10, 84 } },
+    { "fc3.bias", FL_BIAS, { 10 } } };
+  REQUIRE(l->n == 10);
+  for (size_t i = 0; i < 10; i++) {
+    CHECK(std::string(l->tensor[i].name) == want[i].name);
+    CHECK(l->tensor[i].role == want[i].role);
+    CHECK(std::vector<size_t>(l->tensor[i].shape, l->tensor[i].shape + l->tensor[i].ndim) == want[i].shape);
+  }
+}
+
+TEST_CASE("Shapes that do not fit are refused with the layer's name", "[model]") {
+  std::string message;
+  const reference::Samples tiny(2, 1, 8, 8), line(2, 1, 1, 9), big(2, 1), small(2, 1, 20, 20), one(2, 1, 28, 28, 1);
+  CHECK(!build("lenet5", &tiny.s, nullptr, &message));
+  CHECK(message == "model lenet5, layer conv2: a 5x5 kernel does not fit in 4x4 with padding 0");
+  CHECK(!build("lenet5", &line.s, nullptr, &message));
+  CHECK(message.find("pool1") != std::string::npos);
+  CHECK(build("mlp", &line.s, nullptr));
+  CHECK(!build("mlp", &big.s, &small.s, &message));
+  CHECK(message.find("1x20x20") != std::string::npos);
+  CHECK(!build("mlp", &one.s, nullptr, &message));
+  CHECK(message.find("1 classes, allowed 2 to 256") != std::string::npos);
+}
+
+TEST_CASE("Initial values: uniform in +-1/sqrt(fan_in) from the keys of their tensors", "[model]") {
+  const reference::Samples s(1, 1);
+  const size_t fan[] = { 25, 150, 400, 120, 84 };
+  const Model m = build("lenet5", &s.s, nullptr);
+  const fl_objective *o = fl_model_objective(m.get());
+  std::vector<float> x(o->layout->d), y(x.size()), u;
+  o->init(o->self, 7, x.data());
+  o->init(o->self, 7, y.data());
+  CHECK(same(x, y));
+  o->init(o->self, 8, y.data());
+  CHECK(!same(x, y));
+  const fl_kernels *k = fl_kernels_of(FL_ISA_SCALAR);
+  REQUIRE(k);
+  for (uint32_t t = 0; t < o->layout->n; t++) {
+    const fl_tensor &tensor = o->layout->tensor[t];
+    const float bound = float(1 / std::sqrt(double(fan[t / 2])));
+    const fl_key key = { 7, FL_PURPOSE_INIT, 0, t, 0 };
+    double sum = 0;
+    u.resize(tensor.size);
+    k->uniform(tensor.size, u.data(), 0, &key);
+    bool equal = true;
+    for (size_t i = 0; i < tensor.size; i++) {
+      equal = equal && x[tensor.offset + i] == std::fmaf(2 * bound, u[i], -bound);
+      sum += x[tensor.offset + i];
+    }
+    INFO(tensor.name);
+    CHECK(equal);
+    CHECK(std::fabs(sum / double(tensor.size)) < 5 * bound / std::sqrt(3.0 * double(tensor.size)));
+  }
+}
+
+TEST_CASE("Logits of a row are the same in every batch, and those of the reference", "[model]") {
+  const std::string net = GENERATE("lenet5", "mlp", "logistic");
+  const reference::Samples s(64, 2);
+  const Model m = build(net, &s.s, nullptr);
+  const fl_objective *o = fl_model_objective(m.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d), all(640);
+  std::vector<char> work(o->work(o->self, 64) + 5);     // the block may lie anywhere: it is moved by up to 4 bytes
+  std::vector<uint32_t> index(64);
+  for (uint32_t i = 0; i < 64; i++) index[i] = i * 27 % 64;
+  o->init(o->self, 3, x.data());
+  fl_model_logits(m.get(), k, x.data(), &s.s, index.data(), 64, all.data(), work.data());
+  for (size_t batch : { 1, 2, 7 }) {
+    std::vector<float> part(640);
+    for (size_t i = 0; i < 64; i += batch)
+      fl_model_logits(m.get(), k, x.data(), &s.s, &index[i], std::min(batch, 64 - i), &part[10 * i], work.data() + i % 5);
+    INFO(net << " in batches of " << batch);
+    CHECK(same(part, all));
+  }
+  const reference::Net ref{ reference::layers(net, 10), 28, 28 };
+  reference::Vector want, p(x.begin(), x.end());
+  for (size_t i = 0; i < 5; i++) {
+    ref.run(p, reference::input(s.s, index[i]), 0, nullptr, &want);
+    for (size_t c = 0; c < 10; c++) CHECK(all[10 * i + c] == Approx(want[c]).margin(2e-6));
+  }
+}
+
+TEST_CASE("Loss and gradient have the same bits on every ISA of this machine", "[model]") {
+  const std::string net = GENERATE("lenet5", "mlp", "logistic");
+  const size_t n = GENERATE(size_t(1), size_t(50), size_t(75));
+  const reference::Samples s(80, 4), t(40, 5);
+  const Model m = build(net, &s.s, &t.s);
+  const fl_objective *o = fl_model_objective(m.get());
+  std::vector<float> x(o->layout->d), first;
+  std::vector<uint32_t> index(n);
+  for (uint32_t i = 0; i < n; i++) index[i] = (i * 11 + 5) % 80;
+  o->init(o->self, 5, x.data());
+  double loss = 0;
+  fl_eval eval{};
+  for (int isa = 0; isa < FL_ISA_COUNT; isa++) {
+    const fl_kernels *k = fl_kernels_of(fl_isa(isa));
+    if (!k) continue;
+    std::vector<float> g(x.size(), NAN);
+    std::vector<char> work(o->work(o->self, n), char(0x7f));     // what lies in the scratch block does not matter
+    fl_eval e{};
+    const double value = o->loss_grad(o->self, k, x.data(), index.data(), n, g.data(), work.data());
+    o->evaluate(o->self, k, x.data(), 3, std::min(n, size_t(37)), &e, work.data());
+    if (first.empty()) {
+      first = g, loss = value, eval = e;
+      CHECK(std::isfinite(loss));
+    }
+    INFO(net << ", batch " << n << ", " << k->name);
+    CHECK(same(g, first));
+    CHECK(value == loss);
+    CHECK((e.loss == eval.loss && e.correct == eval.correct && e.count == eval.count && !e.diverged));
+  }
+}
+
+TEST_CASE("Evaluation: loss, hits, ranges, divergence", "[model]") {
+  const std::string net = GENERATE("lenet5", "mlp", "logistic");
+  const reference::Samples s(4, 6), t(90, 7);
+  const Model m = build(net, &s.s, &t.s);
+  const fl_objective *o = fl_model_objective(m.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d);
+  std::vector<char> work(o->work(o->self, 90));
+  o->init(o->self, 9, x.data());
+  const reference::Net ref{ reference::layers(net, 10), 28, 28 };
+  const reference::Vector p(x.begin(), x.end());
+  reference::Vector logits;
+  double loss = 0;
+  size_t correct = 0;
+  for (size_t i = 0; i < 90; i++) {
+    loss += ref.run(p, reference::input(t.s, i), t.label[i], nullptr, &logits);
+    correct += size_t(std::max_element(logits.begin(), logits.end()) - logits.begin()) == t.label[i];
+  }
+  fl_eval all, a, b;
+  o->evaluate(o->self, k, x.data(), 0, 90, &all, work.data());
+  o->evaluate(o->self, k, x.data(), 0, 32, &a, work.data());
+  o->evaluate(o->self, k, x.data(), 32, 58, &b, work.data());
+  CHECK(all.loss == Approx(loss).epsilon(1e-6));
+  CHECK((all.correct == correct && all.count == 90 && !all.diverged));
+  CHECK((a.correct + b.correct == all.correct && a.loss + b.loss == Approx(all.loss)));
+  x[o->layout->d - 1] = NAN;                    // bias of the last class
+  o->evaluate(o->self, k, x.data(), 0, 10, &all, work.data());
+  CHECK((all.diverged && all.correct == 0));
+  x[o->layout->d - 1] = INFINITY;
+  o->evaluate(o->self, k, x.data(), 0, 10, &all, work.data());
+  CHECK(all.diverged);
+}
