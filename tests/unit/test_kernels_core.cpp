@@ -1,0 +1,252 @@
+// Detection, double functions, reductions against a plain reading of the contract, Newton-Schulz against the worked numbers
+// of federated-adaptive 21.
+#include <catch2/catch.hpp>
+#include <fedlane/kernels.h>
+#include <cfenv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace {
+double ulps(double got, long double want) {
+  if (got == (double)want) { return std::fabs((double)((got - want) / (long double)(std::nextafter(std::fabs(got), INFINITY) - std::fabs(got)))); }
+  const double w = (double)want, ulp = std::nextafter(std::fabs(w), INFINITY) - std::fabs(w);
+  return (double)(std::fabs((long double)got - want) / (long double)ulp);
+}
+
+std::vector<const fl_kernels *> tables() {
+  std::vector<const fl_kernels *> all;
+  for (int i = 0; i < FL_ISA_COUNT; i++) {
+    if (const fl_kernels *k = fl_kernels_of((fl_isa)i)) { all.push_back(k); }
+  }
+  return all;
+}
+
+std::vector<float> numbers(size_t n, uint32_t seed) {
+  std::vector<float> x(n);
+  for (float &v : x) {
+    seed = seed * 1664525u + 1013904223u;
+    v = ((float)(seed >> 8) - 8388608.0f) * (seed & 64 ? 0x1p-23f : 0x1p-13f);
+  }
+  return x;
+}
+
+// The contract read aloud: 32 partials, halving, chunks of 4096, left child = largest power of two below n.
+template <class Term> double leaf(size_t first, size_t n, Term term) {
+  double p[32] = { 0 };
+  for (size_t i = 0; i < n; i++) { p[i % 32] = term(p[i % 32], first + i); }
+  for (int half = 16; half; half /= 2) {
+    for (int j = 0; j < half; j++) { p[j] += p[j + half]; }
+  }
+  return p[0];
+}
+template <class Term> double tree(size_t chunk, size_t chunks, size_t n, Term term) {
+  if (chunks <= 1) { return leaf(chunk * 4096, std::min<size_t>(4096, n - chunk * 4096), term); }
+  size_t left = 1;
+  while (left * 2 < chunks) { left *= 2; }
+  return tree(chunk, left, n, term) + tree(chunk + left, chunks - left, n, term);
+}
+template <class Term> double reduced(size_t n, Term term) { return tree(0, (n + 4095) / 4096, n, term); }
+} // namespace
+
+TEST_CASE("every table names itself and passes the start-up self-test") {
+  for (const fl_kernels *k : tables()) {
+    CHECK(std::string(k->name) == fl_isa_name(k->isa));
+    const char *broken = fl_kernels_self_test(k);
+    INFO(k->name << ": " << (broken ? broken : ""));
+    CHECK(broken == nullptr);
+  }
+}
+
+static void flushing_scale(size_t n, float *y, float a, const float *x) {
+  for (size_t i = 0; i < n; i++) { y[i] = std::fabs(a * x[i]) < 0x1p-126f ? 0.0f : a * x[i]; }
+}
+static void unfused_axpy(size_t n, float *y, float a, const float *x) {
+  for (size_t i = 0; i < n; i++) {
+    const volatile float p = a * x[i];
+    y[i] = p + y[i];
+  }
+}
+
+TEST_CASE("the self-test finds flushed subnormals and unfused multiply-add") {
+  fl_kernels k = *fl_kernels_of(FL_ISA_SCALAR);
+  k.scale = flushing_scale;
+  CHECK(fl_kernels_self_test(&k) != nullptr);
+  k = *fl_kernels_of(FL_ISA_SCALAR);
+  k.axpy = unfused_axpy;
+  CHECK(fl_kernels_self_test(&k) != nullptr);
+}
+
+TEST_CASE("choice of a table") {
+  const char *error = nullptr;
+  fl_isa_info info;
+  fl_isa_detect(&info);
+  CHECK((info.cpu & info.os & info.built & (1u << FL_ISA_SCALAR)) != 0);
+  CHECK(fl_kernels_of(FL_ISA_SCALAR)->isa == FL_ISA_SCALAR);
+  CHECK(fl_kernels_select("sse9", &error) == nullptr);
+  REQUIRE(error != nullptr);
+  CHECK(std::string(error).find("sse9") != std::string::npos);
+  CHECK(std::string(error).find("scalar, avx2, avx512, neon") != std::string::npos);
+  const fl_kernels *scalar = fl_kernels_select("scalar", &error);
+  REQUIRE(scalar != nullptr);
+  CHECK(error == nullptr);
+  CHECK((scalar->isa == FL_ISA_SCALAR || scalar->isa == FL_ISA_SCALAR_FMA));
+  for (int i = FL_ISA_AVX2; i < FL_ISA_COUNT; i++) {
+    const fl_kernels *k = fl_kernels_select(fl_isa_name((fl_isa)i), &error);
+    CHECK(k == fl_kernels_of((fl_isa)i));
+    CHECK((k == nullptr) == (error != nullptr));
+  }
+  setenv("FEDLANE_MAX_CPU_ISA", "scalar", 1);
+  CHECK(fl_kernels_select(nullptr, &error) == scalar);
+  setenv("FEDLANE_MAX_CPU_ISA", "fast", 1);
+  CHECK(fl_kernels_select(nullptr, &error) == nullptr);
+  CHECK(std::string(error).find("FEDLANE_MAX_CPU_ISA") != std::string::npos);
+  unsetenv("FEDLANE_MAX_CPU_ISA");
+  CHECK(fl_kernels_select(nullptr, &error) != nullptr);
+}
+
+TEST_CASE("the floating-point environment is set and given back") {
+  std::fesetround(FE_UPWARD);
+  const uint64_t old = fl_fpenv_enter();
+  volatile float one = 1.0f, tiny = 0x1p-25f;
+  CHECK(one + tiny == 1.0f);
+  fl_fpenv_restore(old);
+  CHECK(one + tiny > 1.0f);
+  std::fesetround(FE_TONEAREST);
+}
+
+TEST_CASE("double functions are within 1.5 ULP and right at the edges") {
+  double worst_exp = 0, worst_log = 0, worst_cos = 0;
+  uint64_t s = 1;
+  for (int i = 0; i < 200000; i++) {
+    s = s * 6364136223846793005u + 1442695040888963407u;
+    const double u = (double)(s >> 11) * 0x1p-53, x = (u - 0.5) * 1400.0, near_one = 0.25 + 4.0 * u;
+    worst_exp = std::max(worst_exp, ulps(fl_exp(x), expl((long double)x)));
+    worst_log = std::max(worst_log, ulps(fl_log(near_one), logl((long double)near_one)));
+    worst_log = std::max(worst_log, ulps(fl_log(std::exp(x)), logl((long double)std::exp(x))));
+    const double f = u * 0.49; // the zero of cosine apart: near it the reference's own pi is too short
+    worst_cos = std::max(worst_cos, ulps(fl_cos_pi(f), cosl(3.14159265358979323846264338327950288L * (long double)f)));
+  }
+  INFO("exp " << worst_exp << " log " << worst_log << " cos " << worst_cos);
+  CHECK(worst_exp < 1.5);
+  CHECK(worst_log < 1.5);
+  CHECK(worst_cos < 1.5);
+  const double inf = std::numeric_limits<double>::infinity();
+  CHECK(fl_exp(0.0) == 1.0);
+  CHECK(fl_exp(-inf) == 0.0);
+  CHECK(fl_exp(inf) == inf);
+  CHECK(fl_exp(710.0) == inf);
+  CHECK(fl_exp(-746.0) == 0.0);
+  CHECK(fl_exp(-745.0) == std::exp(-745.0)); // the smallest subnormal
+  CHECK(std::isnan(fl_exp(NAN)));
+  CHECK(fl_log(1.0) == 0.0);
+  CHECK(fl_log(0.0) == -inf);
+  CHECK(fl_log(inf) == inf);
+  CHECK(std::isnan(fl_log(-1.0)));
+  CHECK(std::isnan(fl_log(NAN)));
+  CHECK(ulps(fl_log(5e-324), logl((long double)5e-324)) < 1.5);
+  CHECK(fl_cos_pi(0.0) == 1.0);
+  CHECK(fl_cos_pi(0.5) == 0.0);
+  CHECK(fl_cos_pi(-1.0) == -1.0);
+  CHECK(fl_cos_pi(1.5) == 0.0);
+  CHECK(fl_cos_pi(2.0) == 1.0);
+  CHECK(fl_cos_pi(1e300) == 1.0);
+  CHECK(fl_cos_pi(0.75) == -fl_cos_pi(0.25));
+  CHECK(std::isnan(fl_cos_pi(inf)));
+}
+
+TEST_CASE("integer powers and sample pieces") {
+  CHECK(fl_pow_int(0.9, 0) == 1.0);
+  CHECK(fl_pow_int(0.9, 1) == 0.9);
+  CHECK(fl_pow_int(2.0, 1000) == std::ldexp(1.0, 1000));
+  CHECK(fl_pow_int(0.999, 5) == ((0.999 * 0.999) * (0.999 * 0.999)) * 0.999);
+  CHECK(fl_pow_int(0.5, UINT64_MAX) == 0.0);
+  CHECK(fl_sample_piece(0) == 32);
+  CHECK(fl_sample_piece(1) == 32);
+  CHECK(fl_sample_piece(100) == 32);
+  CHECK(fl_sample_piece(128) == 32);
+  CHECK(fl_sample_piece(129) == 16);
+  CHECK(fl_sample_piece(784) == 4);
+  CHECK(fl_sample_piece(4096) == 1);
+  CHECK(fl_sample_piece(1000000) == 1);
+}
+
+TEST_CASE("reductions follow the order of the contract") {
+  for (size_t n : { 0, 1, 31, 32, 33, 100, 4095, 4096, 4097, 12288, 12289, 20481, 61706 }) {
+    const std::vector<float> x = numbers(n, 7), y = numbers(n, 11);
+    for (const fl_kernels *k : tables()) {
+      INFO(k->name << " n = " << n);
+      CHECK(k->sum(n, x.data()) == reduced(n, [&](double p, size_t i) { return p + (double)x[i]; }));
+      CHECK(k->dot(n, x.data(), y.data()) == reduced(n, [&](double p, size_t i) { return std::fma((double)x[i], (double)y[i], p); }));
+      CHECK(k->sumsq(n, x.data()) == reduced(n, [&](double p, size_t i) { return std::fma((double)x[i], (double)x[i], p); }));
+      CHECK(k->sumsq_diff(n, x.data(), y.data()) == reduced(n, [&](double p, size_t i) {
+              const double d = (double)x[i] - (double)y[i];
+              return std::fma(d, d, p);
+            }));
+      float m = 0.0f;
+      for (float v : x) { m = std::max(m, std::fabs(v)); }
+      CHECK(k->absmax(n, x.data()) == m);
+    }
+  }
+}
+
+TEST_CASE("absmax keeps a NaN wherever it stands") {
+  for (const fl_kernels *k : tables()) {
+    for (size_t at = 0; at < 130; at++) {
+      std::vector<float> x(130, std::numeric_limits<float>::infinity());
+      x[at] = -NAN;
+      CHECK(std::isnan(k->absmax(x.size(), x.data())));
+    }
+  }
+}
+
+TEST_CASE("state that decays is stored without subnormals, and zero learning rate keeps the parameters") {
+  for (const fl_kernels *k : tables()) {
+    std::vector<float> y(20, 0.5f), m(20, 0x1p-126f), v(20, 0x1p-126f), g(20, 0.0f), u(20, 1.0f);
+    const fl_adamw_args a = { 0.9f, 0.1f, 0.9f, 0.1f, 1.0f, 0.0f, 1e-8f };
+    k->adamw(20, y.data(), m.data(), v.data(), g.data(), &a);
+    for (size_t i = 0; i < 20; i++) { CHECK((m[i] == 0.0f && v[i] == 0.0f && y[i] == 0.5f)); }
+    std::fill(m.begin(), m.end(), -0x1p-126f);
+    k->muon_momentum(20, m.data(), u.data(), g.data(), 0.95f, 0.05f, 0);
+    for (size_t i = 0; i < 20; i++) { CHECK((m[i] == 0.0f && !std::signbit(m[i]) && u[i] == 0.0f)); }
+    std::fill(m.begin(), m.end(), 0x1p-126f);
+    const fl_momentum_args s = { 0.9f, 1.0f, 0.1f, 1.0f, 0 };
+    k->momentum(20, y.data(), m.data(), g.data(), &s);
+    for (size_t i = 0; i < 20; i++) { CHECK((m[i] == 0.0f && y[i] == 0.5f)); }
+  }
+}
+
+TEST_CASE("Newton-Schulz gives the worked numbers") {
+  static const float u[6] = { 1, 2, 3, 4, 5, 6 }, ut[6] = { 1, 4, 2, 5, 3, 6 };
+  static const double want[6] = { -0.56829011, 0.05774194, 0.683774, 0.5633547, 0.40561283, 0.24787096 };
+  for (const fl_kernels *k : tables()) {
+    std::vector<float> work(fl_newton_schulz_work(2, 3)), o(6), t(ut, ut + 6);
+    fl_newton_schulz(k, 2, 3, u, o.data(), 5, work.data());
+    fl_newton_schulz(k, 3, 2, t.data(), t.data(), 5, work.data()); // in place, tall
+    for (int i = 0; i < 6; i++) {
+      CHECK(o[i] == Approx(want[i]).margin(1e-5));
+      CHECK(t[(i % 3) * 2 + i / 3] == o[i]);
+    }
+    // 1 x 1: the normalised value is 1, so the table's scalar map f, f(f) ... applies.
+    static const double f[5] = { 0.701000, 1.113620, 0.720706, 1.089974, 0.696436 };
+    for (int steps = 1; steps <= 5; steps++) {
+      const float one = 3.0f;
+      float r, scratch[4];
+      REQUIRE(fl_newton_schulz_work(1, 1) <= 4);
+      fl_newton_schulz(k, 1, 1, &one, &r, steps, scratch);
+      CHECK(r == Approx(f[steps - 1]).margin(1e-5));
+    }
+    // A diagonal with singular values 1 : 1/2 : 1/10 maps each by f alone; the norm divides by |X|_F first.
+    const float d[9] = { 1, 0, 0, 0, 0.5f, 0, 0, 0, 0.1f };
+    std::vector<float> w9(fl_newton_schulz_work(3, 3)), o9(9);
+    fl_newton_schulz(k, 3, 3, d, o9.data(), 5, w9.data());
+    for (int i = 0; i < 3; i++) {
+      double s = (double)d[4 * i] / std::sqrt(1.26);
+      for (int j = 0; j < 5; j++) { s = 3.4445 * s - 4.7750 * s * s * s + 2.0315 * s * s * s * s * s; }
+      CHECK(o9[4 * i] == Approx(s).margin(1e-5));
+    }
+  }
+}
