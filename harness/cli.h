@@ -1,0 +1,44 @@
+/* cli.h - the program's commands. Each takes its own argc, argv (argv[0]: the command) and returns the exit code. */
+#ifndef FEDLANE_CLI_H
+#define FEDLANE_CLI_H
+#include "results.h"
+#include <signal.h>
+
+enum { FL_EXIT_DONE = 0, FL_EXIT_FAILED = 1, FL_EXIT_USAGE = 2, FL_ERR = 3000 };
+int fl_cli_run(int argc, char **argv);
+int fl_cli_list(int argc, char **argv);
+int fl_cli_info(int argc, char **argv);
+int fl_cli_compare(int argc, char **argv);
+int fl_cli_report(int argc, char **argv);
+void fl_cli_markdown(void);                     /* docs/configuration.md on stdout */
+
+typedef struct {
+  const char *config; const char **set; size_t n_set;
+  const char *seeds, *isa, *out, *resume, *export_plan;
+  int threads, dry_run, verify;
+} fl_run_options;
+
+/* What consecutive runs share: data set, partition and model are made again only when the configuration differs. */
+typedef struct {
+  const fl_kernels *kernels;
+  const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
+  int threads;
+  fl_dataset data; fl_split split; fl_model *model;
+  const fl_config *data_of, *split_of, *model_of;
+} fl_work;
+int fl_work_start(fl_work *, const char *isa, int threads, char *err, size_t err_size);
+int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
+int fl_work_open(fl_work *, const fl_config *, int threads, fl_session **, char *err, size_t err_size);
+void fl_work_end(fl_work *);
+
+extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
+typedef struct { size_t index, count; uint64_t rounds_all, rounds_before, rounds_run; double started; double last_line; int tty; } fl_progress;
+/* One run into DIR/folder. 0 done (also diverged and stopped), 1 interrupted, -1 failed. */
+int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
+double fl_now(void);
+int fl_table_print(const fl_suite *, const char *dir, char *err, size_t err_size);   /* also writes suite.json */
+int fl_dry_run(fl_work *, const fl_suite *);
+int fl_verify(fl_work *, const fl_suite *, int threads);
+int fl_plan_export(fl_work *, const fl_suite *, const char *dir);
+const char *fl_human_bytes(double bytes, char out[32]);
+#endif

@@ -1,0 +1,157 @@
+/* cli_info.c - fedlane info: the machine as results record it, and with --model a network's tensors and costs; and fedlane
+ * report, which executes the Python program that draws. */
+#include "cli.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_value(const char *key, const json_t *v, int depth) {
+  const char *k;
+  size_t i;
+  json_t *child;
+  printf("%*s%-*s ", 2 * depth, "", 20 - 2 * depth, key);
+  switch (json_typeof(v)) {
+    case JSON_OBJECT:
+      putchar('\n');
+      json_object_foreach((json_t *)(uintptr_t)v, k, child) print_value(k, child, depth + 1);
+      return;
+    case JSON_ARRAY:
+      if (json_is_object(json_array_get(v, 0))) {
+        putchar('\n');
+        json_array_foreach(v, i, child) {
+          char *text = json_dumps(child, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+          printf("%*s%s\n", 2 * depth + 2, "", text ? text : "");
+          free(text);
+        }
+        return;
+      }
+      json_array_foreach(v, i, child) {
+        char *text = json_is_string(child) ? NULL : json_dumps(child, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        printf("%s%s", i ? ", " : "", text ? text : json_string_value(child));
+        free(text);
+      }
+      break;
+    case JSON_STRING: fputs(json_string_value(v), stdout); break;
+    case JSON_INTEGER: printf("%" JSON_INTEGER_FORMAT, json_integer_value(v)); break;
+    case JSON_REAL: printf("%.6g", json_real_value(v)); break;
+    case JSON_NULL: fputs("unknown", stdout); break;
+    default: fputs(json_is_true(v) ? "yes" : "no", stdout);
+  }
+  putchar('\n');
+}
+
+static void print_isas(const char *what, unsigned mask) {
+  printf("%-20s", what);
+  for (unsigned i = 0; i < FL_ISA_COUNT; i++)
+    if (mask >> i & 1) printf(" %s", fl_isa_name((fl_isa)i));
+  putchar('\n');
+}
+
+static int print_model(const char *name, const char *shape) {
+  char err[FL_ERR];
+  size_t c = 1, h = 28, w = 28, classes = 10;
+  if (shape && sscanf(shape, "%zux%zux%zux%zu", &c, &h, &w, &classes) != 4)
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10\n", shape), FL_EXIT_USAGE;
+  if (!c || !h || !w || !classes || classes > 256 || c > 4096 || h > 4096 || w > 4096)
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 x 1..4096 x 1..4096 x 1..256\n", shape), FL_EXIT_USAGE;
+  const fl_net *net = fl_net_find(name);
+  const char *names[64];
+  const size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
+  for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
+  const char *near = net ? NULL : fl_nearest(name, names, n);
+  if (!net) {
+    fprintf(stderr, "fedlane: --model '%s'%s%s%s; allowed:", name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    for (size_t i = 0; i < n; i++) fprintf(stderr, " %s", names[i]);
+    fputc('\n', stderr);
+    return FL_EXIT_USAGE;
+  }
+  uint8_t *pixels = calloc(c * h * w, 1), label = 0;
+  const fl_samples one = { .n = 1, .c = c, .h = h, .w = w, .classes = classes, .pixels = pixels, .label = &label };
+  fl_model *m = pixels ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
+  if (!m) return free(pixels), fprintf(stderr, "fedlane: %s\n", pixels ? err : "out of memory"), FL_EXIT_FAILED;
+  const fl_layout *l = fl_model_objective(m)->layout;
+  char text[32];
+  printf("%s: %s\ninput %zu x %zu x %zu, %zu classes\n\n%-24s %-20s %10s\n", net->name, net->help, c, h, w, classes, "tensor", "shape", "size");
+  for (size_t i = 0; i < l->n; i++) {
+    char dims[64] = "";
+    for (int k = 0; k < l->tensor[i].ndim; k++)
+      snprintf(dims + strlen(dims), sizeof dims - strlen(dims), "%s%zu", k ? "x" : "", l->tensor[i].shape[k]);
+    printf("%-24s %-20s %10zu\n", l->tensor[i].name, dims, l->tensor[i].size);
+  }
+  printf("%-24s %-20s %10zu\n\n", "parameters", "", l->d);
+  for (size_t b = 1; b <= 100; b = b == 1 ? 50 : 2 * b)
+    printf("activations, batch %-4zu %s\n", b, fl_human_bytes((double)fl_model_activation_bytes(m, b), text));
+  printf("multiply-adds a sample   %.0f forward\n", fl_model_macs(m));
+  fl_model_free(m);
+  free(pixels);
+  return FL_EXIT_DONE;
+}
+
+int fl_cli_info(int argc, char **argv) {
+  static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' }, { "json", 0, NULL, 'j' },
+                                         { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES]]\n";
+  const char *model = NULL, *shape = NULL, *isa = NULL, *key;
+  int as_json = 0;
+  for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
+    case 'm': model = optarg; break;
+    case 's': shape = optarg; break;
+    case 'i': isa = optarg; break;
+    case 'j': as_json = 1; break;
+    case 'h': fputs(usage, stdout); return FL_EXIT_DONE;
+    default: fputs(usage, stderr); return FL_EXIT_USAGE;
+  }
+  if (optind != argc) return fprintf(stderr, "fedlane: info takes no '%s'\n%s", argv[optind], usage), FL_EXIT_USAGE;
+  if (model) return print_model(model, shape);
+  fl_work w;
+  char err[FL_ERR];
+  if (fl_work_start(&w, isa, 0, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
+  json_t *o = fl_machine_json(w.kernels, 0), *v;
+  if (as_json) {
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    putchar('\n');
+  } else {
+    printf("%-20s %s\n", "fedlane", FL_VERSION);
+    json_object_foreach(o, key, v) print_value(key, v, 0);
+    fl_isa_info info;
+    fl_isa_detect(&info);
+    print_isas("isa of the CPU", info.cpu);
+    print_isas("enabled by the OS", info.os);
+    print_isas("built in", info.built);
+    printf("%-20s %s%s%s\n", "isa used", w.kernels->name, w.not_reproducible ? "; self-test failed: " : "; self-test passed",
+           w.not_reproducible ? w.not_reproducible : "");
+  }
+  json_decref(o);
+  return FL_EXIT_DONE;
+}
+
+/* ---- report --------------------------------------------------------------------------------------------------------------- */
+int fl_cli_report(int argc, char **argv) {
+  char path[4200], self[4096] = "";
+  const char *system_python = access("/usr/bin/python3", X_OK) ? "python3" : "/usr/bin/python3";
+  const char *python = getenv("FEDLANE_PYTHON") ? getenv("FEDLANE_PYTHON") : system_python;
+  if (argc < 2) return fputs("fedlane: report takes one result folder or more\nusage: fedlane report DIR...\n", stderr), FL_EXIT_USAGE;
+  for (int i = 1; i < argc; i++)
+    if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
+      return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
+  snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (access(path, R_OK) && n > 0) {
+    for (int up = 0; up < 2 && strrchr(self, '/'); up++) *strrchr(self, '/') = 0;
+    snprintf(path, sizeof path, "%s/share/fedlane/scripts/report", self);
+  }
+  if (access(path, R_OK)) return fprintf(stderr, "fedlane: cannot read '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
+  char **args = calloc((size_t)argc + 2, sizeof *args);
+  if (!args) return FL_EXIT_FAILED;
+  args[0] = (char *)(uintptr_t)python;
+  args[1] = path;
+  for (int i = 1; i < argc; i++) args[i + 1] = argv[i];
+  fflush(NULL);
+  execvp(python, args);
+  fprintf(stderr, "fedlane: cannot execute '%s': %s\n", python, strerror(errno));
+  free(args);
+  return FL_EXIT_FAILED;
+}

@@ -1,0 +1,182 @@
+/* cli_list.c - fedlane list: everything that has a name, from the tables that the program itself uses; and with --markdown
+ * the page docs/configuration.md. */
+#include "cli.h"
+#include "config_keys.h"
+#include <stdio.h>
+#include <string.h>
+
+static void param_text(const fl_param *p, char *def, size_t def_size, char *range, size_t size) {
+  const char *c = p->choices;
+  if (c) {
+    for (int k = 0; k < (int)p->def && strchr(c, '|'); k++) c = strchr(c, '|') + 1;
+    snprintf(def, def_size, "%.*s", (int)strcspn(c, "|"), c);
+    size_t n = 0;
+    for (c = p->choices; *c && n + 3 < size; c++) {
+      if (*c == '|') range[n++] = ',', range[n++] = ' ';
+      else range[n++] = *c;
+    }
+    range[n] = 0;
+    return;
+  }
+  snprintf(def, def_size, "%.10g", p->def);
+  snprintf(range, size, "%.10g to %.10g", p->lo, p->hi);
+}
+
+static void params(const fl_param *p, size_t n) {
+  char def[64], range[160];
+  for (size_t i = 0; i < n; i++) {
+    param_text(&p[i], def, sizeof def, range, sizeof range);
+    printf("    %-20s %-10s %-28s %s\n", p[i].name, def, range, p[i].help);
+  }
+}
+
+static void list_algorithms(void) {
+  for (size_t i = 0; i < fl_method_count(); i++) {
+    const fl_method *m = fl_method_at(i);
+    printf("%-14s stack [%s], rule %s, weights %s; %s\n", m->name, m->stack, m->rule, m->weights, m->source);
+    printf("    defaults: %s\n", m->defaults);
+  }
+  puts("\nstages (stack: [NAME, ...])");
+  for (size_t i = 0; i < fl_stage_count(); i++) {
+    const fl_stage *s = fl_stage_at(i);
+    printf("%-14s %s\n", s->name, s->help);
+    params(s->params, s->n_params);
+  }
+  puts("\nparameters of every algorithm");
+  params(fl_run_params, FL_H_COUNT);
+}
+
+static void list_optimizers(void) {
+  for (size_t i = 0; i < fl_rule_count(); i++) {
+    const fl_rule *r = fl_rule_at(i);
+    printf("%-14s %s\n", r->name, r->help);
+    params(r->params, r->n_params);
+  }
+}
+
+static void list_models(void) {
+  for (size_t i = 0; i < fl_net_count(); i++) printf("%-14s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+}
+
+static void list_datasets(void) {
+  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
+    const char *help = "", *name = fl_dataset_known(i, &help);
+    printf("%-14s %s\n", name, help ? help : "");
+  }
+}
+
+static void list_partitioners(void) {
+  for (size_t i = 0; i < fl_partitioner_count(); i++) {
+    const fl_partitioner *p = fl_partitioner_at(i);
+    printf("%-14s %s\n", p->name, p->help);
+    params(p->params, p->n_params);
+  }
+}
+
+static void list_kernels(void) {
+#define FL_OP(family, name, ret, args, bytes, formula) printf("%-8s %-18s %s\n", #family, #name, formula);
+#include <fedlane/ops.def>
+  fl_isa_info info;
+  fl_isa_detect(&info);
+  printf("\nbuilt for:");
+  for (unsigned i = 0; i < FL_ISA_COUNT; i++)
+    if (info.built >> i & 1) printf(" %s", fl_isa_name((fl_isa)i));
+  putchar('\n');
+}
+
+static const struct { const char *name; void (*print)(void); } what[] = {
+  { "algorithms", list_algorithms }, { "optimizers", list_optimizers }, { "models", list_models }, { "datasets", list_datasets },
+  { "partitioners", list_partitioners }, { "kernels", list_kernels } };
+enum { N_WHAT = sizeof what / sizeof *what };
+
+/* ---- docs/configuration.md ------------------------------------------------------------------------------------------------- */
+static void cell(const char *s) {               /* a bar would end the cell */
+  for (; *s; s++) printf(*s == '|' ? "\\|" : "%c", *s);
+}
+
+static void table(const fl_param *p, size_t n) {
+  char def[64], range[160];
+  if (!n) { puts("No parameters.\n"); return; }
+  puts("| key | default | allowed | meaning |\n| --- | --- | --- | --- |");
+  for (size_t i = 0; i < n; i++) {
+    param_text(&p[i], def, sizeof def, range, sizeof range);
+    printf("| `%s` | %s | %s | ", p[i].name, def, range);
+    cell(p[i].help);
+    puts(" |");
+  }
+  putchar('\n');
+}
+
+static void help_table(const fl_key_help *k, size_t n) {
+  puts("| key | meaning |\n| --- | --- |");
+  for (size_t i = 0; i < n; i++) printf("| `%s` | %s |\n", k[i].name, k[i].help);
+  putchar('\n');
+}
+
+void fl_cli_markdown(void) {
+  puts("# Configuration\n\n<!-- made by `fedlane list --markdown` from the program's own tables; do not edit -->\n\n"
+       "A configuration is one YAML map. A list where one value is expected is a sweep: one run per value, all lists\n"
+       "multiplied. `seeds`, `algorithms`, an algorithm's `stack` and its `model` (which restricts the entry to those models)\n"
+       "are lists already. `--set key=value,key=value` overrides: `federated.rounds=5`, `model=[mlp,lenet5]`, `partition.seed=7`,\n"
+       "`algorithms.lr=[0.1,0.01]` (every algorithm), `algorithms.fedavg.lr=0.1` (that one). Anchors, aliases, tags and\n"
+       "duplicate keys are refused.\n\n"
+       "```yaml\nseeds: [1, 2, 3]\ndata: {name: fashion_mnist}\npartition: {name: dirichlet, dirichlet_alpha: 0.3, seed: 42}\n"
+       "model: lenet5\nfederated: {clients: 100, participation: 0.1, rounds: 30, local_epochs: 1, batch_size: 50}\n"
+       "algorithms: [{name: fedavg, lr: 0.1}, {stack: [scaffold], rule: adamw, lr: 1e-3}]\n```\n");
+  puts("## Keys\n");
+  help_table(fl_top_keys, fl_top_key_count);
+  puts("## data\n");
+  help_table(fl_data_keys, fl_data_key_count);
+  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
+    const char *help = "", *name = fl_dataset_known(i, &help);
+    printf("- `%s`: %s\n", name, help ? help : "");
+  }
+  puts("\n## model\n");
+  for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  puts("\n## federated\n");
+  fl_param federated[32];
+  for (size_t i = 0; i < fl_federated_key_count; i++) federated[i] = fl_federated_keys[i].param;
+  table(federated, fl_federated_key_count);
+  puts("## partition\n\n`name`, `seed` (its own; the runs' seeds do not change the partition), and the partitioner's parameters.\n");
+  for (size_t i = 0; i < fl_partitioner_count(); i++) {
+    const fl_partitioner *p = fl_partitioner_at(i);
+    printf("### %s\n\n%s\n\n", p->name, p->help);
+    table(p->params, p->n_params);
+  }
+  puts("## algorithms\n\nA published method, with its paper's defaults:\n\n| name | stack | rule | defaults | weights | source |\n"
+       "| --- | --- | --- | --- | --- | --- |");
+  for (size_t i = 0; i < fl_method_count(); i++) {
+    const fl_method *m = fl_method_at(i);
+    printf("| `%s` | %s | %s | %s | %s | %s |\n", m->name, m->stack, m->rule, m->defaults, m->weights, m->source);
+  }
+  puts("\nor `stack` and `rule`; then any of these:\n\n### every algorithm\n");
+  table(fl_run_params, FL_H_COUNT);
+  for (size_t i = 0; i < fl_rule_count(); i++) {
+    const fl_rule *r = fl_rule_at(i);
+    printf("### rule %s\n\n%s\n\n", r->name, r->help);
+    table(r->params, r->n_params);
+  }
+  for (size_t i = 0; i < fl_stage_count(); i++) {
+    const fl_stage *s = fl_stage_at(i);
+    printf("### stage %s\n\n%s\n\n", s->name, s->help);
+    table(s->params, s->n_params);
+  }
+}
+
+int fl_cli_list(int argc, char **argv) {
+  const char *names[N_WHAT];
+  char all[200] = "";
+  if (argc == 2 && !strcmp(argv[1], "--markdown")) return fl_cli_markdown(), FL_EXIT_DONE;
+  for (size_t i = 0; i < N_WHAT; i++) {
+    names[i] = what[i].name;
+    const size_t at = strlen(all);
+    snprintf(all + at, sizeof all - at, "%s%s", i ? "|" : "", what[i].name);
+  }
+  if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return printf("usage: fedlane list %s\n", all), FL_EXIT_DONE;
+  if (argc != 2) return fprintf(stderr, "fedlane: list takes one word\nusage: fedlane list %s\n", all), FL_EXIT_USAGE;
+  for (size_t i = 0; i < N_WHAT; i++)
+    if (!strcmp(argv[1], what[i].name)) return what[i].print(), FL_EXIT_DONE;
+  const char *near = fl_nearest(argv[1], names, N_WHAT);
+  fprintf(stderr, "fedlane: list '%s'%s%s%s; allowed: %s\n", argv[1], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", all);
+  return FL_EXIT_USAGE;
+}

@@ -1,0 +1,139 @@
+/* cli_run.c - fedlane run: options, the loop over a suite's runs, what a signal leaves behind. */
+#include "cli.h"
+#include "atomic.h"
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+  "usage: fedlane run CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
+  "                   [--out DIR | --resume DIR] [--dry-run] [--verify] [--export-plan DIR]\n";
+
+static void on_signal(int number) {
+  if (fl_signal) _exit(128 + number);           /* the second one does not wait for the round */
+  fl_signal = number;
+}
+
+static int parse(int argc, char **argv, fl_run_options *o) {
+  static const struct option longs[] = {
+    { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' }, { "out", 1, NULL, 'o' },
+    { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
+    { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+  char *end;
+  long n;
+  for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
+    case 's': o->set[o->n_set++] = optarg; break;
+    case 'e': o->seeds = optarg; break;
+    case 't':
+      n = strtol(optarg, &end, 10);
+      if (end == optarg || *end || n < 1 || n > 1024)
+        return fprintf(stderr, "fedlane: --threads '%s'; allowed: a whole number from 1 to 1024\n", optarg), -1;
+      o->threads = (int)n;
+      break;
+    case 'i': o->isa = optarg; break;
+    case 'o': o->out = optarg; break;
+    case 'r': o->resume = optarg; break;
+    case 'd': o->dry_run = 1; break;
+    case 'v': o->verify = 1; break;
+    case 'p': o->export_plan = optarg; break;
+    case 'h': fputs(usage, stdout); exit(FL_EXIT_DONE);
+    default: fputs(usage, stderr); return -1;
+  }
+  if (optind + 1 != argc)
+    return fprintf(stderr, "fedlane: run takes one configuration, %d given\n%s", argc - optind, usage), -1;
+  if (o->out && o->resume) return fputs("fedlane: --out and --resume exclude each other (--resume continues in its folder)\n", stderr), -1;
+  if ((o->out && !*o->out) || (o->resume && !*o->resume)) return fputs("fedlane: --out, --resume: an empty path; allowed: a folder\n", stderr), -1;
+  if (o->dry_run + o->verify + !!o->export_plan > 1)
+    return fputs("fedlane: --dry-run, --verify and --export-plan exclude each other\n", stderr), -1;
+  o->config = argv[optind];
+  return 0;
+}
+
+/* fedlane-out/NAME: the file's name, or its folder's when it is called config.yaml. */
+static void default_out(const char *config, char *out, size_t size) {
+  char full[4000], *real = realpath(config, NULL);
+  snprintf(full, sizeof full, "%s", real ? real : config);
+  free(real);
+  char *slash = strrchr(full, '/'), *name = slash ? slash + 1 : full, *dot = strrchr(name, '.');
+  if (dot && dot != name) *dot = 0;
+  if (!strcmp(name, "config") && slash) {
+    *slash = 0;
+    name = strrchr(full, '/') ? strrchr(full, '/') + 1 : full;
+  }
+  snprintf(out, size, "fedlane-out/%s", *name ? name : "config");
+}
+
+static void quoted(const char *s) {
+  const int plain = *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:+-")];
+  if (plain) { fprintf(stderr, " %s", s); return; }
+  fputs(" '", stderr);
+  for (; *s; s++) fprintf(stderr, *s == '\'' ? "'\\''" : "%c", *s);
+  fputc('\'', stderr);
+}
+
+static void print_resume(const fl_run_options *o, const char *out) {
+  fputs("interrupted; to continue: fedlane run", stderr);
+  quoted(o->config);
+  for (size_t i = 0; i < o->n_set; i++) fputs(" --set", stderr), quoted(o->set[i]);
+  if (o->seeds) fputs(" --seeds", stderr), quoted(o->seeds);
+  if (o->isa) fputs(" --isa", stderr), quoted(o->isa);
+  if (o->threads) fprintf(stderr, " --threads %d", o->threads);
+  fputs(" --resume", stderr);
+  quoted(out);
+  fputc('\n', stderr);
+}
+
+static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o, const char *out) {
+  char err[FL_ERR] = "";
+  fl_progress p = { .count = suite->n, .started = fl_now(), .tty = isatty(2) };
+  const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+  sigaction(SIGINT, &act, NULL);
+  sigaction(SIGTERM, &act, NULL);
+  int r = fl_folder_make(out, err, sizeof err);
+  for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
+  for (size_t i = 0; i < suite->n && !r; i++) {
+    p.index = i;
+    if (fl_signal) r = 1;
+    else r = fl_train(w, &suite->run[i], out, o->resume != NULL, &p, err, sizeof err);
+    p.rounds_before += suite->run[i].rounds;
+  }
+  if (r > 0) {
+    print_resume(o, out);
+    return 128 + fl_signal;
+  }
+  if (!r) r = fl_table_print(suite, out, err, sizeof err);
+  if (r) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
+  fprintf(stderr, "results: %s\n", out);
+  return FL_EXIT_DONE;
+}
+
+int fl_cli_run(int argc, char **argv) {
+  char err[FL_ERR] = "", out[4096];
+  fl_suite suite;
+  fl_work w;
+  fl_run_options o = { .set = calloc((size_t)argc, sizeof(char *)) };
+  if (!o.set || parse(argc, argv, &o)) return free(o.set), FL_EXIT_USAGE;
+  int code = FL_EXIT_USAGE;
+  if (fl_suite_load(&suite, o.config, o.set, o.n_set, o.seeds, err, sizeof err)) {
+    fprintf(stderr, "fedlane: %s\n", err);
+  } else {
+    if (fl_work_start(&w, o.isa, o.threads, err, sizeof err)) {
+      fprintf(stderr, "fedlane: %s\n", err);
+    } else {
+      if (o.resume || o.out) snprintf(out, sizeof out, "%s", o.resume ? o.resume : o.out);
+      else default_out(o.config, out, sizeof out);
+      if (o.resume && access(o.resume, F_OK)) {
+        fprintf(stderr, "fedlane: --resume '%s': no such folder; allowed: the --out folder of an earlier run\n", o.resume);
+      } else {
+        code = o.dry_run ? fl_dry_run(&w, &suite) : o.verify ? fl_verify(&w, &suite, o.threads)
+               : o.export_plan ? fl_plan_export(&w, &suite, o.export_plan) : train_all(&w, &suite, &o, out);
+      }
+      fl_work_end(&w);
+    }
+    fl_suite_free(&suite);
+  }
+  free(o.set);
+  return code;
+}

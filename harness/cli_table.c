@@ -1,0 +1,98 @@
+/* cli_table.c - the table at the end of a suite, read back from the summaries: one line per label, over its seeds. */
+#include "cli.h"
+#include "atomic.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct { size_t n; double sum, squares; } series;
+static void add(series *s, double v) { s->n++; s->sum += v; s->squares += v * v; }
+static double mean(const series *s) { return s->n ? s->sum / (double)s->n : (double)NAN; }
+
+typedef struct {
+  const char *label;
+  size_t runs, missed, diverged;
+  double accuracy[1000]; size_t n_accuracy;
+  series rounds, seconds, rate, up, down;
+  char hashes[65 * 1000];
+} row;
+
+static json_t *summary_of(const fl_config *c, const char *dir) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s/summary.json", dir, c->folder);
+  return json_load_file(path, 0, NULL);
+}
+
+static void take(row *r, const json_t *s) {
+  const json_t *accuracy = json_object_get(s, "accuracy"), *rounds = json_object_get(s, "rounds_to_target");
+  const char *hash = json_string_value(json_object_get(s, "hash")), *status = json_string_value(json_object_get(s, "status"));
+  if (json_is_number(accuracy) && r->n_accuracy < 1000) r->accuracy[r->n_accuracy++] = json_number_value(accuracy);
+  if (json_is_number(rounds)) {
+    add(&r->rounds, json_number_value(rounds));
+    add(&r->seconds, json_number_value(json_object_get(s, "seconds_to_target")));
+  } else {
+    r->missed++;
+  }
+  add(&r->rate, json_number_value(json_object_get(s, "samples_per_second")));
+  add(&r->up, json_number_value(json_object_get(s, "bytes_up")));
+  add(&r->down, json_number_value(json_object_get(s, "bytes_down")));
+  if (status && !strcmp(status, "diverged")) r->diverged++;
+  if (hash && r->runs < 1000) strcat(r->hashes, hash);
+  r->runs++;
+}
+
+/* Sample deviation in two passes; a target that one seed missed is missed. */
+static void print_row(const row *r, int width) {
+  char accuracy[48] = "-", rounds[24] = "-", seconds[24] = "-", up[32], down[32], hash[65];
+  double sum = 0, squares = 0;
+  const double n = (double)r->n_accuracy;
+  for (size_t i = 0; i < r->n_accuracy; i++) sum += r->accuracy[i];
+  for (size_t i = 0; i < r->n_accuracy; i++) squares += (r->accuracy[i] - sum / n) * (r->accuracy[i] - sum / n);
+  if (r->n_accuracy > 1) snprintf(accuracy, sizeof accuracy, "%.2f +- %.2f", 100 * sum / n, 100 * sqrt(squares / (n - 1)));
+  if (r->n_accuracy == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * sum);
+  if (r->diverged) snprintf(accuracy, sizeof accuracy, "diverged (%zu)", r->diverged);
+  if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds)), snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));
+  if (r->runs == 1) memcpy(hash, r->hashes, 64), hash[64] = 0;
+  else fl_sha256(r->hashes, strlen(r->hashes), hash);
+  printf("%-*s  %5zu  %15s  %9s  %9s  %9.0f  %9s  %9s  %.12s\n", width, r->label, r->runs, accuracy, rounds, seconds, mean(&r->rate),
+         fl_human_bytes(mean(&r->up), up), fl_human_bytes(mean(&r->down), down), hash);
+}
+
+static int write_suite(const fl_suite *suite, const char *dir, char *err, size_t size) {
+  char path[4096];
+  json_t *runs = json_array(), *o = json_object();
+  for (size_t i = 0; i < suite->n; i++) json_array_append_new(runs, json_string(suite->run[i].folder));
+  json_object_set_new(o, "schema", json_integer(1));
+  json_object_set_new(o, "runs", runs);
+  snprintf(path, sizeof path, "%s/suite.json", dir);
+  const int bad = fl_file_write_json(path, o, err, size);
+  json_decref(o);
+  return bad;
+}
+
+int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t size) {
+  int width = 9;
+  row *r = malloc(sizeof *r);
+  if (!r) return snprintf(err, size, "out of memory"), -1;
+  for (size_t i = 0; i < suite->n; i++)
+    if ((int)strlen(suite->run[i].label) > width) width = (int)strlen(suite->run[i].label);
+  printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %", "rounds to", "s to", "samples/s", "up",
+         "down", "hash");
+  for (size_t i = 0; i < suite->n;) {           /* the seeds of a label follow each other */
+    memset(r, 0, sizeof *r);
+    r->label = suite->run[i].label;
+    for (; i < suite->n && !strcmp(suite->run[i].label, r->label); i++) {
+      json_t *s = summary_of(&suite->run[i], dir);
+      if (s) take(r, s);
+      json_decref(s);
+    }
+    if (r->runs) print_row(r, width);
+  }
+  const double target = suite->run[0].target_accuracy;
+  printf("accuracy: mean of the last 5 evaluations, mean +- sample deviation over seeds");
+  if (target > 0) printf("; rounds and seconds to %.3g %% (-: a seed missed it)", 100 * target);
+  printf("; bytes of a run; %s\n", "hash over all seeds");
+  free(r);
+  return write_suite(suite, dir, err, size);
+}

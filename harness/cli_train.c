@@ -1,0 +1,100 @@
+/* cli_train.c - one run into its folder: rounds, progress, checkpoints, target, time budget, signals. */
+#include "cli.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+volatile sig_atomic_t fl_signal;
+
+typedef struct {
+  const fl_config *c; const char *dir;
+  fl_result *result; fl_progress *progress;
+  fl_metrics last; double accuracy, checkpointed;
+  int failed, stopped;
+  char *err; size_t size;
+} training;
+
+static void show(training *t, const fl_metrics *m, int end) {
+  fl_progress *p = t->progress;
+  const double now = fl_now(), pause = p->tty ? 0.1 : 5.0;
+  p->rounds_run++;
+  if (!end && now - p->last_line < pause) return;
+  const uint64_t done = p->rounds_before + m->round, left = p->rounds_all > done ? p->rounds_all - done : 0;
+  const double eta = (now - p->started) / (double)p->rounds_run * (double)left;
+  char accuracy[32] = "-";
+  p->last_line = now;
+  if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
+  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: round %llu/%llu, accuracy %s, loss %.4f, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
+          p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, (unsigned long long)m->round,
+          (unsigned long long)t->c->rounds, accuracy, m->train_loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
+}
+
+static int after_round(void *self, fl_session *s, const fl_metrics *m) {
+  training *t = self;
+  t->last = *m;
+  if (m->evaluated) t->accuracy = m->accuracy;
+  if (fl_result_round(t->result, m, t->err, t->size)) return t->failed = 1;
+  const int over = m->diverged || m->round >= t->c->rounds;
+  show(t, m, over);
+  if (over) return 0;
+  if (t->c->stop_at_target && t->c->target_accuracy > 0 && m->evaluated && m->accuracy >= t->c->target_accuracy) t->stopped = 1;
+  if (t->c->time_budget > 0 && m->seconds >= t->c->time_budget) t->stopped = 1;
+  if (fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) {
+    if (fl_checkpoint_save(t->dir, t->c, s, m, t->err, t->size)) return t->failed = 1;
+    t->checkpointed = fl_now();
+  }
+  return t->stopped || fl_signal;
+}
+
+/* A finished run of the same configuration: 1, and nothing is left to do. */
+static int finished(const fl_config *c, const char *dir) {
+  char path[4096], id[17];
+  snprintf(path, sizeof path, "%s/summary.json", dir);
+  json_t *s = json_load_file(path, 0, NULL);
+  const char *was = json_string_value(json_object_get(s, "run_id")), *status = json_string_value(json_object_get(s, "status"));
+  fl_config_run_id(c, id);
+  const int same = was && status && !strcmp(was, id) && strcmp(status, "interrupted");
+  json_decref(s);
+  return same;
+}
+
+/* Where the run begins: from the checkpoint when there is one and it is wanted, else from nothing. */
+static int begin(training *t, fl_session *s, int resume) {
+  int r = resume ? fl_checkpoint_load(t->dir, t->c, s, &t->last, t->err, t->size) : 1;
+  if (r < 0) return -1;
+  if (r) memset(&t->last, 0, sizeof t->last);
+  if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
+  if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
+  if (r == 0)
+    fprintf(stderr, "%s, seed %llu: continued after round %llu\n", t->c->label, (unsigned long long)t->c->seed, (unsigned long long)t->last.round);
+  return 0;
+}
+
+int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_progress *progress, char *err, size_t size) {
+  char dir[3500], hash[65], trajectory[65];
+  fl_session *s = NULL;
+  if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir) return snprintf(err, size, "--out '%.200s...': too long", out), -1;
+  if (resume && finished(c, dir)) {
+    fprintf(stderr, "[%zu/%zu] %s, seed %llu: finished already\n", progress->index + 1, progress->count, c->label, (unsigned long long)c->seed);
+    return 0;
+  }
+  if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
+  training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
+  t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, w->kernels, fl_session_threads(s),
+                            w->not_reproducible, err, size);
+  int r = !t.result || begin(&t, s, resume) ? -1 : 0;
+  if (!r) {
+    t.checkpointed = fl_now();
+    fl_rounds(s, after_round, &t);
+    if (progress->tty && t.last.round) fputs("\n", stderr);
+    const int ended = t.last.diverged || t.last.round >= c->rounds || t.stopped;
+    r = t.failed ? -1 : !ended;
+    const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
+    if (!r) r = fl_result_finish(t.result, fl_params(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;
+    if (!r && t.last.diverged)
+      fprintf(stderr, "%s, seed %llu: diverged in round %llu\n", c->label, (unsigned long long)c->seed, (unsigned long long)t.last.round);
+  }
+  fl_result_close(t.result);
+  fl_close(s);
+  return r;
+}

@@ -1,0 +1,89 @@
+/* cli_work.c - data set, partition, model and session of a run, kept from one run to the next. */
+#include "cli.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+double fl_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *fl_human_bytes(double bytes, char out[32]) {
+  static const char *const unit[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+  int u = 0;
+  for (; bytes >= 1000 && u < 5; u++) bytes /= 1000;
+  snprintf(out, 32, u && bytes < 100 ? "%.3g %s" : "%.0f %s", bytes, unit[u]);
+  return out;
+}
+
+int fl_work_start(fl_work *w, const char *isa, int threads, char *err, size_t size) {
+  const char *why = NULL;
+  memset(w, 0, sizeof *w);
+  w->kernels = fl_kernels_select(isa, &why);
+  if (!w->kernels)
+    return snprintf(err, size, "%s '%s': %s", isa ? "--isa" : "FEDLANE_MAX_CPU_ISA", isa ? isa : "", why ? why : "cannot run here"), -1;
+  w->threads = threads;
+  w->not_reproducible = fl_kernels_self_test(w->kernels);
+  return 0;
+}
+
+static int same_data(const fl_config *a, const fl_config *b) {
+  return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) && !strcmp(a->data_train, b->data_train) &&
+         !strcmp(a->data_test, b->data_test);
+}
+
+static int same_split(const fl_config *a, const fl_config *b) {
+  const fl_partition_config *p = &a->partition, *q = &b->partition;
+  return a->clients == b->clients && p->kind == q->kind && p->seed == q->seed && !strcmp(p->path, q->path) && !memcmp(p->h, q->h, sizeof p->h);
+}
+
+static void drop_model(fl_work *w) {
+  if (w->model_of) fl_model_free(w->model);
+  w->model_of = NULL;
+}
+static void drop_split(fl_work *w) {
+  if (w->split_of) fl_split_free(&w->split);
+  w->split_of = NULL;
+}
+
+void fl_work_end(fl_work *w) {
+  drop_model(w);
+  drop_split(w);
+  if (w->data_of) fl_dataset_free(&w->data);
+  w->data_of = NULL;
+}
+
+int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
+  if (!w->data_of || !same_data(w->data_of, c)) {
+    fl_work_end(w);
+    const char *format = c->data_format[0] ? c->data_format : NULL;
+    if (fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
+                        c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
+    w->data_of = c;
+  }
+  if (!w->split_of || !same_split(w->split_of, c)) {
+    drop_split(w);
+    const fl_samples *t = &w->data.train;
+    if (fl_split_make(&w->split, &c->partition, c->clients, t->label, t->n, t->classes, err, size)) return -1;
+    w->split_of = c;
+  }
+  if (!w->model_of || strcmp(w->model_of->model, c->model)) {
+    drop_model(w);
+    w->model = fl_model_new(fl_net_find(c->model), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean, w->data.std, err, size);
+    if (!w->model) return -1;
+    w->model_of = c;
+  }
+  return 0;
+}
+
+int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
+  if (fl_work_prepare(w, c, err, size)) return -1;
+  const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
+                         .index = w->split.index };
+  const fl_options o = { .seed = c->seed, .rounds = c->rounds, .participation = c->participation, .local_epochs = c->local_epochs,
+                         .local_steps = c->local_steps, .batch_size = c->batch_size, .eval_every = c->eval_every,
+                         .threads = threads, .kernels = w->kernels };
+  return fl_open(s, &p, &c->algorithm, &o, err, size);
+}

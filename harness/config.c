@@ -1,0 +1,470 @@
+/* config.c - from the tree of nodes to runs. A list where one value is expected stays "open" until the expansion picks an
+ * element, so lists may stand anywhere, also inside the elements of other lists. */
+#include "config.h"
+#include "config_keys.h"
+#include "config_tree.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FED(field) offsetof(fl_config, field)
+const fl_key_entry fl_federated_keys[] = {
+  { { "clients", 100, 1, 4294967295.0, NULL, "clients that the training data is divided among" }, FL_KEY_SIZE, FED(clients), 0 },
+  { { "participation", 0.1, 0, 1, NULL, "part of the clients in a round: m = max(1, floor(clients*participation))" }, FL_KEY_REAL, FED(participation), 1 },
+  { { "rounds", 30, 1, 16777215, NULL, "rounds of communication" }, FL_KEY_U64, FED(rounds), 0 },
+  { { "local_epochs", 1, 1, 1e6, NULL, "epochs of a client in a round" }, FL_KEY_SIZE, FED(local_epochs), 0 },
+  { { "local_steps", 0, 0, 1e9, NULL, "at most so many steps of a client in a round; 0: no cap" }, FL_KEY_SIZE, FED(local_steps), 0 },
+  { { "batch_size", 50, 1, 1e6, NULL, "rows of a batch; the last batch of an epoch is partial" }, FL_KEY_SIZE, FED(batch_size), 0 },
+  { { "eval_every", 1, 0, 16777215, NULL, "rounds between evaluations on the test rows; 0: only after the last round" }, FL_KEY_SIZE, FED(eval_every), 0 },
+  { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none" }, FL_KEY_REAL, FED(target_accuracy), 0 },
+  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none" }, FL_KEY_REAL, FED(time_budget), 0 },
+  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy" }, FL_KEY_FLAG, FED(stop_at_target), 0 },
+  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints; 0: after every round" }, FL_KEY_REAL, FED(checkpoint_seconds), 0 },
+};
+const size_t fl_federated_key_count = sizeof fl_federated_keys / sizeof *fl_federated_keys;
+const fl_key_help fl_top_keys[] = {
+  { "seeds", "list of seeds, one run each (also --seeds); default [1]" },
+  { "data", "data set: a known name, or {format, train, test}" },
+  { "partition", "how the training rows are divided: a partitioner's name, or {name, seed, and its parameters}" },
+  { "model", "network (fedlane list models)" },
+  { "federated", "clients, rounds, batches, evaluation, limits" },
+  { "algorithms", "list of methods: a name, {name, parameters}, or {stack: [stages], rule, parameters}" },
+};
+const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
+const fl_key_help fl_data_keys[] = {
+  { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
+  { "format", "idx or npz, with train" },
+  { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
+  { "test", "the same of the test rows (idx; npz has them inside)" },
+};
+const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
+
+enum { MAX_AXES = 32, MAX_RUNS = 100000, MAX_SETTINGS = 64, MAX_SEEDS = 10000 };
+typedef struct {
+  fl_suite *suite; size_t room;
+  const fl_node *root;
+  const char *path;
+  uint64_t *seed; size_t n_seeds;
+  const fl_node *axis[MAX_AXES]; const char *scope[MAX_AXES]; size_t n_axes;
+  char *err; size_t size;
+} context;
+
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
+static int fail(context *c, const char *where, const char *key, const char *value, const char *allowed) {
+  snprintf(c->err, c->size, "%s: %s = '%s'; allowed: %s", where, key, value, allowed);
+  return -1;
+}
+
+static int unknown(context *c, const char *where, const char *what, const char *value, const char *const *names, size_t n) {
+  char all[700] = "";
+  for (size_t i = 0; i < n; i++) {
+    const size_t at = strlen(all);
+    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
+  }
+  const char *near = fl_nearest(value, names, n);
+  snprintf(c->err, c->size, "%s: unknown %s '%s'%s%s%s; allowed: %s", where, what, value, near ? "; did you mean '" : "",
+           near ? near : "", near ? "'?" : "", all);
+  return -1;
+}
+
+static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
+  for (size_t i = 0; i < map->n; i++) {
+    size_t j = 0;
+    while (j < n && strcmp(names[j], map->child[i]->key)) j++;
+    if (j == n) return unknown(c, map->child[i]->key_where, what, map->child[i]->key, names, n);
+  }
+  return 0;
+}
+
+/* Text of a scalar key under the current picks; NULL with *bad set (and the message written) when it is a map or empty. */
+static const char *text_of(context *c, const fl_node *child, const char **where, int *bad) {
+  const fl_node *now = fl_node_now(child);
+  if (!now || now->kind != FL_NODE_SCALAR || !*now->text) {
+    const fl_node *at = now ? now : child;
+    snprintf(c->err, c->size, "%s: %s %s; allowed: one value, or a list of values (a run each)", at->where, child->key,
+             now && now->kind == FL_NODE_MAP ? "is a map" : "has no value");
+    *bad = 1;
+    return NULL;
+  }
+  *where = now == child ? child->key_where : now->where;
+  return now->text;
+}
+
+static int copy_text(context *c, char *to, size_t room, const char *where, const char *key, const char *value) {
+  char allowed[80];
+  snprintf(allowed, sizeof allowed, "at most %zu bytes", room - 1);
+  if (strlen(value) >= room) return fail(c, where, key, value, allowed);
+  memcpy(to, value, strlen(value) + 1);
+  return 0;
+}
+
+/* Paths in the file are relative to its folder, so that a study can be run from anywhere; those of --set to the caller's. */
+static int copy_path(context *c, char *to, size_t room, const char *where, const char *key, const char *value, int from_set) {
+  const char *slash = strrchr(c->path, '/');
+  if (*value == '/' || from_set || !slash) return copy_text(c, to, room, where, key, value);
+  char joined[2048];
+  snprintf(joined, sizeof joined, "%.*s/%s", (int)(slash - c->path), c->path, value);
+  return copy_text(c, to, room, where, key, joined);
+}
+
+/* ---- sections -------------------------------------------------------------------------------------------------------- */
+static int data_section(context *c, fl_config *run) {
+  const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
+  const char *names[8], *where = map->where, *v[4] = { 0 }, *at[4];
+  int bad = 0, from_set[4] = { 0 };
+  if (map->kind == FL_NODE_SCALAR) {
+    v[0] = map->text; at[0] = where;
+  } else {
+    for (size_t i = 0; i < fl_data_key_count; i++) names[i] = fl_data_keys[i].name;
+    if (known_keys(c, map, "key of data", names, fl_data_key_count)) return -1;
+    for (size_t i = 0; i < fl_data_key_count; i++) {
+      const fl_node *child = fl_node_get(map, names[i]);
+      if (child) v[i] = text_of(c, child, &at[i], &bad), from_set[i] = child->from_set;
+      if (bad) return -1;
+    }
+  }
+  if (!v[1]) {
+    if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
+    const size_t n = fl_dataset_known_count();
+    size_t j = 0;
+    const char *sets[32];
+    for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
+    while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
+    if (j == n) return unknown(c, at[0], "data set", v[0], sets, n < 32 ? n : 32);
+    if (v[2] || v[3]) return fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3], "only beside 'format: idx' or 'format: npz'");
+    return copy_text(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
+  }
+  static const char *const formats[] = { "idx", "npz" };
+  if (strcmp(v[1], "idx") && strcmp(v[1], "npz")) return unknown(c, at[1], "format", v[1], formats, 2);
+  if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
+  return copy_text(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
+         copy_text(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
+         copy_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2]) ||
+         (v[3] && copy_path(c, run->data_test, sizeof run->data_test, at[3], "test", v[3], from_set[3])) ? -1 : 0;
+}
+
+/* All keys of a map as settings; `skip` is left out; stack: [a, b] is one value, joined by '+'. */
+static int settings_of(context *c, const fl_node *map, const char *skip, fl_setting *out, size_t *n, char *stack, size_t stack_size) {
+  int bad = 0;
+  *n = 0;
+  for (size_t i = 0; i < map->n; i++) {
+    const fl_node *child = map->child[i];
+    if (skip && !strcmp(child->key, skip)) continue;
+    if (*n == MAX_SETTINGS) return snprintf(c->err, c->size, "%s: more than %d keys", map->where, (int)MAX_SETTINGS), -1;
+    fl_setting *s = &out[*n];
+    s->key = child->key;
+    if (stack && !strcmp(child->key, "stack") && child->kind == FL_NODE_LIST) {
+      stack[0] = 0;
+      for (size_t j = 0; j < child->n; j++) {
+        const size_t used = strlen(stack);
+        if (child->child[j]->kind != FL_NODE_SCALAR || used + strlen(child->child[j]->text) + 2 > stack_size)
+          return snprintf(c->err, c->size, "%s: stack; allowed: a list of names of stages", child->child[j]->where), -1;
+        snprintf(stack + used, stack_size - used, "%s%s", j ? "+" : "", child->child[j]->text);
+      }
+      s->value = stack;
+      s->where = child->key_where;
+    } else if (!(s->value = text_of(c, child, &s->where, &bad))) {
+      return -1;
+    }
+    (*n)++;
+  }
+  return 0;
+}
+
+static int partition_section(context *c, fl_config *run) {
+  const fl_node *node = fl_node_get(c->root, "partition"), *map = fl_node_now(node);
+  fl_setting set[MAX_SETTINGS];
+  size_t n = 1;
+  if (!node || map->kind == FL_NODE_SCALAR)
+    set[0] = (fl_setting){ "name", node ? map->text : "iid", node ? map->where : c->path };
+  else if (settings_of(c, map, NULL, set, &n, NULL, 0))
+    return -1;
+  if (fl_partition_build(set, n, &run->partition, c->err, c->size)) return -1;
+  if (!run->partition.path[0]) return 0;
+  const fl_node *path = fl_node_get(map, "path");
+  char text[sizeof run->partition.path];
+  memcpy(text, run->partition.path, sizeof text);
+  return copy_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text, path && path->from_set);
+}
+
+static int federated_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
+  char *field = (char *)run + k->offset, allowed[100], *end;
+  if (k->kind == FL_KEY_FLAG) {
+    const int yes = !strcmp(text, "yes") || !strcmp(text, "true"), no = !strcmp(text, "no") || !strcmp(text, "false");
+    if (!yes && !no) return fail(c, where, k->param.name, text, "yes, no");
+    *(int *)field = yes;
+    return 0;
+  }
+  const double v = strtod(text, &end);
+  const int whole = k->kind != FL_KEY_REAL;
+  if (end == text || *end || !(v >= k->param.lo && v <= k->param.hi) || (k->above && v == k->param.lo) || (whole && v != (double)(uint64_t)v)) {
+    snprintf(allowed, sizeof allowed, "%s %s %.10g to %.10g", whole ? "a whole number" : "a number", k->above ? "above" : "from",
+             k->param.lo, k->param.hi);
+    return fail(c, where, k->param.name, text, allowed);
+  }
+  if (k->kind == FL_KEY_REAL) *(double *)field = v;
+  if (k->kind == FL_KEY_SIZE) *(size_t *)field = (size_t)v;
+  if (k->kind == FL_KEY_U64) *(uint64_t *)field = (uint64_t)v;
+  return 0;
+}
+
+static int federated_section(context *c, fl_config *run) {
+  const fl_node *map = fl_node_now(fl_node_get(c->root, "federated"));
+  const char *names[32];
+  char def[40];
+  int bad = 0;
+  for (size_t i = 0; i < fl_federated_key_count; i++) {
+    const fl_key_entry *k = &fl_federated_keys[i];
+    names[i] = k->param.name;
+    snprintf(def, sizeof def, "%.17g", k->param.def);
+    if (federated_value(c, k, run, c->path, k->kind == FL_KEY_FLAG ? "no" : def)) return -1;
+  }
+  if (!map) return 0;
+  if (map->kind != FL_NODE_MAP) return snprintf(c->err, c->size, "%s: federated; allowed: a map {clients, rounds, ...}", map->where), -1;
+  if (known_keys(c, map, "key of federated", names, fl_federated_key_count)) return -1;
+  for (size_t i = 0; i < fl_federated_key_count; i++) {
+    const fl_node *child = fl_node_get(map, names[i]);
+    const char *where, *text = child ? text_of(c, child, &where, &bad) : NULL;
+    if (bad || (text && federated_value(c, &fl_federated_keys[i], run, where, text))) return -1;
+  }
+  return 0;
+}
+
+static int check_model(context *c, const char *where, const char *name) {
+  const char *names[64];
+  size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
+  for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
+  return fl_net_find(name) ? 0 : unknown(c, where, "model", name, names, n);
+}
+
+static int model_section(context *c, fl_config *run) {
+  const fl_node *node = fl_node_get(c->root, "model");
+  const char *where;
+  int bad = 0;
+  const char *name = text_of(c, node, &where, &bad);
+  return !name || check_model(c, where, name) || copy_text(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
+}
+
+/* ---- labels ---------------------------------------------------------------------------------------------------------- */
+static void safe_name(char *to, size_t size, const char *label, uint64_t seed) {
+  size_t n = 0;
+  for (; label[n] && n + 24 < size; n++) {
+    const char ch = label[n];
+    const int plain = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || (ch && strchr("._-=+", ch));
+    to[n] = plain && !(n == 0 && ch == '.') ? ch : '_';
+  }
+  snprintf(to + n, size - n, "-s%llu", (unsigned long long)seed);
+}
+
+/* Label: the algorithm's, then what was swept. A clash (the same method twice in the list) gets a number. */
+static int add_label(context *c, fl_config *run, const fl_node *entry, size_t before) {
+  char text[sizeof run->label];
+  snprintf(text, sizeof text, "%s", run->algorithm.label);
+  for (size_t i = 0; i < c->n_axes; i++) {
+    const fl_node *axis = c->axis[i], *now = fl_node_now(axis), *name = now && now->kind == FL_NODE_MAP ? fl_node_get(now, "name") : now;
+    if (axis->n < 2) continue;
+    if (name) name = fl_node_now(name);
+    const int named = *c->scope[i] && !strcmp(axis->key, "name"), scoped = !strcmp(axis->key, "seed");
+    const size_t at = strlen(text);
+    if (!strcmp(axis->key, "name") && !strcmp(c->scope[i], "algorithms")) continue;   /* the label says it already */
+    snprintf(text + at, sizeof text - at, " %s%s%s=%s", scoped ? c->scope[i] : "", scoped ? "." : "", named ? c->scope[i] : axis->key,
+             name && name->text ? name->text : "map");
+  }
+  if (strlen(text) + 8 > sizeof text)
+    return snprintf(c->err, c->size, "%s: the names of the swept values are together longer than %zu bytes; sweep fewer keys at once",
+                    entry->where, sizeof text - 8), -1;
+  memcpy(run->label, text, sizeof text);
+  for (unsigned number = 2, clash = 1; clash; number++) {
+    clash = 0;
+    safe_name(run->folder, sizeof run->folder, run->label, 0);
+    for (size_t i = 0; i < before && !clash; i++) {
+      char other[sizeof run->folder];
+      safe_name(other, sizeof other, c->suite->run[i].label, 0);
+      clash = !strcmp(other, run->folder);
+    }
+    if (clash && number > 9999) return snprintf(c->err, c->size, "%s: too many runs named '%s'", entry->where, text), -1;
+    if (clash) {
+      snprintf(run->label, sizeof run->label, "%s", text);
+      const size_t at = strlen(run->label);
+      snprintf(run->label + at, sizeof run->label - at, " #%u", number);
+    }
+  }
+  return 0;
+}
+
+/* ---- expansion -------------------------------------------------------------------------------------------------------- */
+static int emit(context *c, const fl_config *shared, const fl_node *entry) {
+  fl_config run = *shared;
+  fl_setting set[MAX_SETTINGS];
+  char stack[256];
+  size_t n = 1;
+  if (entry->kind == FL_NODE_SCALAR)
+    set[0] = (fl_setting){ "name", entry->text, entry->where };
+  else if (settings_of(c, entry, "model", set, &n, stack, sizeof stack))
+    return -1;
+  if (fl_algorithm_build(set, n, &run.algorithm, c->err, c->size)) return -1;
+  const size_t before = c->suite->n;
+  if (add_label(c, &run, entry, before)) return -1;
+  for (size_t i = 0; i < c->n_seeds; i++) {
+    if (c->suite->n == MAX_RUNS) return snprintf(c->err, c->size, "%s: more than %d runs; sweep fewer values", c->path, (int)MAX_RUNS), -1;
+    if (c->suite->n == c->room) {
+      const size_t room = c->room ? 2 * c->room : 16;
+      fl_config *p = realloc(c->suite->run, room * sizeof *p);
+      if (!p) return snprintf(c->err, c->size, "%s: out of memory", c->path), -1;
+      c->suite->run = p; c->room = room;
+    }
+    run.seed = c->seed[i];
+    safe_name(run.folder, sizeof run.folder, run.label, run.seed);
+    c->suite->run[c->suite->n++] = run;
+  }
+  return 0;
+}
+
+/* The first open list under `node`; lists that are no sweep (stack of stages, model of an algorithm) are passed over. */
+static fl_node *first_open(fl_node *node, int algorithm) {
+  if (!node) return NULL;
+  if (node->kind == FL_NODE_LIST) {
+    if (node->pick < 0) return node;
+    return first_open(node->child[node->pick], algorithm);
+  }
+  for (size_t i = 0; i < node->n; i++) {
+    fl_node *child = node->child[i];
+    if (algorithm && (!strcmp(child->key, "model") || !strcmp(child->key, "stack"))) continue;
+    fl_node *open = first_open(child, algorithm);
+    if (open) return open;
+  }
+  return NULL;
+}
+
+static int pick_each(context *c, fl_node *open, const char *scope, int (*then)(context *, const fl_config *, fl_node *),
+                     const fl_config *shared, fl_node *arg) {
+  if (!open->n) return snprintf(c->err, c->size, "%s: an empty list; allowed: one value or more", open->where), -1;
+  if (c->n_axes == MAX_AXES) return snprintf(c->err, c->size, "%s: more than %d swept keys", open->where, (int)MAX_AXES), -1;
+  if (!open->key) return snprintf(c->err, c->size, "%s: a list inside a list; allowed: a value", open->where), -1;
+  c->axis[c->n_axes] = open;
+  c->scope[c->n_axes++] = scope;
+  int failed = 0;
+  for (size_t i = 0; i < open->n && !failed; i++) {
+    open->pick = (int)i;
+    failed = then(c, shared, arg);
+  }
+  open->pick = -1;
+  c->n_axes--;
+  return failed;
+}
+
+static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry) {
+  if (entry->kind == FL_NODE_MAP) {
+    const fl_node *only = fl_node_get(entry, "model");
+    int match = !only;
+    for (size_t i = 0; only && i < (only->kind == FL_NODE_LIST ? only->n : 1); i++) {
+      const fl_node *m = only->kind == FL_NODE_LIST ? only->child[i] : only;
+      if (m->kind != FL_NODE_SCALAR) return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
+      if (check_model(c, m->where, m->text)) return -1;
+      match |= !strcmp(m->text, shared->model);
+    }
+    if (!match) return 0;
+  } else if (entry->kind == FL_NODE_LIST) {
+    return snprintf(c->err, c->size, "%s: a list inside algorithms; allowed: a name or a map", entry->where), -1;
+  }
+  fl_node *open = entry->kind == FL_NODE_MAP ? first_open(entry, 1) : NULL;
+  return open ? pick_each(c, open, "algorithms", expand_algorithm, shared, entry) : emit(c, shared, entry);
+}
+
+static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
+  static const char *const section[] = { "data", "partition", "model", "federated" };
+  for (size_t i = 0; i < 4; i++) {
+    fl_node *open = first_open(fl_node_get(root, section[i]), 0);
+    if (open) return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
+  }
+  fl_config shared;
+  memset(&shared, 0, sizeof shared);
+  if (data_section(c, &shared) || federated_section(c, &shared) || partition_section(c, &shared) || model_section(c, &shared)) return -1;
+  fl_node *list = fl_node_get(root, "algorithms");
+  for (size_t i = 0; i < list->n; i++)
+    if (expand_algorithm(c, &shared, list->child[i])) return -1;
+  return 0;
+}
+
+/* ---- the whole file -------------------------------------------------------------------------------------------------- */
+static int read_seed(context *c, const char *where, const char *text) {
+  char *end;
+  const unsigned long long v = strtoull(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end || v > (1ull << 53)) return fail(c, where, "seeds", text, "whole numbers from 0 to 2^53");
+  for (size_t i = 0; i < c->n_seeds; i++)
+    if (c->seed[i] == v) return fail(c, where, "seeds", text, "each seed once");
+  if (c->n_seeds == MAX_SEEDS) return fail(c, where, "seeds", text, "at most 10000 seeds");
+  c->seed[c->n_seeds++] = v;
+  return 0;
+}
+
+static int read_seeds(context *c, const char *option) {
+  const fl_node *node = fl_node_get(c->root, "seeds");
+  if (option) {
+    char text[256];
+    snprintf(text, sizeof text, "%s", option);
+    char *save = NULL;
+    for (char *p = strtok_r(text, ", []", &save); p; p = strtok_r(NULL, ", []", &save))
+      if (read_seed(c, "--seeds", p)) return -1;
+    return c->n_seeds ? 0 : fail(c, "--seeds", "seeds", option, "whole numbers from 0 to 2^53, joined by commas");
+  }
+  if (!node) return read_seed(c, c->path, "1");
+  const size_t n = node->kind == FL_NODE_LIST ? node->n : 1;
+  for (size_t i = 0; i < n; i++) {
+    const fl_node *s = node->kind == FL_NODE_LIST ? node->child[i] : node;
+    if (s->kind != FL_NODE_SCALAR) return fail(c, s->where, "seeds", "a map or list", "whole numbers, e.g. [1, 2, 3]");
+    if (read_seed(c, s->where, s->text)) return -1;
+  }
+  return n ? 0 : fail(c, node->where, "seeds", "[]", "one seed or more");
+}
+
+static int check_root(context *c, int complete) {
+  const char *names[16];
+  static const char *const needed[] = { "data", "model", "algorithms" };
+  if (c->root->kind != FL_NODE_MAP) return snprintf(c->err, c->size, "%s: not a map; allowed: key: value lines", c->root->where), -1;
+  for (size_t i = 0; i < fl_top_key_count; i++) names[i] = fl_top_keys[i].name;
+  if (complete && known_keys(c, c->root, "key", names, fl_top_key_count)) return -1;
+  for (size_t i = 0; complete && i < 3; i++)
+    if (!fl_node_get(c->root, needed[i])) return snprintf(c->err, c->size, "%s: key '%s' is missing", c->path, needed[i]), -1;
+  fl_node *list = fl_node_get(c->root, "algorithms");
+  if (!list) return 0;
+  if (list->kind != FL_NODE_LIST) {                    /* one name or one map: a list of one */
+    fl_node *one = fl_node_clone(list), *wrap = fl_node_read_text("[]", list->where, c->err, c->size);
+    if (!one || !wrap || !(wrap->child = calloc(1, sizeof *wrap->child))) return fl_node_free(one), fl_node_free(wrap), -1;
+    wrap->child[0] = one;
+    wrap->n = wrap->room = 1;
+    if (fl_node_put((fl_node *)(uintptr_t)c->root, "algorithms", wrap)) return -1;
+  } else if (!list->n) {
+    return snprintf(c->err, c->size, "%s: algorithms is empty; allowed: one or more (fedlane list algorithms)", list->where), -1;
+  }
+  return 0;
+}
+
+int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err, size_t size) {
+  memset(suite, 0, sizeof *suite);
+  fl_node *root = fl_node_read_file(path, err, size);
+  if (!root) return -1;
+  context *c = calloc(1, sizeof *c);
+  int failed = !c || !(c->seed = calloc(MAX_SEEDS, sizeof *c->seed));
+  if (failed) snprintf(err, size, "%s: out of memory", path);
+  if (!failed) {
+    c->suite = suite; c->root = root; c->path = path; c->err = err; c->size = size;
+    failed = check_root(c, 0);
+    for (size_t i = 0; i < n_set && !failed; i++) failed = fl_node_set(root, set[i], err, size);
+    failed = failed || check_root(c, 1) || read_seeds(c, seeds) || expand_shared(c, NULL, root);
+    if (!failed && !suite->n) {
+      snprintf(err, size, "%s: no run: every algorithm is restricted to another model", path);
+      failed = 1;
+    }
+    free(c->seed);
+  }
+  free(c);
+  fl_node_free(root);
+  if (failed) fl_suite_free(suite);
+  return failed ? -1 : 0;
+}
+
+void fl_suite_free(fl_suite *s) {
+  free(s->run);
+  memset(s, 0, sizeof *s);
+}

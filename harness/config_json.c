@@ -1,0 +1,73 @@
+/* config_json.c - a run's resolved configuration as JSON. What cannot change a bit of the result (paths, threads, ISA,
+ * checkpoint interval) is not in it, so the run_id made of it is the same on every machine. */
+#include "config.h"
+#include "config_keys.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *number(double v) {
+  if (!isfinite(v)) return json_string(v > 0 ? ".inf" : "-.inf");
+  return v == (double)(json_int_t)v && fabs(v) < 9e15 ? json_integer((json_int_t)v) : json_real(v);
+}
+
+static void put_setting(void *self, const char *key, const char *value, int is_number) {
+  json_object_set_new(self, key, is_number ? number(strtod(value, NULL)) : json_string(value));
+}
+
+static json_t *choice(const char *choices, int index) {
+  for (; index > 0 && strchr(choices, '|'); index--) choices = strchr(choices, '|') + 1;
+  return json_stringn(choices, strcspn(choices, "|"));
+}
+
+static json_t *partition_json(const fl_partition_config *p) {
+  json_t *o = json_object();
+  json_object_set_new(o, "name", json_string(p->kind->name));
+  json_object_set_new(o, "seed", json_integer((json_int_t)p->seed));
+  for (size_t i = 0; i < p->kind->n_params; i++) {
+    const fl_param *q = &p->kind->params[i];
+    json_object_set_new(o, q->name, q->choices ? choice(q->choices, (int)p->h[i]) : number(p->h[i]));
+  }
+  return o;
+}
+
+static json_t *federated_json(const fl_config *c) {
+  json_t *o = json_object();
+  for (size_t i = 0; i < fl_federated_key_count; i++) {
+    const fl_key_entry *k = &fl_federated_keys[i];
+    const char *field = (const char *)c + k->offset;
+    json_t *v = NULL;
+    if (!strcmp(k->param.name, "checkpoint_seconds")) continue;
+    if (k->kind == FL_KEY_REAL) v = number(*(const double *)field);
+    if (k->kind == FL_KEY_SIZE) v = json_integer((json_int_t)*(const size_t *)field);
+    if (k->kind == FL_KEY_U64) v = json_integer((json_int_t)*(const uint64_t *)field);
+    if (k->kind == FL_KEY_FLAG) v = json_boolean(*(const int *)field);
+    json_object_set_new(o, k->param.name, v);
+  }
+  return o;
+}
+
+json_t *fl_config_json(const fl_config *c) {
+  json_t *o = json_object(), *data = json_object(), *algorithm = json_object();
+  json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
+  json_object_set_new(data, "name", json_string(c->data_name));
+  if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
+  json_object_set_new(o, "data", data);
+  json_object_set_new(o, "partition", partition_json(&c->partition));
+  json_object_set_new(o, "model", json_string(c->model));
+  json_object_set_new(o, "federated", federated_json(c));
+  fl_algorithm_each(&c->algorithm, put_setting, algorithm);
+  json_object_set_new(o, "algorithm", algorithm);
+  return o;
+}
+
+void fl_config_run_id(const fl_config *c, char out[17]) {
+  char hex[65];
+  json_t *o = fl_config_json(c);
+  char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+  fl_sha256(text ? text : "", text ? strlen(text) : 0, hex);
+  memcpy(out, hex, 16);
+  out[16] = 0;
+  free(text);
+  json_decref(o);
+}

@@ -1,0 +1,14 @@
+/* config_keys.h - the keys of a configuration that belong to no partitioner, method, rule or stage. The reader, --dry-run
+ * and docs/configuration.md are made from these tables. */
+#ifndef FEDLANE_CONFIG_KEYS_H
+#define FEDLANE_CONFIG_KEYS_H
+#include "config.h"
+
+typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG } fl_key_kind;
+typedef struct { fl_param param; fl_key_kind kind; size_t offset; int above; /* lo itself is not allowed */ } fl_key_entry;
+extern const fl_key_entry fl_federated_keys[];
+extern const size_t fl_federated_key_count;
+typedef struct { const char *name, *help; } fl_key_help;
+extern const fl_key_help fl_top_keys[], fl_data_keys[];
+extern const size_t fl_top_key_count, fl_data_key_count;
+#endif

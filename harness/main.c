@@ -1,0 +1,35 @@
+/* main.c - the program: which command. */
+#include "cli.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+  "usage: fedlane COMMAND ...\n"
+  "  run CONFIG [options]   run every algorithm, swept value and seed of a configuration (fedlane run --help)\n"
+  "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
+  "  report DIR...          figures and tables of result folders\n"
+  "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
+  "  info [--model M]       this machine, or a model\n"
+  "  --version, --help\n"
+  "Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 interrupted.\n";
+
+static const struct { const char *name; int (*run)(int, char **); } command[] = {
+  { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "list", fl_cli_list }, { "info", fl_cli_info } };
+enum { N_COMMANDS = sizeof command / sizeof *command };
+
+int main(int argc, char **argv) {
+  const char *names[N_COMMANDS], *word = argc > 1 ? argv[1] : "";
+  if (!strcmp(word, "--version") || !strcmp(word, "-V")) return printf("fedlane %s\n", FL_VERSION), FL_EXIT_DONE;
+  if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) return fputs(usage, stdout), FL_EXIT_DONE;
+  for (size_t i = 0; i < N_COMMANDS; i++) {
+    names[i] = command[i].name;
+    if (strcmp(word, names[i])) continue;
+    const int code = command[i].run(argc - 1, argv + 1);
+    if ((fflush(stdout) || ferror(stdout)) && !code) return fputs("fedlane: cannot write to standard output\n", stderr), FL_EXIT_FAILED;
+    return code;
+  }
+  const char *near = fl_nearest(word, names, N_COMMANDS);
+  if (*word) fprintf(stderr, "fedlane: unknown command '%s'%s%s%s\n", word, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  fputs(usage, stderr);
+  return FL_EXIT_USAGE;
+}
