@@ -9,8 +9,8 @@
 static const struct known { const char *name, *folder, *package, *help; size_t classes; double mean, std; } known[] = {
   { "fashion_mnist", "fashion-mnist", "dataset-fashion-mnist",
     "Fashion-MNIST, 60,000 + 10,000 images of 28x28, 10 classes (Debian package dataset-fashion-mnist)", 10, 0.2860, 0.3530 },
-  { "mnist", "mnist", NULL, "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (its four IDX files in $FEDLANE_DATA/mnist)", 10, 0.1307,
-    0.3081 },
+  { "mnist", "mnist", NULL, "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (its four IDX files in $FEDLANE_DATA/mnist)",
+    10, 0.1307, 0.3081 },
 };
 #define N_KNOWN (sizeof known / sizeof *known)
 #define SYSTEM_FOLDER "/usr/share/datasets"
@@ -84,8 +84,8 @@ static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const c
     return -1;
   }
   if (part[1].n && (part[1].c != part[0].c || part[1].h != part[0].h || part[1].w != part[0].w)) {
-    snprintf(err, err_size, "%s: test samples are %zux%zux%zu, training samples %zux%zux%zu (channels, rows, columns)", path, part[1].c,
-             part[1].h, part[1].w, part[0].c, part[0].h, part[0].w);
+    snprintf(err, err_size, "%s: test samples are %zux%zux%zu, training samples %zux%zux%zu (channels, rows, columns)",
+             path, part[1].c, part[1].h, part[1].w, part[0].c, part[0].h, part[0].w);
     return -1;
   }
   if (part[0].n > UINT32_MAX || part[1].n > UINT32_MAX) {
@@ -109,9 +109,10 @@ static int find_known(const struct known *k, fl_part part[2], char *err, size_t 
   snprintf(folder, sizeof folder, "%s/%s", root, k->folder);
   for (size_t i = 0; i < 2; i++) {
     if (!fl_idx_find(folder, i ? "t10k" : "train", &part[i], why, sizeof why)) continue;
-    if (!strstr(why, "-ubyte:") && !strstr(why, "-ubyte.gz:")) /* the folder itself is missing: name the file that is looked for */
+    if (!strstr(why, "-ubyte:") && !strstr(why, "-ubyte.gz:")) /* the folder itself is missing: name the file */
       snprintf(why, sizeof why, "%s/%s-images-idx3-ubyte.gz: not found", folder, i ? "t10k" : "train");
-    snprintf(err, err_size, "data set %s: %s. %s%s%s FEDLANE_DATA to the folder that has %s/, or give the files in the configuration: "
+    snprintf(err, err_size,
+        "data set %s: %s. %s%s%s FEDLANE_DATA to the folder that has %s/, or give the files in the configuration: "
              "data: {format: idx, train: PATH, test: PATH}", k->name, why, k->package ? "Install the Debian package " : "",
              k->package ? k->package : "", k->package ? ", set" : "Set", k->folder);
     return -1;
@@ -119,7 +120,8 @@ static int find_known(const struct known *k, fl_part part[2], char *err, size_t 
   return 0;
 }
 
-static int load_idx(fl_dataset *d, const struct known *k, const char *train, const char *test, fl_part part[2], char *err, size_t err_size) {
+static int load_idx(fl_dataset *d, const struct known *k, const char *train, const char *test, fl_part part[2], char *err,
+    size_t err_size) {
   char ignored[700];
   size_t n = 2;
   if (k) {
@@ -128,7 +130,8 @@ static int load_idx(fl_dataset *d, const struct known *k, const char *train, con
     if (fl_idx_find(train, "train", &part[0], err, err_size)) return -1;
     if (test && *test) {
       if (fl_idx_find(test, "t10k", &part[1], err, err_size)) return -1;
-    } else if (fl_idx_find(train, "t10k", &part[1], ignored, sizeof ignored) || !strcmp(part[0].file[0].path, part[1].file[0].path)) {
+    } else if (fl_idx_find(train, "t10k", &part[1], ignored, sizeof ignored) ||
+               !strcmp(part[0].file[0].path, part[1].file[0].path)) {
       memset(&part[1], 0, sizeof part[1]);      /* a folder may bring its test set; a single file has none */
       n = 1;
     }
@@ -153,7 +156,8 @@ static const struct known *find_name(const char *name, char *err, size_t err_siz
   return NULL;
 }
 
-int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test, char *err, size_t err_size) {
+int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test, char *err,
+    size_t err_size) {
   fl_part part[2] = { 0 };
   int failed = -1;
   const int plain = !format || !*format;
@@ -170,7 +174,8 @@ int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const c
   } else if (!strcmp(format, "idx")) {
     failed = load_idx(d, NULL, train, test, part, err, err_size);
   } else if (test && *test) {
-    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format npz (the file in data.train has x_test and y_test)", test);
+    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format npz (the file in data.train has x_test and y_test)",
+        test);
   } else {
     failed = fl_npz_load(train, part, err, err_size) || finish(d, part, NULL, train, err, err_size) ? -1 : 0;
   }

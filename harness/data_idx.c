@@ -22,12 +22,14 @@ static size_t header(fl_reader *r, job *j) {
   size_t got, total = 1;
   if (fl_reader_take(r, head, size, &got, j->err, sizeof j->err)) return 0;
   if (got >= 4 && big_endian(head) != magic) {
-    snprintf(j->err, sizeof j->err, "%s: magic number is 0x%08x; an IDX file of %s begins with 0x%08x (unsigned bytes, %zu dimension%s)",
+    snprintf(j->err, sizeof j->err,
+        "%s: magic number is 0x%08x; an IDX file of %s begins with 0x%08x (unsigned bytes, %zu dimension%s)",
              path, big_endian(head), j->labels ? "labels" : "images", magic, dims, dims == 1 ? "" : "s");
     return 0;
   }
   if (got < size) {
-    snprintf(j->err, sizeof j->err, "%s: %zu bytes; an IDX header of %s has %zu", path, got, j->labels ? "labels" : "images", size);
+    snprintf(j->err, sizeof j->err, "%s: %zu bytes; an IDX header of %s has %zu", path, got, j->labels ? "labels" : "images",
+        size);
     return 0;
   }
   static const char *const field[] = { "number of items", "rows", "columns" };
@@ -115,7 +117,8 @@ int fl_idx_load(fl_part *part, size_t n, char *err, size_t err_size) {
     const job *x = &jobs[2 * i], *y = &jobs[2 * i + 1];
     part[i].n = x->dim[0], part[i].c = 1, part[i].h = x->dim[1], part[i].w = x->dim[2];
     if (x->dim[0] != y->dim[0]) {
-      snprintf(err, err_size, "%s: %zu labels, but %s has %zu images", part[i].file[1].path, y->dim[0], part[i].file[0].path, x->dim[0]);
+      snprintf(err, err_size, "%s: %zu labels, but %s has %zu images", part[i].file[1].path, y->dim[0], part[i].file[0].path,
+          x->dim[0]);
       failed = -1;
     }
   }
@@ -152,7 +155,8 @@ static int find_labels(const char *images, char out[512], char *err, size_t err_
              hit + strlen(form[i][0]), images);
     return -1;
   }
-  snprintf(err, err_size, "%s: the name of an IDX images file must hold \"images-idx3\" (the labels file has \"labels-idx1\" there)", images);
+  snprintf(err, err_size,
+      "%s: the name of an IDX images file must hold \"images-idx3\" (the labels file has \"labels-idx1\" there)", images);
   return -1;
 }
 
@@ -179,6 +183,7 @@ int fl_idx_find(const char *path, const char *split, fl_part *part, char *err, s
   if (!found && !folder) found = !join(out, length, path, "images", "-idx3-ubyte") || !join(out, length, path, "", "");
   if (found) return find_labels(out, part->file[1].path, err, err_size);
   if (folder) snprintf(err, err_size, "%s/%s-images-idx3-ubyte: not found, nor with .gz", path, split);
-  else snprintf(err, err_size, "%s: not found; allowed: an IDX images file, its prefix (before \"-images-idx3-ubyte\"), or a folder", path);
+  else snprintf(err, err_size,
+      "%s: not found; allowed: an IDX images file, its prefix (before \"-images-idx3-ubyte\"), or a folder", path);
   return -1;
 }

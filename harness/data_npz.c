@@ -73,7 +73,8 @@ static uint8_t *extract(const archive *a, const char *key, const entry *e) {
   const char *what = NULL;
   uint8_t *out = NULL;
   size_t data = 0;
-  if (e->packed == UINT32_MAX || e->size == UINT32_MAX || e->offset == UINT32_MAX) what = "4 GB or more; allowed are smaller arrays";
+  if (e->packed == UINT32_MAX || e->size == UINT32_MAX || e->offset == UINT32_MAX)
+    what = "4 GB or more; allowed are smaller arrays";
   else if (e->method != 0 && e->method != 8) what = "compression method is not 0 (stored) or 8 (deflate)";
   else if (e->offset + 30 > b->size || u32(local) != 0x04034b50) what = "local header is damaged";
   else {
@@ -116,7 +117,8 @@ static int parse_npy(const archive *a, const char *key, array *x, size_t size) {
   memcpy(text, p + begin, length);
   text[length] = 0;
   const char *descr = field(text, "'descr'"), *order = field(text, "'fortran_order'"), *shape = field(text, "'shape'");
-  if (!descr || descr[0] != '\'' || !strchr("|<", descr[1]) || !strchr("ui", descr[2]) || !strchr("1248", descr[3]) || descr[4] != '\'') {
+  if (!descr || descr[0] != '\'' || !strchr("|<", descr[1]) || !strchr("ui", descr[2]) || !strchr("1248", descr[3]) ||
+      descr[4] != '\'') {
     snprintf(a->err, a->err_size, "%s, array %s: dtype is %.8s; allowed are little-endian integers (|u1, <i4, <i8 ...)",
              a->blob->path, key, descr ? descr : "missing");
     return -1;
@@ -137,8 +139,8 @@ static int parse_npy(const archive *a, const char *key, array *x, size_t size) {
     for (shape = end; *shape == ',' || *shape == ' ';) shape++;
   }
   if (*shape != ')' || !x->ndim || x->count * x->item != size - begin - length) {
-    snprintf(a->err, a->err_size, "%s, array %s: the shape (1 to 4 dimensions) does not fit %zu bytes of data", a->blob->path, key,
-             size - begin - length);
+    snprintf(a->err, a->err_size, "%s, array %s: the shape (1 to 4 dimensions) does not fit %zu bytes of data", a->blob->path,
+             key, size - begin - length);
     return -1;
   }
   x->data = p + begin + length;
@@ -166,7 +168,8 @@ static int read_images(const archive *a, const char *key, fl_part *part) {
   if (found != 1) return found;
   const size_t *s = x.shape, last = x.ndim == 4 && s[3] <= 4;
   if (x.kind != 'u' || x.item != 1 || x.ndim < 2 || !x.count) {
-    snprintf(a->err, a->err_size, "%s, array %s: %c%zu with %zu dimensions; allowed is a non-empty uint8 (u1) array of shape (n, h, w), "
+    snprintf(a->err, a->err_size,
+        "%s, array %s: %c%zu with %zu dimensions; allowed is a non-empty uint8 (u1) array of shape (n, h, w), "
              "(n, h, w, c), (n, c, h, w) or (n, features)", a->blob->path, key, x.kind, x.item, x.ndim);
     free(x.memory);
     return -1;
@@ -251,7 +254,8 @@ int fl_npz_load(const char *path, fl_part part[2], char *err, size_t err_size) {
   archive a = { &blob, 0, 0, err, err_size };
   snprintf(part[0].file[0].path, sizeof part[0].file[0].path, "%s", path);
   memcpy(part[0].file[0].sha256, blob.sha256, sizeof blob.sha256);
-  int failed = open_archive(&a) || read_part(&a, "x_train", "y_train", 1, &part[0]) || read_part(&a, "x_test", "y_test", 0, &part[1]);
+  int failed = open_archive(&a) || read_part(&a, "x_train", "y_train", 1, &part[0]) ||
+               read_part(&a, "x_test", "y_test", 0, &part[1]);
   entry e;
   const int clients = failed ? 0 : find(&a, "client_train", &e);
   if (clients < 0) failed = 1;

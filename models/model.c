@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* Adds one tensor at the end of the flat vector. */
-static size_t add_tensor(fl_model *m, const char *module, const char *part, fl_role role, int layer, int ndim, const size_t shape[4]) {
+static size_t add_tensor(fl_model *m, const char *module, const char *part, fl_role role, int layer, int ndim,
+    const size_t shape[4]) {
   size_t i = m->layout.n++;
   fl_tensor *t = &m->tensor[i];
   snprintf(m->name[i], sizeof m->name[i], "%s.%s", module, part);
@@ -104,9 +105,11 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
     snprintf(err, err_size, "model %s: test samples are %zux%zux%zu, training samples %zux%zux%zu", net->name, test->c, test->h,
              test->w, train->c, train->h, train->w);
   else if (test && test->n && test->classes > train->classes)
-    snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes, train->classes);
+    snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes,
+        train->classes);
   else if (!(std > 0) || !isfinite(std) || !isfinite(mean))
-    snprintf(err, err_size, "model %s: mean %g and deviation %g of the pixels; the deviation must be positive", net->name, mean, std);
+    snprintf(err, err_size, "model %s: mean %g and deviation %g of the pixels; the deviation must be positive", net->name, mean,
+        std);
   else
     return 0;
   return -1;

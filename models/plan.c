@@ -83,7 +83,8 @@ static const float *forward(const fl_model *m, const fl_kernels *k, const float 
 }
 
 /* From the gradient of the logits in gradient[0] back to the first layer with parameters. */
-static void backward(const fl_model *m, const fl_kernels *k, const float *p, size_t n, float *g, const fl_offsets *o, char *base) {
+static void backward(const fl_model *m, const fl_kernels *k, const float *p, size_t n, float *g, const fl_offsets *o,
+    char *base) {
   const size_t piece = fl_sample_piece(1);
   float *dy = floats(base, o->gradient[0]), *dx = floats(base, o->gradient[1]);
   for (size_t i = m->n_steps; i-- > m->first;) {
@@ -117,7 +118,8 @@ static double sum_rows(const fl_kernels *k, const float *loss, size_t n, size_t 
   return sum_rows(k, loss, left * piece, piece) + sum_rows(k, loss + left * piece, n - left * piece, piece);
 }
 
-double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g, void *work) {
+double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
+    void *work) {
   const fl_model *m = self;
   char *base = aligned(work);
   fl_offsets o;

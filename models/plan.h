@@ -34,6 +34,7 @@ typedef struct {
 
 void fl_plan_offsets(const fl_model *, size_t batch, fl_offsets *);
 size_t fl_plan_work(void *self, size_t batch);
-double fl_plan_loss_grad(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *work);
+double fl_plan_loss_grad(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
+    void *work);
 void fl_plan_evaluate(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
 #endif

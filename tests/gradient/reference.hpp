@@ -15,7 +15,8 @@ using Vector = std::vector<double>;
 struct Layer { char kind; size_t out, k, p; };  // c: convolution and ReLU and pooling, l: linear, r: linear and ReLU
 
 inline std::vector<Layer> layers(const std::string &net, size_t classes) {
-  if (net == "lenet5") return { { 'c', 6, 5, 2 }, { 'c', 16, 5, 0 }, { 'r', 120, 0, 0 }, { 'r', 84, 0, 0 }, { 'l', classes, 0, 0 } };
+  if (net == "lenet5")
+    return { { 'c', 6, 5, 2 }, { 'c', 16, 5, 0 }, { 'r', 120, 0, 0 }, { 'r', 84, 0, 0 }, { 'l', classes, 0, 0 } };
   if (net == "mlp") return { { 'r', 200, 0, 0 }, { 'r', 200, 0, 0 }, { 'l', classes, 0, 0 } };
   return { { 'l', classes, 0, 0 } };
 }
@@ -46,7 +47,8 @@ struct Net {
               for (size_t q = 0; q < c; q++)
                 for (size_t a = 0; a < l.k; a++)
                   for (size_t b = 0; b < l.k; b++)
-                    sum += p[offset + ((o * c + q) * l.k + a) * l.k + b] * at(x, q, long(i + a) - long(l.p), long(j + b) - long(l.p), hh, ww);
+                    sum += p[offset + ((o * c + q) * l.k + a) * l.k + b] * at(x, q, long(i + a) - long(l.p),
+                        long(j + b) - long(l.p), hh, ww);
               s.pre[(o * oh + i) * ow + j] = sum;
             }
         offset = bias + l.out;

@@ -88,14 +88,17 @@ struct Zip {
   Zip &add(const std::string &name, const Bytes &data, bool deflate = false, uint32_t spoil_crc = 0) {
     const Bytes packed = deflate ? deflated(data, -15) : data;
     const uint32_t crc = uint32_t(crc32(0, reinterpret_cast<const Bytef *>(data.data()), uInt(data.size()))) ^ spoil_crc;
-    const Bytes middle = le(0, 2) + le(deflate ? 8 : 0, 2) + le(0, 4) + le(crc, 4) + le(packed.size(), 4) + le(data.size(), 4) + le(name.size(), 2);
-    directory += le(0x02014b50, 4) + le(20, 2) + le(20, 2) + middle + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) + le(body.size(), 4) + name;
+    const Bytes middle = le(0, 2) + le(deflate ? 8 : 0, 2) + le(0, 4) + le(crc, 4) + le(packed.size(), 4) +
+                         le(data.size(), 4) + le(name.size(), 2);
+    directory += le(0x02014b50, 4) + le(20, 2) + le(20, 2) + middle + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 2) +
+                 le(0, 4) + le(body.size(), 4) + name;
     body += le(0x04034b50, 4) + le(20, 2) + middle + le(0, 2) + name + packed;
     count++;
     return *this;
   }
   Bytes done() const {
-    return body + directory + le(0x06054b50, 4) + le(0, 4) + le(count, 2) + le(count, 2) + le(directory.size(), 4) + le(body.size(), 4) + le(0, 2);
+    return body + directory + le(0x06054b50, 4) + le(0, 4) + le(count, 2) + le(count, 2) +
+           le(directory.size(), 4) + le(body.size(), 4) + le(0, 2);
   }
 };
 struct Loaded {
@@ -151,10 +154,12 @@ TEST_CASE("Fashion-MNIST of the system", "[data]") {
 
 TEST_CASE("A known set that is missing names file, package and alternative", "[data]") {
   Environment e("/nonexistent");
-  CHECK(Loaded("fashion_mnist", nullptr, "").says({ "/nonexistent/fashion-mnist/train-images-idx3-ubyte", "dataset-fashion-mnist", "FEDLANE_DATA",
+  CHECK(Loaded("fashion_mnist", nullptr, "").says({ "/nonexistent/fashion-mnist/train-images-idx3-ubyte",
+      "dataset-fashion-mnist", "FEDLANE_DATA",
                                                     "format: idx" }));
   CHECK(Loaded("mnist", nullptr, "").says({ "/nonexistent/mnist/train-images-idx3-ubyte", "FEDLANE_DATA" }));
-  CHECK(Loaded("fashion_mnits", nullptr, "").says({ "fashion_mnits", "allowed: fashion_mnist, mnist", "nearest: fashion_mnist" }));
+  CHECK(Loaded("fashion_mnits", nullptr, "").says({ "fashion_mnits", "allowed: fashion_mnist, mnist",
+      "nearest: fashion_mnist" }));
 }
 
 TEST_CASE("IDX files, raw and gzip, by file, folder and prefix", "[data]") {
@@ -170,7 +175,8 @@ TEST_CASE("IDX files, raw and gzip, by file, folder and prefix", "[data]") {
     Loaded l(nullptr, "idx", path, path == f.path ? nullptr : test.c_str());
     INFO(path << ": " << l.err);
     REQUIRE(l.status == 0);
-    CHECK((l.d.train.n == 20 && l.d.train.h == 4 && l.d.train.w == 5 && l.d.test.n == 6 && l.d.train.classes == 4 && l.d.test.classes == 4));
+    CHECK((l.d.train.n == 20 && l.d.train.h == 4 && l.d.train.w == 5 && l.d.test.n == 6 && l.d.train.classes == 4 &&
+        l.d.test.classes == 4));
     CHECK(!memcmp(l.d.train.pixels, x.data() + 16, 400));
     CHECK(!memcmp(l.d.train.label, y.data() + 8, 20));
     CHECK(!memcmp(l.d.test.pixels, x2.data() + 16, 120));
@@ -248,11 +254,13 @@ TEST_CASE("NPZ with the keys of Keras", "[data]") {
   Zip zip;
   zip.add("x_test.npy", npy("|u1", "(6, 4, 3)", x, "False"), deflate).add("y_test.npy", npy("|u1", "(6,)", y8), deflate);
   SECTION("grey, int64 labels, clients") {
-    zip.add("x_train.npy", npy("|u1", "(6, 4, 3)", x), deflate).add("y_train.npy", npy("<i8", "(6, 1)", y64)).add("client_train.npy", npy("<i4", "(6,)", client));
+    zip.add("x_train.npy", npy("|u1", "(6, 4, 3)", x), deflate).add("y_train.npy", npy("<i8", "(6, 1)", y64))
+      .add("client_train.npy", npy("<i4", "(6,)", client));
     Loaded l(nullptr, "npz", f.write("a.npz", zip.done()));
     INFO(l.err);
     REQUIRE(l.status == 0);
-    CHECK((l.d.train.n == 6 && l.d.train.c == 1 && l.d.train.h == 4 && l.d.train.w == 3 && l.d.train.classes == 3 && l.d.test.n == 6));
+    CHECK((l.d.train.n == 6 && l.d.train.c == 1 && l.d.train.h == 4 && l.d.train.w == 3 && l.d.train.classes == 3 &&
+        l.d.test.n == 6));
     CHECK(!memcmp(l.d.train.pixels, x.data(), x.size()));
     CHECK((l.d.train.label[5] == 2 && l.d.test.label[5] == 1));
     REQUIRE(l.d.client);

@@ -8,11 +8,14 @@ namespace {
 using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
 Model build(const std::string &net, const fl_samples *train, const fl_samples *test, std::string *message = nullptr) {
   char err[256] = "";
-  Model m(fl_model_new(fl_net_find(net.c_str()), train, test, reference::mean, reference::deviation, err, sizeof err), fl_model_free);
+  Model m(fl_model_new(fl_net_find(net.c_str()), train, test, reference::mean, reference::deviation, err, sizeof err),
+      fl_model_free);
   if (message) *message = err;
   return m;
 }
-bool same(const std::vector<float> &a, const std::vector<float> &b) { return a.size() == b.size() && !memcmp(a.data(), b.data(), 4 * a.size()); }
+bool same(const std::vector<float> &a, const std::vector<float> &b) {
+  return a.size() == b.size() && !memcmp(a.data(), b.data(), 4 * a.size());
+}
 const char *const nets[] = { "lenet5", "mlp", "logistic" };
 }
 
@@ -27,7 +30,8 @@ TEST_CASE("Networks by name, with the published numbers of parameters", "[model]
     const Model m = build(nets[i], &s.s, nullptr);
     REQUIRE(m);
     const fl_objective *o = fl_model_objective(m.get());
-    CHECK((o->layout->d == want[i] && o->layout->buffers == 0 && o->n == 2 && o->n_test == 0 && o->evaluate == nullptr && o->classes == 10));
+    CHECK((o->layout->d == want[i] && o->layout->buffers == 0 && o->n == 2 && o->n_test == 0 && o->evaluate == nullptr &&
+        o->classes == 10));
     CHECK(fl_model_macs(m.get()) == macs[i]);
     CHECK(fl_model_activation_bytes(m.get(), 50) > 50 * 784 * 4);
     size_t end = 0;
