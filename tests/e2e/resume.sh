@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# A run that is killed (kill -9) at random instants and resumed, again and again, ends on the same bits as one that is not.
+# usage: resume.sh FEDLANE SOURCE_DIR SCRATCH_DIR; RESUME_SEED repeats a sequence of instants, RESUME_KILLS asks for more.
+set -euo pipefail
+set -m   # without job control, bash starts background jobs with SIGINT ignored
+fedlane=$1 source=$2 scratch=$3
+kills_wanted=${RESUME_KILLS:-50} seed=${RESUME_SEED:-$((SECONDS + $$ + RANDOM))}
+RANDOM=$seed
+echo "random seed $seed"
+
+fail() { echo "resume.sh: FAILED: $* (RESUME_SEED=$seed)" >&2; exit 1; }
+
+rm -rf "$scratch"
+mkdir -p "$scratch"
+bash "$source/tests/e2e/make_data.sh" "$scratch/data" 600 100 1
+# One method with a state for each client, one with a state that travels; 12 clients, so some cohorts repeat a client soon.
+cat > "$scratch/config.yaml" <<EOF
+seeds: [1]
+data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte}
+partition: {name: dirichlet, dirichlet_alpha: 0.5, seed: 42}
+model: mlp
+federated: {clients: 12, participation: 0.5, rounds: 40, local_epochs: 1, batch_size: 20, eval_every: 3, checkpoint_seconds: 0.05}
+algorithms: [{name: scaffold, lr: 0.05}, {name: fedadamw, lr: 1e-3}]
+EOF
+
+# Folder, hash and trajectory_hash of every finished run in a result.
+hashes() {
+  local file
+  for file in "$1"/*/summary.json "$1"/summary.json; do
+    [ -f "$file" ] || continue
+    echo "$(basename "$(dirname "$file")") $(sed -n 's/^ *"\(hash\|trajectory_hash\|status\)": "\(.*\)".*/\2/p' "$file" | tr '\n' ' ')"
+  done
+}
+
+# Starts the run in the background, as a new one or resumed, and leaves its process in $pid.
+start() { # DIR
+  if [ -d "$1" ]; then
+    "$fedlane" run "$scratch/config.yaml" --resume "$1" > "$scratch/out.txt" 2> "$scratch/err.txt" &
+  else
+    "$fedlane" run "$scratch/config.yaml" --out "$1" > "$scratch/out.txt" 2> "$scratch/err.txt" &
+  fi
+  pid=$!
+}
+
+# The exit code of $pid into $code, without the shell's note about a killed job.
+finish() { code=0; { wait "$pid" || code=$?; } 2> /dev/null; }
+
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+begin=$(now_ms)
+start "$scratch/reference"
+finish
+whole=$(($(now_ms) - begin))
+[ "$code" = 0 ] || { cat "$scratch/err.txt" >&2; fail "the uninterrupted run: exit code $code"; }
+want=$(hashes "$scratch/reference")
+[ "$(wc -l <<< "$want")" = 2 ] || fail "the uninterrupted run has not two summaries: $want"
+echo "uninterrupted: $whole ms"
+echo "$want"
+
+check() { # DIR WHAT
+  local got
+  got=$(hashes "$1")
+  [ "$got" = "$want" ] || fail "$2: want
+$want
+got
+$got"
+  "$fedlane" compare "$scratch/reference" "$1" > "$scratch/compare.txt" || { cat "$scratch/compare.txt" >&2; fail "$2: compare"; }
+}
+
+# A kill falls anywhere in the time of a whole run, so also into start-up, a checkpoint, the end.
+window=$whole
+[ "$window" -le 1200 ] || window=1200
+kills=0 trials=0
+while [ "$kills" -lt "$kills_wanted" ]; do
+  dir=$scratch/killed-$trials
+  for ((attempt = 0; ; attempt++)); do
+    [ "$attempt" -lt 200 ] || fail "no end after 200 kills of one run"
+    start "$dir"
+    ms=$((RANDOM * window / 32768 + 1))
+    sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
+    kill -9 "$pid" 2> /dev/null || true
+    finish
+    [ "$code" != 0 ] || break
+    [ "$code" = 137 ] || { cat "$scratch/err.txt" >&2; fail "resume number $attempt of run $trials: exit code $code"; }
+    kills=$((kills + 1))
+    # Late kills alone would never let a slow machine finish: after enough of them the run may end in peace.
+    if [ "$kills" -ge "$kills_wanted" ]; then
+      start "$dir"
+      finish
+      [ "$code" = 0 ] || { cat "$scratch/err.txt" >&2; fail "last resume of run $trials: exit code $code"; }
+      break
+    fi
+  done
+  check "$dir" "run $trials after kill -9"
+  rm -rf "$dir"
+  trials=$((trials + 1))
+done
+echo "kill -9: $kills kills over $trials runs, same hashes"
+
+# SIGINT and SIGTERM finish the round, save, and say how to go on.
+for signal in INT:130 TERM:143; do
+  name=${signal%:*} expected=${signal#*:} code=0
+  for ((attempt = 0; attempt < 5 && code == 0; attempt++)); do
+    dir=$scratch/signal-$name-$attempt
+    start "$dir"
+    until compgen -G "$dir/*/rounds.jsonl" > /dev/null || ! kill -0 "$pid" 2> /dev/null; do sleep 0.002; done
+    sleep 0.02
+    kill -s "$name" "$pid" 2> /dev/null || true
+    finish
+  done
+  [ "$code" = "$expected" ] || { cat "$scratch/err.txt" >&2; fail "SIG$name: exit code $code, must be $expected"; }
+  grep -q -e '--resume' "$scratch/err.txt" "$scratch/out.txt" || fail "SIG$name: no word of --resume"
+  # What a checkpoint was made with must not change under it.
+  if compgen -G "$dir/*/checkpoint.bin" > /dev/null; then
+    code=0
+    "$fedlane" run "$scratch/config.yaml" --resume "$dir" --set federated.batch_size=10 > "$scratch/out.txt" 2> "$scratch/err.txt" || code=$?
+    [ "$code" = 1 ] && grep -q batch_size "$scratch/err.txt" || { cat "$scratch/err.txt" >&2; fail "changed batch_size: exit code $code"; }
+  fi
+  start "$dir"
+  finish
+  [ "$code" = 0 ] || { cat "$scratch/err.txt" >&2; fail "resume after SIG$name: exit code $code"; }
+  check "$dir" "resume after SIG$name"
+  echo "SIG$name: exit code $expected, resumed, same hashes"
+done
+rm -rf "$scratch"
