@@ -1,8 +1,9 @@
 /* tile.h - the micro-kernel of every matrix product and convolution: mr rows x nv vectors of C in registers, k ascending.
  *
  * Row i, step k of the left factor is a[i*ars + k*aks] (so NN and TN are one kernel) and is broadcast; row k of the right
- * factor starts at b + k*ldb, or at b + off[k] when `off` is given (shifted windows of a padded image). Between blocks of
- * k the accumulators rest in C unchanged, so that blocking does not show in the result. */
+ * factor starts at b + k*ldb. In the shifted form it starts at b + off[k] (windows of a padded image), and the whole is
+ * repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in C unchanged, so that
+ * blocking does not show in the result. */
 #ifndef FL_GEMM_TILE_H
 #define FL_GEMM_TILE_H
 #include "kernels/simd/decl.h"
@@ -31,7 +32,8 @@ typedef struct {
   size_t ars, aks;
   const float *b;
   size_t ldb;
-  const uint32_t *off;  /* NULL: rows of b are ldb apart */
+  const uint32_t *off;  /* these four: shifted form only */
+  size_t groups, agroup, bgroup;
   float *c;
   size_t ldc, cols;     /* cols <= 16*nv: columns of C that exist */
   int carry, last;      /* start from C instead of +0; store acc + (+0) instead of acc */
@@ -48,21 +50,23 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
       acc[i][j] = !t->carry ? v_zero() : j < nv - 1 || tail == 16 ? v_load(c) : v_load_n(c, tail, 0.0f);
     }
   }
-  const float *a = t->a, *b = t->b;
-  const size_t ars = t->ars, aks = t->aks, ldb = t->ldb;
-  for (size_t k = 0; k < t->k; k++) {
-    const float *bk = shifted ? b + t->off[k] : b;
-    v16 bv[TILE_V];
-    TILE_UNROLL
-    for (int j = 0; j < nv; j++) bv[j] = v_load(bk + 16 * j);
-    TILE_UNROLL
-    for (int i = 0; i < mr; i++) {
-      const v16 x = v_set(a[(size_t)i * ars]);
+  const size_t ars = t->ars, aks = t->aks, ldb = t->ldb, steps = t->k, groups = shifted ? t->groups : 1;
+  for (size_t g = 0; g < groups; g++) {
+    const float *a = shifted ? t->a + g * t->agroup : t->a, *b = shifted ? t->b + g * t->bgroup : t->b;
+    for (size_t k = 0; k < steps; k++) {
+      const float *bk = shifted ? b + t->off[k] : b;
+      v16 bv[TILE_V];
       TILE_UNROLL
-      for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
+      for (int j = 0; j < nv; j++) bv[j] = v_load(bk + 16 * j);
+      TILE_UNROLL
+      for (int i = 0; i < mr; i++) {
+        const v16 x = v_set(a[(size_t)i * ars]);
+        TILE_UNROLL
+        for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
+      }
+      a += shifted ? 1 : aks;
+      if (!shifted) b += ldb;
     }
-    a += aks;
-    if (!shifted) b += ldb;
   }
   TILE_UNROLL
   for (int i = 0; i < mr; i++) {

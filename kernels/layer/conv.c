@@ -18,69 +18,113 @@ static void pad_planes(float *to, const float *from, size_t planes, size_t h, si
   }
 }
 
-/* C (m x positions, rows ldc apart, a multiple of 16) = A (m x k) times the shifted images. */
-static void multiply_shifted(size_t m, size_t positions, size_t k, const float *a, const float *image, const uint32_t *off,
-                             float *c, size_t ldc) {
-  tile_args t = { .k = k, .ars = k, .aks = 1, .off = off, .ldc = ldc, .last = 1 };
+/* out[m][y][x] = sum over planes, ky, kx of a[m][plane][ky][kx] times a padded image, shifted by off[ky*k + kx]. */
+typedef struct {
+  size_t m, planes, k;          /* k: side of the kernel */
+  const float *a;
+  size_t plane, wp;             /* of the padded image */
+  const uint32_t *off;
+  size_t rows, cols;            /* of the output */
+  size_t top, h;                /* the image has h rows that are not padding, from row `top` */
+  int turned;                   /* row ky of the kernel reads image row y + k-1-ky instead of y + ky */
+} window;
+
+/* The rows of the kernel that meet the image at output row y. */
+static void valid_rows(const window *d, size_t y, size_t *from, size_t *count) {
+  const size_t lo = d->top > y ? d->top - y : 0, end = d->top + d->h > y ? d->top + d->h - y : 0;
+  const size_t hi = end < d->k ? end : d->k;
+  *count = hi > lo ? hi - lo : 0;
+  *from = d->turned ? d->k - hi : lo;
+}
+
+/* Row by row costs a part of a vector a row, but leaves out the taps above and below the image. */
+static int by_rows(const window *d) {
+  size_t sum = 0;
+  for (size_t y = 0; y < d->rows; y++) {
+    size_t from, count;
+    valid_rows(d, y, &from, &count);
+    sum += count;
+  }
+  return 8 * sum * (conv_round16(d->cols) / 16) < 7 * d->k * (conv_round16(d->rows * d->wp) / 16);
+}
+
+static void window_tiles(const window *d, tile_args *t, size_t positions, const float *image, float *c) {
+  const float *a = t->a;
   for (size_t n0 = 0; n0 < positions; n0 += TILE_N) {
-    const int nv = tile_vectors(positions - n0);
+    const size_t left = positions - n0;
+    const int nv = tile_vectors(left);
     size_t rows;
-    t.b = image + n0;
-    t.cols = 16 * (size_t)nv;
-    for (size_t i = 0; i < m; i += rows) {
-      rows = tile_rows(m - i);
-      t.a = a + i * k;
-      t.c = c + i * ldc + n0;
-      tile_run_shifted((int)rows, nv, &t);
+    t->b = image + n0;
+    t->cols = left < TILE_N ? left : TILE_N;
+    for (size_t i = 0; i < d->m; i += rows) {
+      rows = tile_rows(d->m - i);
+      t->a = a + i * t->ars;
+      t->c = c + i * t->ldc + n0;
+      tile_run_shifted((int)rows, nv, t);
     }
   }
 }
 
-void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, float *work) {
-  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), taps = conv_taps(s);
-  const size_t ldc = conv_round16(oh * wp);
-  float *image = work, *out = work + conv_image(s) + taps;
-  uint32_t *off = (uint32_t *)(void *)(work + conv_image(s));
-  for (size_t c = 0, i = 0; c < s->c; c++) {
-    for (size_t ky = 0; ky < s->k; ky++) {
-      for (size_t kx = 0; kx < s->k; kx++) off[i++] = (uint32_t)(c * conv_plane(s) + ky * wp + kx);
+/* out: m planes of rows x cols. `flat` holds m planes of rows*wp floats, rounded up to 16, when not by rows. */
+static void slide(const window *d, int rowwise, const float *image, float *flat, float *out) {
+  const size_t kk = d->k * d->k;
+  tile_args t = { .k = kk, .a = d->a, .ars = d->planes * kk, .off = d->off, .groups = d->planes, .agroup = kk, .bgroup = d->plane,
+                  .last = 1 };
+  if (!rowwise) {
+    t.ldc = conv_round16(d->rows * d->wp);
+    window_tiles(d, &t, t.ldc, image, flat);
+    for (size_t i = 0; i < d->m; i++) {
+      for (size_t y = 0; y < d->rows; y++) copy_floats(out + (i * d->rows + y) * d->cols, flat + i * t.ldc + y * d->wp, d->cols);
     }
+    return;
   }
+  t.ldc = d->rows * d->cols;
+  for (size_t y = 0; y < d->rows; y++) {
+    size_t from, count;
+    valid_rows(d, y, &from, &count);
+    t.k = count * d->k;
+    t.a = d->a + from * d->k;
+    t.off = d->off + from * d->k;
+    window_tiles(d, &t, d->cols, image + y * d->wp, out + y * d->cols);
+  }
+}
+
+void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, float *work) {
+  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), positions = oh * ow;
+  float *image = work, *flat = work + conv_image(s) + s->k * s->k;
+  uint32_t *off = (uint32_t *)(void *)(work + conv_image(s));
+  for (size_t i = 0; i < s->k * s->k; i++) off[i] = (uint32_t)(i / s->k * wp + i % s->k);
   memset(image, 0, conv_image(s) * sizeof *image);
-  for (size_t i = 0; i < n; i++) {
+  const window d = { s->o, s->c, s->k, w, conv_plane(s), wp, off, oh, ow, s->p, s->h, 0 };
+  const int rowwise = by_rows(&d);
+  for (size_t i = 0; i < n; i++, y += s->o * positions) {
     pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, wp, s->p);
-    multiply_shifted(s->o, oh * wp, taps, w, image, off, out, ldc);
+    slide(&d, rowwise, image, flat, y);
     for (size_t o = 0; o < s->o; o++) {
       const v16 bias = v_set(b[o]);
-      for (size_t r = 0; r < oh; r++) {
-        const float *from = out + o * ldc + r * wp;
-        float *to = y + ((i * s->o + o) * oh + r) * ow;
-        size_t j = 0;
-        for (; j + 16 <= ow; j += 16) v_store(to + j, v_add(v_load(from + j), bias));
-        if (j < ow) v_store_n(to + j, ow - j, v_add(v_load_n(from + j, ow - j, 0.0f), bias));
-      }
+      float *to = y + o * positions;
+      size_t j = 0;
+      for (; j + 16 <= positions; j += 16) v_store(to + j, v_add(v_load(to + j), bias));
+      if (j < positions) v_store_n(to + j, positions - j, v_add(v_load_n(to + j, positions - j, 0.0f), bias));
     }
   }
 }
 
 void FL_FN(conv_grad_input)(const fl_conv *s, size_t n, const float *w, const float *dy, float *dx, float *work) {
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_back_wp(s), hp = s->h + s->k - 1, kk = s->k * s->k;
-  const size_t k = s->o * kk, ldc = conv_round16(s->h * wp), image_floats = s->o * hp * wp + CONV_SLACK;
-  float *image = work, *turned = image + image_floats + k, *out = turned + s->c * k;
+  const size_t image_floats = s->o * hp * wp + CONV_SLACK, pad = s->k - 1 - s->p;
+  float *image = work, *turned = image + image_floats + kk, *flat = turned + s->c * s->o * kk;
   uint32_t *off = (uint32_t *)(void *)(image + image_floats);
-  for (size_t o = 0, i = 0; o < s->o; o++) {
-    for (size_t c = 0; c < s->c; c++) memcpy(turned + c * k + o * kk, w + (o * s->c + c) * kk, kk * sizeof *w);
-    for (size_t ky = 0; ky < s->k; ky++) {
-      for (size_t kx = 0; kx < s->k; kx++) off[i++] = (uint32_t)((o * hp + s->k - 1 - ky) * wp + s->k - 1 - kx);
-    }
+  for (size_t i = 0; i < kk; i++) off[i] = (uint32_t)((s->k - 1 - i / s->k) * wp + s->k - 1 - i % s->k);
+  for (size_t o = 0; o < s->o; o++) {
+    for (size_t c = 0; c < s->c; c++) memcpy(turned + (c * s->o + o) * kk, w + (o * s->c + c) * kk, kk * sizeof *w);
   }
   memset(image, 0, image_floats * sizeof *image);
+  const window d = { s->c, s->o, s->k, turned, hp * wp, wp, off, s->h, s->w, pad, oh, 1 };
+  const int rowwise = by_rows(&d);
   for (size_t i = 0; i < n; i++) {
-    pad_planes(image, dy + i * s->o * oh * ow, s->o, oh, ow, hp, wp, s->k - 1 - s->p);
-    multiply_shifted(s->c, s->h * wp, k, turned, image, off, out, ldc);
-    for (size_t c = 0; c < s->c; c++) {
-      for (size_t r = 0; r < s->h; r++) copy_floats(dx + ((i * s->c + c) * s->h + r) * s->w, out + c * ldc + r * wp, s->w);
-    }
+    pad_planes(image, dy + i * s->o * oh * ow, s->o, oh, ow, hp, wp, pad);
+    slide(&d, rowwise, image, flat, dx + i * s->c * s->h * s->w);
   }
 }
 

@@ -22,7 +22,7 @@ static inline void store_pair(float *p, size_t n, v16 lo, v16 hi) {
 }
 
 void FL_FN(maxpool2)(size_t planes, size_t h, size_t w, const float *x, float *y, uint8_t *at) {
-  const size_t oh = h / 2, ow = w / 2;
+  const size_t oh = h / 2, ow = w / 2, total = planes * oh * ow;
   for (size_t c = 0; c < planes; c++) {
     for (size_t r = 0; r < oh; r++) {
       const float *top = x + (c * h + 2 * r) * w, *low = top + w;
@@ -41,14 +41,16 @@ void FL_FN(maxpool2)(size_t planes, size_t h, size_t w, const float *x, float *y
         u_store(index, b.at);
         for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)index[i];
         v_store_n(y + to, lanes, b.value);
-        memcpy(at + to, bytes, lanes);
+        /* Sixteen at once where there is room: what is too much is overwritten by the next row. */
+        if (to + 16 <= total) memcpy(at + to, bytes, 16);
+        else memcpy(at + to, bytes, lanes);
       }
     }
   }
 }
 
 void FL_FN(maxpool2_back)(size_t planes, size_t h, size_t w, const float *dy, const uint8_t *at, float *dx) {
-  const size_t oh = h / 2, ow = w / 2;
+  const size_t oh = h / 2, ow = w / 2, total = planes * oh * ow;
   for (size_t c = 0; c < planes; c++) {
     float *plane = dx + c * h * w;
     for (size_t r = 0; r < oh; r++) {
@@ -57,7 +59,8 @@ void FL_FN(maxpool2_back)(size_t planes, size_t h, size_t w, const float *dy, co
         const size_t lanes = ow - j < 16 ? ow - j : 16, from = (c * oh + r) * ow + j;
         uint8_t bytes[16] = { 0 };
         uint32_t index[16];
-        memcpy(bytes, at + from, lanes);
+        if (from + 16 <= total) memcpy(bytes, at + from, 16);
+        else memcpy(bytes, at + from, lanes);
         for (int i = 0; i < 16; i++) index[i] = bytes[i];
         const v16 d = v_load_n(dy + from, lanes, 0.0f), zero = v_zero();
         const u16 k = u_load(index);
