@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-double fl_now(void) {
+double fl_cli_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
