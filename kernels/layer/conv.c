@@ -11,6 +11,13 @@ static void copy_floats(float *to, const float *from, size_t n) {
   if (i < n) v_store_n(to + i, n - i, v_load_n(from + i, n - i, 0.0f));
 }
 
+static void add_bias(float *to, const float *from, size_t n, float bias) {
+  const v16 b = v_set(bias);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) v_store(to + i, v_add(v_load(from + i), b));
+  if (i < n) v_store_n(to + i, n - i, v_add(v_load_n(from + i, n - i, 0.0f), b));
+}
+
 /* Planes (h, w) into the middle of planes (hp, wp), `pad` rows above and columns to the left; the rest is zero already. */
 static void pad_planes(float *to, const float *from, size_t planes, size_t h, size_t w, size_t hp, size_t wp, size_t pad) {
   for (size_t c = 0; c < planes; c++) {
@@ -65,8 +72,9 @@ static void window_tiles(const window *d, tile_args *t, size_t positions, const 
   }
 }
 
-/* out: m planes of rows x cols. `flat` holds m planes of rows*wp floats, rounded up to 16, when not by rows. */
-static void slide(const window *d, int rowwise, const float *image, float *flat, float *out) {
+/* out: m planes of rows x cols. `flat` holds m planes of rows*wp floats, rounded up to 16, when not by rows.
+ * A bias, one a plane, is added after the chain. */
+static void slide(const window *d, int rowwise, const float *image, const float *bias, float *flat, float *out) {
   const size_t kk = d->k * d->k;
   tile_args t = { .k = kk, .a = d->a, .ars = d->planes * kk, .off = d->off, .groups = d->planes, .agroup = kk, .bgroup = d->plane,
                   .last = 1 };
@@ -74,7 +82,12 @@ static void slide(const window *d, int rowwise, const float *image, float *flat,
     t.ldc = conv_round16(d->rows * d->wp);
     window_tiles(d, &t, t.ldc, image, flat);
     for (size_t i = 0; i < d->m; i++) {
-      for (size_t y = 0; y < d->rows; y++) copy_floats(out + (i * d->rows + y) * d->cols, flat + i * t.ldc + y * d->wp, d->cols);
+      for (size_t y = 0; y < d->rows; y++) {
+        float *to = out + (i * d->rows + y) * d->cols;
+        const float *from = flat + i * t.ldc + y * d->wp;
+        if (bias) add_bias(to, from, d->cols, bias[i]);
+        else copy_floats(to, from, d->cols);
+      }
     }
     return;
   }
@@ -87,6 +100,7 @@ static void slide(const window *d, int rowwise, const float *image, float *flat,
     t.off = d->off + from * d->k;
     window_tiles(d, &t, d->cols, image + y * d->wp, out + y * d->cols);
   }
+  for (size_t i = 0; bias && i < d->m; i++) add_bias(out + i * t.ldc, out + i * t.ldc, t.ldc, bias[i]);
 }
 
 void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, float *work) {
@@ -99,14 +113,7 @@ void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float
   const int rowwise = by_rows(&d);
   for (size_t i = 0; i < n; i++, y += s->o * positions) {
     pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, wp, s->p);
-    slide(&d, rowwise, image, flat, y);
-    for (size_t o = 0; o < s->o; o++) {
-      const v16 bias = v_set(b[o]);
-      float *to = y + o * positions;
-      size_t j = 0;
-      for (; j + 16 <= positions; j += 16) v_store(to + j, v_add(v_load(to + j), bias));
-      if (j < positions) v_store_n(to + j, positions - j, v_add(v_load_n(to + j, positions - j, 0.0f), bias));
-    }
+    slide(&d, rowwise, image, b, flat, y);
   }
 }
 
@@ -124,7 +131,7 @@ void FL_FN(conv_grad_input)(const fl_conv *s, size_t n, const float *w, const fl
   const int rowwise = by_rows(&d);
   for (size_t i = 0; i < n; i++) {
     pad_planes(image, dy + i * s->o * oh * ow, s->o, oh, ow, hp, wp, pad);
-    slide(&d, rowwise, image, flat, dx + i * s->c * s->h * s->w);
+    slide(&d, rowwise, image, NULL, flat, dx + i * s->c * s->h * s->w);
   }
 }
 
