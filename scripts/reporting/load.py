@@ -205,13 +205,24 @@ class Series:
         return points
 
 
+def suite_order(top):
+    """Sort key of run folders: their place in suite.json, the order of the configuration; then their path."""
+    path = os.path.join(top, "suite.json")
+    text = json.dumps(read_json(path)) if os.path.exists(path) else ""
+
+    def key(folder):
+        at = text.find(json.dumps(os.path.basename(folder)))
+        return (at if at >= 0 else len(text)), folder
+    return key
+
+
 def load(folders):
-    """All runs below the folders, in the order of their paths."""
+    """All runs below the folders, in the order of their suite."""
     runs, seen = [], set()
     for top in folders:
         if not os.path.isdir(top):
             raise ReportError("%s: no such folder" % top)
-        found = sorted(d for d, _, files in os.walk(top) if "run.json" in files)
+        found = sorted((d for d, _, files in os.walk(top) if "run.json" in files), key=suite_order(top))
         if not found:
             raise ReportError("%s: no run.json in it or below; a result folder is what `fedlane run` wrote" % top)
         for d in found:
@@ -227,5 +238,7 @@ def series(runs):
     groups = {}
     for r in runs:
         groups.setdefault(("%s, %s" % (r.data, r.model), r.cpu, r.label), []).append(r)
-    return [Series("%s (%s)" % (label, cpu) if many else label, cpu, problem, members)
+    made = [Series("%s (%s)" % (label, cpu) if many else label, cpu, problem, members)
             for (problem, cpu, label), members in groups.items()]
+    problems = list(dict.fromkeys(s.problem for s in made))
+    return sorted(made, key=lambda s: problems.index(s.problem))
