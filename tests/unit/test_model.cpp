@@ -192,6 +192,9 @@ TEST_CASE("Evaluation: loss, hits, ranges, divergence", "[model]") {
   CHECK(all.loss == Approx(loss).epsilon(1e-6));
   CHECK((all.correct == correct && all.count == 90 && !all.diverged));
   CHECK((a.correct + b.correct == all.correct && a.loss + b.loss == Approx(all.loss)));
+  fl_eval leaf[3];                              // pieces of 32 rows are leaves of the fixed tree: exact
+  for (size_t i = 0; i < 3; i++) o->evaluate(o->self, k, x.data(), 32 * i, i < 2 ? 32 : 26, &leaf[i], work.data());
+  CHECK(all.loss == (leaf[0].loss + leaf[1].loss) + leaf[2].loss);
   x[o->layout->d - 1] = NAN;                    // bias of the last class
   o->evaluate(o->self, k, x.data(), 0, 10, &all, work.data());
   CHECK((all.diverged && all.correct == 0));
