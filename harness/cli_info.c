@@ -1,6 +1,7 @@
 /* cli_info.c - fedlane info: the machine as results record it, and with --model a network's tensors and costs; and fedlane
  * report, which executes the Python program that draws. */
 #include "cli.h"
+#include "core/team.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -109,7 +110,7 @@ int fl_cli_info(int argc, char **argv) {
   fl_work w;
   char err[FL_ERR];
   if (fl_work_start(&w, isa, 0, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
-  json_t *o = fl_machine_json(w.kernels, 0), *v;
+  json_t *o = fl_machine_json(w.kernels, fl_default_threads()), *v;
   if (as_json) {
     json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');

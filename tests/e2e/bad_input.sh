@@ -1,0 +1,87 @@
+#!/bin/bash
+# Wrong keys, values, paths and flags: one clear message that names the place, the value, and what is allowed; exit code 2
+# (1 when a file that the configuration names is at fault). $1 fedlane, $2 source folder, $3 scratch folder.
+set -u
+fedlane=$1; scratch=$3
+rm -rf "$scratch"; mkdir -p "$scratch"; cd "$scratch" || exit 1
+failed=0; count=0
+
+# expect CODE "pattern|pattern" ARGUMENTS...: each pattern (fixed text) must be in stderr, stdout must be empty.
+expect() {
+  local code=$1 patterns=$2; shift 2
+  "$fedlane" "$@" >out.txt 2>err.txt
+  local got=$? bad=
+  count=$((count + 1))
+  [ $got = "$code" ] || bad="exit code $got, expected $code"
+  [ -s out.txt ] && bad="$bad; something on stdout"
+  [ "$(wc -l <err.txt)" -le 12 ] || bad="$bad; more than 12 lines of error"
+  local IFS='|'
+  for p in $patterns; do grep -qF -- "$p" err.txt || bad="$bad; no '$p'"; done
+  if [ -n "$bad" ]; then failed=$((failed + 1)); echo "FAILED: fedlane $*: $bad"; cat err.txt; fi
+}
+# config TEXT CODE patterns: a whole configuration in c.yaml; with: data and model are there already
+base() { printf 'data: {name: fashion_mnist}\nmodel: lenet5\n%s\n' "$1" >c.yaml; }
+config() { printf '%s\n' "$1" >c.yaml; expect "$2" "$3" run c.yaml --dry-run; }
+with() { base "$1"; expect "$2" "$3" run c.yaml --dry-run; }
+
+expect 2 "usage:" 
+expect 2 "unknown command 'runn'|did you mean 'run'" runn
+expect 2 "one configuration" run
+expect 2 "nowhere.yaml|No such file" run nowhere.yaml
+expect 2 "a folder" run .
+base 'algorithms: [fedavg]'
+expect 2 "--threads 'many'|1 to 1024" run c.yaml --threads many
+expect 2 "--threads '0'" run c.yaml --threads 0
+expect 2 "--isa 'sse9'" run c.yaml --isa sse9 --dry-run
+expect 2 "unrecognized option" run c.yaml --treads 2
+expect 2 "--seeds|'x'" run c.yaml --seeds 1,x --dry-run
+expect 2 "each seed once" run c.yaml --seeds 1,1 --dry-run
+expect 2 "exclude each other" run c.yaml --dry-run --verify
+expect 2 "exclude each other" run c.yaml --out a --resume b
+expect 2 "no such folder" run c.yaml --resume nothing-here
+expect 2 "--set federated.ronds=3|did you mean 'rounds'" run c.yaml --set federated.ronds=3 --dry-run
+expect 2 "--set rounds|key=value" run c.yaml --set rounds --dry-run
+expect 2 "lr = 'fast'" run c.yaml --set algorithms.lr=fast --dry-run
+expect 2 "did you mean 'models'" list model
+expect 2 "--model 'lenet'|lenet5" info --model lenet
+expect 2 "report" report
+expect 2 "compare" compare
+
+config '' 2 'c.yaml|empty'
+config '- a' 2 'c.yaml:1:1|not a map'
+config 'data: [' 2 'c.yaml:|not YAML'
+config 'model: lenet5' 2 "c.yaml|key 'data' is missing"
+config $'data: fashion_mnist\nmodel: lenet5\nalgorithms: []' 2 'c.yaml:3:|empty'
+config $'data: fashion_mnst\nmodel: lenet5\nalgorithms: [fedavg]' 2 "c.yaml:1:|'fashion_mnst'|did you mean 'fashion_mnist'"
+config $'data: fashion_mnist\nmodel: lenet4\nalgorithms: [fedavg]' 2 "c.yaml:2:|'lenet4'|did you mean 'lenet5'"
+config $'data: {format: idx, train: nowhere}\nmodel: lenet5\nalgorithms: [fedavg]' 1 "nowhere"
+config $'data: {format: csv, train: a}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "c.yaml:1:|'csv'|idx, npz"
+config $'data: {format: npz}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "train"
+with $'algorithms: [fedavg]\nalgorithms: [scaffold]' 2 "c.yaml:4:1|'algorithms' given twice|c.yaml:3:1"
+with $'algoritms: [fedavg]' 2 "c.yaml:3:1|'algoritms'|did you mean 'algorithms'"
+with $'algorithms: [fedavgg]' 2 "c.yaml:3:14|'fedavgg'|did you mean 'fedavg'"
+with $'algorithms: [{name: fedavg, lrr: 1}]' 2 "c.yaml:3:29|'lrr'|did you mean 'lr'"
+with $'algorithms: [{name: fedavg, lr: -1}]' 2 "c.yaml:3:29|'-1'|0 to"
+with $'algorithms: [{name: fedavg, lr: [0.1, x]}]' 2 "c.yaml:3:39|'x'"
+with $'algorithms: [{name: fedavg, lr: }]' 2 "c.yaml:3:|lr has no value"
+with $'algorithms: [{name: fedavg, lr: {a: 1}}]' 2 "c.yaml:3:|lr is a map"
+with $'algorithms: [{stack: [scafold], rule: sgd}]' 2 "c.yaml:3:|'scafold'|did you mean 'scaffold'"
+with $'algorithms: [{name: fedavg, model: mlp}]' 2 "no run"
+with $'federated: {rounds: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|rounds = '0'|a whole number from 1"
+with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
+with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
+with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"
+with $'federated: {clients: 1e30}\nalgorithms: [fedavg]' 2 "clients = '1e30'"
+with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|yes, no"
+with $'federated: {batch: 5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|'batch'|batch_size"
+with $'federated: 5\nalgorithms: [fedavg]' 2 "c.yaml:3:12|a map"
+with $'partition: {name: dirichlt}\nalgorithms: [fedavg]' 2 "c.yaml:3:|'dirichlt'|did you mean 'dirichlet'"
+with $'partition: {name: dirichlet, dirichlet_alpha: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:|dirichlet_alpha"
+with $'seeds: [1, -2]\nalgorithms: [fedavg]' 2 "c.yaml:3:12|'-2'"
+with $'seeds: []\nalgorithms: [fedavg]' 2 "one seed or more"
+with $'federated: &f {rounds: 3}\nalgorithms: [fedavg]' 2 "c.yaml:3:|anchor"
+with $'federated: *f\nalgorithms: [fedavg]' 2 "c.yaml:3:|alias"
+with $'algorithms: [fedavg]\n---\na: 1' 2 "second document"
+
+echo "$count cases, $failed failed"
+[ $failed = 0 ]
