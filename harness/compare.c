@@ -1,5 +1,6 @@
 /* compare.c - `fedlane compare A B ...`: what differs between results, in settings, in time, and in bits. */
 #include "harness/atomic.h"
+#include "harness/cli.h"
 #include "harness/record.h"
 #include "harness/safetensors.h"
 #include <dirent.h>
@@ -9,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-int fl_cli_compare(int argc, char **argv);
 
 typedef struct { char name[256], path[2048]; json_t *run, *summary; } one_run;
 typedef struct { const char *path; one_run *run; size_t n; int single; } result;
