@@ -31,7 +31,7 @@ int fl_work_start(fl_work *w, const char *isa, int threads, char *err, size_t si
 
 static int same_data(const fl_config *a, const fl_config *b) {
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) && !strcmp(a->data_train, b->data_train) &&
-         !strcmp(a->data_test, b->data_test);
+         !strcmp(a->data_test, b->data_test) && a->validation == b->validation;
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
@@ -62,6 +62,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
                         c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
     w->data_of = c;
+    if (c->validation > 0 && fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
   }
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);

@@ -36,6 +36,7 @@ const fl_key_help fl_data_keys[] = {
   { "format", "idx or npz, with train" },
   { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
   { "test", "the same of the test rows (idx; npz has them inside)" },
+  { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
 };
 const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 
@@ -110,8 +111,8 @@ static int copy_path(context *c, char *to, size_t room, const char *where, const
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
 static int data_section(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[8], *where = map->where, *v[4] = { 0 }, *at[4];
-  int bad = 0, from_set[4] = { 0 };
+  const char *names[8], *where = map->where, *v[5] = { 0 }, *at[5];
+  int bad = 0, from_set[5] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
   } else {
@@ -122,6 +123,12 @@ static int data_section(context *c, fl_config *run) {
       if (child) v[i] = text_of(c, child, &at[i], &bad), from_set[i] = child->from_set;
       if (bad) return -1;
     }
+  }
+  if (v[4]) {
+    char *end;
+    run->validation = strtod(v[4], &end);
+    if (end == v[4] || *end || !(run->validation >= 0 && run->validation < 1))
+      return fail(c, at[4], "validation", v[4], "a number from 0 to below 1");
   }
   if (!v[1]) {
     if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;

@@ -10,6 +10,7 @@
 typedef struct {                                /* one resolved run */
   uint64_t seed;
   char data_name[64], data_format[16], data_train[512], data_test[512];
+  double validation;                            /* part of the training rows that replaces the test set; 0: none */
   fl_partition_config partition;
   char model[64];
   size_t clients;

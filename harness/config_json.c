@@ -52,6 +52,7 @@ json_t *fl_config_json(const fl_config *c) {
   json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
   json_object_set_new(data, "name", json_string(c->data_name));
   if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
+  if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
   json_object_set_new(o, "data", data);
   json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", json_string(c->model));

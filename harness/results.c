@@ -59,6 +59,21 @@ static json_t *reasons_json(const char *text) {
   return list;
 }
 
+/* Samples of each class on each client, for the figure: a committed result needs no data set to be drawn. */
+static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) {
+  const size_t classes = data->train.classes;
+  uint32_t *counts = calloc(split->clients * classes + 1, sizeof *counts);
+  json_t *all = json_array();
+  if (counts && data->train.label) fl_split_counts(split, data->train.label, classes, counts);
+  for (size_t i = 0; counts && data->train.label && i < split->clients; i++) {
+    json_t *row = json_array();
+    for (size_t c = 0; c < classes; c++) json_array_append_new(row, json_integer(counts[i * classes + c]));
+    json_array_append_new(all, row);
+  }
+  free(counts);
+  return all;
+}
+
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
                         const fl_kernels *kernels, int threads, const char *not_reproducible) {
   char run_id[17];
@@ -71,7 +86,8 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_object_set_new(run, "seeds", json_pack("{s:I, s:I}", "run", (json_int_t)config->seed, "partition",
                                               (json_int_t)config->partition.seed));
   json_object_set_new(run, "data", data_json(data));
-  json_object_set_new(run, "partition", json_pack("{s:I, s:s}", "clients", (json_int_t)split->clients, "sha256", split->sha256));
+  json_object_set_new(run, "partition", json_pack("{s:I, s:s, s:o}", "clients", (json_int_t)split->clients, "sha256", split->sha256,
+                                                  "class_counts", class_counts_json(data, split)));
   json_object_set_new(run, "layout", layout_json(layout));
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));
   json_object_set_new(run, "threads", json_integer(threads));
