@@ -297,8 +297,8 @@ int fl_split_save(const fl_split *s, const char *path, char *err, size_t size) {
 }
 
 static int load_list(fl_split *s, const char *path, size_t i, const json_t *list, size_t n, char *err, size_t size) {
-  if (!json_is_array(list) || !json_array_size(list)) {
-    snprintf(err, size, "%s: index[%zu]: allowed: a list of at least one sample number", path, i);
+  if (!json_is_array(list)) {                   /* an empty one is a client without data: it takes part with no step */
+    snprintf(err, size, "%s: index[%zu]: allowed: a list of sample numbers", path, i);
     return -1;
   }
   size_t p = s->offset[i];
@@ -335,6 +335,8 @@ static int load_root(fl_split *s, const char *path, json_t *root, size_t n, char
   size_t total = 0;
   for (size_t i = 0; i < json_array_size(lists); i++)
     total += json_array_size(json_array_get(lists, i));
+  if (!total)
+    return snprintf(err, size, "%s: index: no sample number in any list; allowed: at least one", path), -1;
   if (total >= UINT32_MAX)
     return snprintf(err, size, "%s: index: %zu sample numbers; allowed: at most %u", path, total, UINT32_MAX - 1), -1;
   if (split_alloc(s, json_array_size(lists), total))

@@ -233,7 +233,7 @@ TEST_CASE("partition: bad files name the field", "[partition]") {
     {"{\"clients\": 1, \"index\": [[-1]]}", "index[0][0] = -1"},
     {"{\"clients\": 1, \"index\": [[0.5]]}", "index[0][0] = 0.5"},
     {"{\"clients\": 1, \"index\": [7]}", "index[0]: allowed: a list"},
-    {"{\"clients\": 1, \"index\": [[]]}", "index[0]: allowed: a list of at least one"},
+    {"{\"clients\": 1, \"index\": [[]]}", "index: no sample number in any list; allowed: at least one"},
     {"{\"clients\": 1, \"indices\": [[1]]}", "unknown field 'indices'; did you mean 'index'?"},
   };
   for (const auto &bad : t) {
