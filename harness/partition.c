@@ -335,8 +335,6 @@ static int load_root(fl_split *s, const char *path, json_t *root, size_t n, char
   size_t total = 0;
   for (size_t i = 0; i < json_array_size(lists); i++)
     total += json_array_size(json_array_get(lists, i));
-  if (!total)
-    return snprintf(err, size, "%s: index: no sample number in any list; allowed: at least one", path), -1;
   if (total >= UINT32_MAX)
     return snprintf(err, size, "%s: index: %zu sample numbers; allowed: at most %u", path, total, UINT32_MAX - 1), -1;
   if (split_alloc(s, json_array_size(lists), total))
@@ -344,6 +342,8 @@ static int load_root(fl_split *s, const char *path, json_t *root, size_t n, char
   for (size_t i = 0; i < s->clients; i++)
     if (load_list(s, path, i, json_array_get(lists, i), n, err, size))
       return -1;
+  if (!total)
+    return snprintf(err, size, "%s: index: no sample number in any list; allowed: at least one", path), -1;
   if (split_hash(s))
     return snprintf(err, size, "%s: out of memory for %zu sample numbers", path, total), -1;
   return 0;

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# What was compiled, not what was written: disassembles the objects of every ISA and fails on an instruction whose result
+# depends on the CPU or whose order of additions is not ours, on a function of the mathematics library besides fma and sqrt,
+# on registers of the wrong width. Then tries itself on a few assembled lines.
+# usage: objects.sh FEDLANE SOURCE_DIR SCRATCH_DIR; the objects lie below FEDLANE's folder
+set -euo pipefail
+build=$(dirname "$1")/CMakeFiles scratch=$3
+rm -rf "$scratch"
+mkdir -p "$scratch"
+command -v objdump > /dev/null || { echo "objdump is not installed"; exit 77; }
+machine=$(uname -m)
+failures=0
+complain() { echo "objects.sh: $*" >&2; failures=$((failures + 1)); }
+
+# Estimates, exponent arithmetic with rules of its own, horizontal sums; on AArch64 minimum and maximum, whose NaN rules differ.
+banned='v?rcp(14|28|11)?[sp][sdh]|v?rcp(14|28)?[sp][sd]|v?rsqrt(14|28)?[sp][sdh]|vscalef[sp][sdh]|vgetexp[sp][sdh]|vgetmant[sp][sdh]'
+banned="$banned|vreduce[sp][sdh]|v?dpp[sd]|v?haddp[sd]|v?hsubp[sd]|vdpbf16ps|vexp2p[sd]"
+banned="$banned|frecp[esx]|frsqrt[es]|fminn?m?|fmaxn?m?|fminn?m?[pv]|fmaxn?m?[pv]|fminnm[pv]|fmaxnm[pv]|faddp|bfdot|bfmmla"
+fused='vfn?m(add|sub)[0-9]+[sp][sd]|vfm(addsub|subadd)[0-9]+p[sd]'
+
+# Mnemonics and operands alone, so that neither addresses nor the names of symbols are taken for instructions.
+disassemble() { objdump -d --no-show-raw-insn "$1" | awk -F '\t' 'NF > 1 { print $2 " " $3 }' | sed 's/<[^>]*>//'; }
+uses() { grep -qE "$2" "$1"; }                     # FILE PATTERN
+mnemonic() { { grep -oE "^($2) " "$1" || true; } | sort | uniq -c | tr -s ' \n' ' '; }
+
+# Words of <math.h>, with the suffixes f and l, and what a compiler makes of them (__exp_finite, _ZGV... of a vector library).
+math='acosh?|asinh?|atanh?|atan2|cbrt|ceil|copysign|cosh?|erfc?|exp|exp2|exp10|expm1|fabs|fdim|floor|fmax|fmin|fmod|frexp|hypot'
+math="$math|ilogb|ldexp|lgamma|lgamma_r|llrint|llround|log|log10|log1p|log2|logb|lrint|lround|modf|nan|nearbyint|nextafter|pow"
+math="$math|remainder|remquo|rint|round|scalbn|scalbln|sinh?|sincos|tanh?|tgamma|trunc|j[01n]|y[01n]"
+foreign="^(($math)[fl]?|__.*_finite|_ZGV.*|__svml.*|fmal|sqrtl)$"
+
+# Complaints about one object, one a line. KIND: baseline (no fma instruction, no wide register), scalar_fma, avx2, avx512,
+# generic, neon; other kinds only for the mnemonics.
+inspect() { # OBJECT KIND
+  local text=$scratch/text symbols=$scratch/symbols found
+  disassemble "$1" > "$text"
+  found=$(mnemonic "$text" "$banned")
+  [ -z "$found" ] || echo "banned instruction:$found"
+  nm -u "$1" | awk '{ print $NF }' > "$symbols"
+  found=$(grep -E "$foreign" "$symbols" | tr '\n' ' ' || true)
+  [ -z "$found" ] || echo "function of the mathematics library: $found"
+  case $2 in
+    baseline | generic)
+      found=$(mnemonic "$text" "$fused")
+      [ -z "$found" ] || echo "fma instruction in the baseline:$found"
+      ! uses "$text" '%[yz]mm' || echo "register wider than the baseline's" ;;
+    scalar_fma | avx2) ! uses "$text" '%zmm|%k[0-7]' || echo "AVX-512 register" ;;
+  esac
+}
+
+# The wide registers must be there as well: a file compiled without its intrinsics would be right, and slow.
+demand() { # OBJECT REGISTER
+  disassemble "$1" > "$scratch/text"
+  uses "$scratch/text" "%$2" || echo "no $2 register"
+}
+
+check_folder() { # FOLDER KIND
+  local object found count=0
+  while read -r object; do
+    found=$(inspect "$object" "$2")
+    case $2:$object in
+      avx512:*/step/*.o | avx512:*/gemm/*.o | avx512:*/layer/*.o) found="$found$(demand "$object" zmm)" ;;
+      avx2:*/step/*.o | avx2:*/gemm/*.o | avx2:*/layer/*.o) found="$found$(demand "$object" ymm)" ;;
+    esac
+    [ -z "$found" ] || complain "${object#"$build"/}: $found"
+    count=$((count + 1))
+  done < <(find "$build/$1.dir" -name '*.o' | sort)
+  [ "$count" -ge 10 ] || complain "$1: only $count objects below $build/$1.dir"
+  echo "$1: $count objects"
+}
+
+# ---- itself: each text must bring the complaint ---------------------------------------------------------------------
+tries=0
+try() { # KIND COMPLAINT ASSEMBLY
+  printf '.text\n.globl f\nf:\n%b\nret\n' "$3" > "$scratch/try.s"
+  "${CC:-cc}" -c "$scratch/try.s" -o "$scratch/try.o" || { complain "self-test: cannot assemble: $3"; return; }
+  local got
+  got=$(inspect "$scratch/try.o" "$1")
+  tries=$((tries + 1))
+  if [ -z "$2" ]; then
+    [ -z "$got" ] || complain "self-test: $3: no complaint expected, got: $got"
+  else
+    case $got in *"$2"*) ;; *) complain "self-test: $3: '$2' expected, got: '$got'" ;; esac
+  fi
+}
+if [ "$machine" = x86_64 ]; then
+  for instruction in 'rcpps %xmm0, %xmm1' 'rsqrtps %xmm0, %xmm1' 'vrcpss %xmm0, %xmm1, %xmm2' 'vrcp14ps %zmm0, %zmm1' \
+    'vrsqrt14pd %zmm0, %zmm1' 'vscalefps %zmm0, %zmm1, %zmm2' 'vgetexpps %zmm0, %zmm1' 'vreduceps $1, %zmm0, %zmm1' \
+    'dpps $1, %xmm0, %xmm1' 'vdpps $1, %ymm0, %ymm1, %ymm2' 'haddps %xmm0, %xmm1' 'vhaddpd %ymm0, %ymm1, %ymm2' \
+    'vdpbf16ps %zmm0, %zmm1, %zmm2'; do
+    try avx512 'banned instruction' "$instruction"
+  done
+  try baseline 'fma instruction' 'vfmadd213ps %xmm0, %xmm1, %xmm2'
+  try baseline 'wider' 'vaddps %ymm0, %ymm1, %ymm2'
+  try generic 'wider' 'vaddps %zmm0, %zmm1, %zmm2'
+  try avx2 'AVX-512' 'vaddps %zmm0, %zmm1, %zmm2'
+  try avx512 'mathematics library' 'call expf'
+  try avx512 'mathematics library' 'call __exp_finite'
+  try avx512 '' 'call fmaf\ncall sqrt\ncall memset\ncall fl_log_avx512\nvfmadd213ps %zmm0, %zmm1, %zmm2\nvsqrtps %zmm0, %zmm1'
+  [ -z "$(demand "$scratch/try.o" zmm)" ] || complain "self-test: zmm registers were not found"
+  [ -n "$(demand "$scratch/try.o" ymm)" ] || complain "self-test: no complaint about missing ymm registers"
+else
+  for instruction in 'frecpe v0.4s, v1.4s' 'frsqrte s0, s1' 'fmin v0.4s, v1.4s, v2.4s' 'fmaxnm s0, s1, s2' 'faddp v0.4s, v1.4s, v2.4s'; do
+    try neon 'banned instruction' "$instruction"
+  done
+  try neon '' 'fmla v0.4s, v1.4s, v2.4s'
+fi
+echo "self-test: $tries assembled texts"
+
+# ---- the build ----------------------------------------------------------------------------------------------------------
+if [ "$machine" = x86_64 ]; then
+  check_folder fl_isa_scalar baseline
+  check_folder fl_isa_scalar_fma scalar_fma
+  check_folder fl_isa_avx2 avx2
+  check_folder fl_isa_avx512 avx512
+  check_folder fl_generic generic
+else
+  check_folder fl_isa_scalar scalar
+  check_folder fl_isa_neon neon
+  check_folder fl_generic other
+fi
+echo "$failures complaints"
+[ "$failures" = 0 ]
