@@ -18,6 +18,7 @@ def main():
         return 1
     import figures
     import page
+    import record
     import tables
     out = args.out or os.path.join(args.folder[0], "report")
     try:
@@ -26,6 +27,7 @@ def main():
         notes = ["%s: %s." % (r.folder, r.status) for r in runs if r.status != "done"]
         made = figures.curves(grouped, out) + figures.times(grouped, out, notes) + figures.partitions(runs, out, notes)
         body = tables.write(grouped, out)
+        record.write(runs, out)
         path = os.path.join(out, "report.html")
         page.write(path, runs, grouped, body, made, notes)
     except OSError as e:
