@@ -1,5 +1,6 @@
 /* cli_run.c - fedlane run: options, the loop over a suite's runs, what a signal leaves behind. */
 #include "cli.h"
+#include "core/team.h"
 #include "atomic.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -87,7 +88,7 @@ static void print_resume(const fl_run_options *o, const char *out) {
 
 static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o, const char *out) {
   char err[FL_ERR] = "";
-  fl_progress p = { .count = suite->n, .started = fl_cli_now(), .tty = isatty(2) };
+  fl_progress p = { .count = suite->n, .started = fl_now(), .tty = isatty(2) };
   const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
   sigaction(SIGINT, &act, NULL);
   sigaction(SIGTERM, &act, NULL);

@@ -1,5 +1,6 @@
 /* cli_train.c - one run into its folder: rounds, progress, checkpoints, target, time budget, signals. */
 #include "cli.h"
+#include "core/team.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,7 @@ typedef struct {
 
 static void show(training *t, const fl_metrics *m, int end) {
   fl_progress *p = t->progress;
-  const double now = fl_cli_now(), pause = p->tty ? 0.1 : 5.0;
+  const double now = fl_now(), pause = p->tty ? 0.1 : 5.0;
   p->rounds_run++;
   if (!end && now - p->last_line < pause) return;
   const uint64_t done = p->rounds_before + m->round, left = p->rounds_all > done ? p->rounds_all - done : 0;
@@ -39,9 +40,9 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   if (over) return 0;
   if (t->c->stop_at_target && t->c->target_accuracy > 0 && m->evaluated && m->accuracy >= t->c->target_accuracy) t->stopped = 1;
   if (t->c->time_budget > 0 && m->seconds >= t->c->time_budget) t->stopped = 1;
-  if (fl_signal || fl_cli_now() - t->checkpointed >= t->c->checkpoint_seconds) {
+  if (fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) {
     if (fl_checkpoint_save(t->dir, t->c, s, m, t->err, t->size)) return t->failed = 1;
-    t->checkpointed = fl_cli_now();
+    t->checkpointed = fl_now();
   }
   return t->stopped || fl_signal;
 }
@@ -84,7 +85,7 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
                             w->not_reproducible, err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
-    t.checkpointed = fl_cli_now();
+    t.checkpointed = fl_now();
     fl_rounds(s, after_round, &t);
     if (progress->tty && t.last.round) fputs("\n", stderr);
     const int ended = t.last.diverged || t.last.round >= c->rounds || t.stopped;

@@ -2,13 +2,6 @@
 #include "cli.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-double fl_cli_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *fl_human_bytes(double bytes, char out[32]) {
   static const char *const unit[] = { "B", "kB", "MB", "GB", "TB", "PB" };

@@ -6,8 +6,8 @@
 
 enum { FL_MAX_SLOTS = 8, FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
 
-/* Where a slot's vector lies inside its place's block, and which upload it is. */
-typedef struct { size_t offset, floats; int up; } fl_slot_at;
+/* Where a slot's vector lies inside its place's block. */
+typedef struct { size_t offset, floats; } fl_slot_at;
 typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
 
 /* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
@@ -75,6 +75,7 @@ struct fl_session {
   fl_metrics metrics;
 };
 
+size_t fl_window(const fl_session *);                      /* positions handed out longest first: max(16, 4*workers) */
 uint64_t fl_steps_of(const fl_session *, uint32_t client);
 size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out);
 /* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */

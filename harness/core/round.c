@@ -17,9 +17,14 @@ static double work_of(const fl_session *s, size_t p) {    /* samples that the cl
   return per_epoch > 0 ? steps * n / per_epoch : 0;
 }
 
-/* Longest first inside windows of max(16, 4*workers) positions, ties in order of position. */
+size_t fl_window(const fl_session *s) {
+  const size_t four = 4 * (size_t)s->threads;
+  return four > 16 ? four : 16;
+}
+
+/* Longest first inside each window, ties in order of position. */
 static void make_order(fl_session *s) {
-  const size_t four = 4 * (size_t)s->threads, window = four > 16 ? four : 16;
+  const size_t window = fl_window(s);
   double load[1024] = { 0 };
   const size_t bins = s->threads < 1024 ? (size_t)s->threads : 1024;
   for (size_t w = 0; w < s->m; w += window) {

@@ -47,11 +47,10 @@ static int place_all(fl_session *s, char *err, size_t size) {
       const fl_slot *slot = &st->slot[j];
       const size_t floats = slot->floats ? slot->floats(&s->job, s->job.h_stage[i]) : s->d;
       size_t *end[4] = { &s->server_floats, &s->client_floats, &s->leaf_floats, &s->work_floats };
-      s->slot[i][j] = (fl_slot_at){ place_slot(end[slot->place], floats), floats, 0 };
+      s->slot[i][j] = (fl_slot_at){ place_slot(end[slot->place], floats), floats };
       if (slot->place == FL_SERVER && slot->flags & FL_DOWN) s->down_floats += floats;
       if (slot->place != FL_UP) continue;
       if (s->n_up == FL_MAX_UP) REFUSE("stages: more than %d uploads", FL_MAX_UP - 1);
-      s->slot[i][j].up = (int)s->n_up;
       s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags };
     }
   }
@@ -79,8 +78,7 @@ static int open_worker(fl_session *s, fl_worker *w) {
 }
 
 static int open_memory(fl_session *s) {
-  const size_t four = 4 * (size_t)s->threads, window = four > 16 ? four : 16;
-  size_t buffers = window + (size_t)s->threads + FL_MAX_LEVELS;
+  size_t buffers = fl_window(s) + (size_t)s->threads + FL_MAX_LEVELS;
   if (buffers > s->m_max) buffers = s->m_max;
   const size_t m = s->m_max;
   s->x = calloc(s->n ? s->n : 1, sizeof *s->x);

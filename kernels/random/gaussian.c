@@ -21,16 +21,4 @@ static inline void gaussian_group(float y[FL_GROUP], size_t group, const fl_key 
   pair(y + 32, y + 48, w[2], w[3]);
 }
 
-void FL_FN(gaussian)(size_t n, float *y, size_t first, const fl_key *key) {
-  for (size_t i = 0; i < n;) {
-    const size_t skip = (first + i) % FL_GROUP, left = n - i, take = left < FL_GROUP - skip ? left : FL_GROUP - skip;
-    if (take == FL_GROUP) {
-      gaussian_group(y + i, (first + i) / FL_GROUP, key);
-    } else {
-      float t[FL_GROUP];
-      gaussian_group(t, (first + i) / FL_GROUP, key);
-      memcpy(y + i, t + skip, take * sizeof *y);
-    }
-    i += take;
-  }
-}
+void FL_FN(gaussian)(size_t n, float *y, size_t first, const fl_key *key) { FL_DRAW(float, gaussian_group); }

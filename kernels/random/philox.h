@@ -26,4 +26,20 @@ static inline void v_philox(u16 word[4], size_t group, const fl_key *key) {
   word[2] = c2;
   word[3] = c3;
 }
+
+/* The body of a draw: elements first ... first + n - 1 into y, by `group(type y[64], size_t group, key)`. Whole groups go straight
+ * to y; a group that is cut at either end is made on the stack and copied in part. */
+#define FL_DRAW(type, group) do { \
+  for (size_t i = 0; i < n;) { \
+    const size_t skip = (first + i) % FL_GROUP, left = n - i, take = left < FL_GROUP - skip ? left : FL_GROUP - skip; \
+    if (take == FL_GROUP) { \
+      group(y + i, (first + i) / FL_GROUP, key); \
+    } else { \
+      type t[FL_GROUP]; \
+      group(t, (first + i) / FL_GROUP, key); \
+      memcpy(y + i, t + skip, take * sizeof *y); \
+    } \
+    i += take; \
+  } \
+} while (0)
 #endif
