@@ -40,7 +40,9 @@ typedef struct { float mu, damp, lr, decay; int nesterov; } fl_momentum_args;
  * step = lr*sqrt(1-beta2^t)/(1-beta1^k), eps = eps0*sqrt(1-beta2^t) folded by the caller in double. m, v below 2^-126 are stored +0. */
 typedef struct { float beta1, omb1, beta2, omb2, decay, step, eps; } fl_adamw_args;
 /* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
- * sides, out (o, h+2p-k+1, w+2p-k+1). */
+ * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
+ * padding is absent or a product with +0, the same on every ISA: the two differ only where the weight is infinite or NaN,
+ * whose outputs at the border may then be NaN (inf*0). */
 typedef struct { size_t c, h, w, o, k, p; } fl_conv;
 
 static inline size_t fl_conv_oh(const fl_conv *s) { return s->h + 2 * s->p + 1 - s->k; }

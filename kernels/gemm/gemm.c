@@ -2,11 +2,10 @@
  *
  * Columns go in panels of TILE_N. A full panel of a row-major B is read where it lies; the last, narrow panel and every
  * panel of a transposed B are packed on the stack, PACK_K rows at a time, so that the micro-kernel never masks a load of B.
- * Pieces of k are partial tiles on the stack, combined as a binary counter counts: the fixed tree. */
-#include "kernels/gemm/tile.h"
+ * Pieces of k are partial tiles on the stack, combined by the fixed tree (pieces.h). */
+#include "kernels/gemm/pieces.h"
 
 #define PACK_K 128
-#define LEVELS 40
 
 typedef struct {
   size_t m, n, k, piece;
@@ -66,16 +65,10 @@ static void panel_one_piece(const product *p, size_t n0, size_t cols, int direct
   }
 }
 
-static void add_tiles(float *right, const float *left, size_t n) {
-  for (size_t i = 0; i < n; i += 16) v_store(right + i, v_add(v_load(left + i), v_load(right + i)));
-}
-
 /* One tile over all pieces. `packed` holds the panel's rows when `whole`, else blocks are packed as they are needed. */
 static void tile_pieces(const product *p, size_t n0, size_t cols, size_t i, size_t rows, int direct, int whole, float *packed) {
-  float level[LEVELS][TILE_M * TILE_N];
-  float part[TILE_M * TILE_N];
-  uint64_t have = 0;
-  const size_t floats = rows * TILE_N;
+  float level[PIECES_LEVELS * TILE_M * TILE_N], part[TILE_M * TILE_N];
+  piece_sums sums = { level, rows * TILE_N, 0 };
   const int nv = tile_vectors(cols);
   tile_args t = { .ars = p->ars, .aks = p->aks, .ldb = direct ? p->ldb : TILE_N, .c = part, .ldc = TILE_N, .cols = 16 * (size_t)nv };
   for (size_t k0 = 0; k0 < p->k; k0 += p->piece) {
@@ -90,26 +83,9 @@ static void tile_pieces(const product *p, size_t n0, size_t cols, size_t i, size
       else { pack(p, n0, cols, k0 + k1, t.k, packed); t.b = packed; }
       tile_run((int)rows, nv, &t);
     }
-    int l = 0;
-    for (; have >> l & 1; l++) add_tiles(part, level[l], floats);
-    have += 1;
-    memcpy(level[l], part, floats * sizeof *part);
+    pieces_push(&sums, part);
   }
-  int top = 0, first = 1;
-  for (int l = 0; l < LEVELS; l++) {
-    if (!(have >> l & 1)) continue;
-    if (first) top = l;
-    else { add_tiles(level[top], level[l], floats); }
-    first = 0;
-  }
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t j = 0; j < cols; j += 16) {
-      const v16 x = v_add(v_load(level[top] + r * TILE_N + j), v_zero());
-      float *c = p->c + (i + r) * p->ldc + n0 + j;
-      if (cols - j >= 16) v_store(c, x);
-      else v_store_n(c, cols - j, x);
-    }
-  }
+  pieces_store(&sums, rows, cols, p->c + i * p->ldc + n0, p->ldc);
 }
 
 static void multiply(const product *p) {

@@ -2,7 +2,7 @@
  *
  * An absent tap is a product with the +0 of the padding: it can only turn an accumulator of -0 into +0, and every output is
  * stored as acc + (+0), so that the result is that of the chain without the tap. */
-#include "kernels/gemm/tile.h"
+#include "kernels/gemm/pieces.h"
 #include "kernels/layer/conv.h"
 
 static void copy_floats(float *to, const float *from, size_t n) {
@@ -44,9 +44,11 @@ static void valid_rows(const window *d, size_t y, size_t *from, size_t *count) {
   *from = d->turned ? d->k - hi : lo;
 }
 
-/* Row by row costs a part of a vector a row, but leaves out the taps above and below the image. */
+/* Row by row costs a part of a vector a row, but leaves out the taps above and below the image. Not where k is cut: a cut
+ * counts the absent taps. */
 static int by_rows(const window *d) {
   size_t sum = 0;
+  if (d->planes * d->k * d->k > FL_GEMM_PIECE) return 0;
   for (size_t y = 0; y < d->rows; y++) {
     size_t from, count;
     valid_rows(d, y, &from, &count);
@@ -55,8 +57,46 @@ static int by_rows(const window *d) {
   return 8 * sum * (conv_round16(d->cols) / 16) < 7 * d->k * (conv_round16(d->rows * d->wp) / 16);
 }
 
+/* Taps k0 to k1 onto the tile: the end of a plane, whole planes, the beginning of a plane. */
+static void run_taps(const window *d, tile_args *t, int rows, int nv, size_t k0, size_t k1) {
+  const size_t kk = d->k * d->k;
+  const float *a = t->a, *b = t->b;
+  t->carry = 0;
+  for (size_t k = k0; k < k1; t->carry = 1) {
+    const size_t tap = k % kk, left = k1 - k;
+    const int whole = tap == 0 && left >= kk;
+    t->groups = whole ? left / kk : 1;
+    t->k = whole ? kk : left < kk - tap ? left : kk - tap;
+    t->off = d->off + tap;
+    t->a = a + k;
+    t->b = b + k / kk * d->plane;
+    tile_run_shifted(rows, nv, t);
+    k += t->groups * t->k;
+  }
+  t->a = a;
+  t->b = b;
+}
+
+/* One tile where k is cut. Not inlined: its stack is only for large k. */
+static __attribute__((noinline)) void tile_cut(const window *d, const tile_args *whole, size_t rows, int nv) {
+  float level[PIECES_LEVELS * TILE_M * TILE_N], part[TILE_M * TILE_N];
+  const size_t k = d->planes * d->k * d->k;
+  piece_sums sums = { level, rows * TILE_N, 0 };
+  tile_args t = *whole;
+  t.c = part;
+  t.ldc = TILE_N;
+  t.cols = 16 * (size_t)nv;
+  t.last = 0;
+  for (size_t k0 = 0; k0 < k; k0 += FL_GEMM_PIECE) {
+    run_taps(d, &t, (int)rows, nv, k0, k - k0 < FL_GEMM_PIECE ? k : k0 + FL_GEMM_PIECE);
+    pieces_push(&sums, part);
+  }
+  pieces_store(&sums, rows, whole->cols, whole->c, whole->ldc);
+}
+
 static void window_tiles(const window *d, tile_args *t, size_t positions, const float *image, float *c) {
   const float *a = t->a;
+  const int cut = d->planes * d->k * d->k > FL_GEMM_PIECE;
   for (size_t n0 = 0; n0 < positions; n0 += TILE_N) {
     const size_t left = positions - n0;
     const int nv = tile_vectors(left);
@@ -67,7 +107,8 @@ static void window_tiles(const window *d, tile_args *t, size_t positions, const 
       rows = tile_rows(d->m - i);
       t->a = a + i * t->ars;
       t->c = c + i * t->ldc + n0;
-      tile_run_shifted((int)rows, nv, t);
+      if (cut) tile_cut(d, t, rows, nv);
+      else tile_run_shifted((int)rows, nv, t);
     }
   }
 }
@@ -174,37 +215,23 @@ static void sample_gradient(const fl_conv *s, const float *image, const float *d
   }
 }
 
-static void add_to(float *right, const float *left, size_t n) {
-  for (size_t i = 0; i < n; i += 16) v_store(right + i, v_add(v_load(left + i), v_load(right + i)));
-}
-
 void FL_FN(conv_grad_weight)(const fl_conv *s, size_t n, const float *x, const float *dy, float *dw, float *db, float *work) {
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), taps = conv_taps(s), columns = conv_columns(s), size = s->o * columns;
   const size_t piece = fl_sample_piece(oh * ow);
-  float *image = work, *cols = image + conv_image(s), *acc = cols + conv_chunk_rows(s) * ow * columns + 32, *level = acc + size;
+  float *image = work, *cols = image + conv_image(s), *acc = cols + conv_chunk_rows(s) * ow * columns + 32;
+  piece_sums sums = { acc + size, size, 0 };
   memset(image, 0, conv_image(s) * sizeof *image);
   memset(acc, 0, size * sizeof *acc);
-  /* Finished partial sums, as a binary counter holds them: the fixed tree. */
-  uint64_t have = 0;
   for (size_t i0 = 0; i0 < n; i0 += piece) {
     for (size_t i = i0; i < n && i < i0 + piece; i++) {
       pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, conv_wp(s), s->p);
       sample_gradient(s, image, dy + i * s->o * oh * ow, cols, acc, i > i0);
     }
-    size_t l = 0;
-    for (; have >> l & 1; l++) add_to(acc, level + l * size, size);
-    have += 1;
-    memcpy(level + l * size, acc, size * sizeof *acc);
+    pieces_push(&sums, acc);
   }
-  int first = 1;
-  for (size_t l = 0; have >> l; l++) {
-    if (!(have >> l & 1)) continue;
-    if (first) memcpy(acc, level + l * size, size * sizeof *acc);
-    else add_to(acc, level + l * size, size);
-    first = 0;
-  }
+  const float *sum = n ? pieces_sum(&sums) : acc;
   for (size_t o = 0; o < s->o; o++) {
-    for (size_t t = 0; t < taps; t++) dw[o * taps + t] = acc[o * columns + t] + 0.0f;
-    db[o] = acc[o * columns + taps] + 0.0f;
+    for (size_t t = 0; t < taps; t++) dw[o * taps + t] = sum[o * columns + t] + 0.0f;
+    db[o] = sum[o * columns + taps] + 0.0f;
   }
 }

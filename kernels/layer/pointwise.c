@@ -1,8 +1,6 @@
 /* pointwise.c - bias, ReLU, input normalisation, and the bias gradient of a fully connected layer. */
-#include "kernels/simd/decl.h"
+#include "kernels/gemm/pieces.h"
 #include <math.h>
-
-#define LEVELS 48
 
 void FL_FN(bias_rows)(size_t rows, size_t n, float *y, const float *bias) {
   for (size_t r = 0; r < rows; r++, y += n) {
@@ -38,23 +36,15 @@ void FL_FN(normalize)(size_t n, float *y, const uint8_t *x, float scale, float s
 void FL_FN(bias_grad)(size_t rows, size_t n, const float *dy, float *db, size_t piece) {
   for (size_t j = 0; j < n; j += 16) {
     const size_t lanes = n - j < 16 ? n - j : 16;
-    float level[LEVELS][16]; /* finished partial sums, as a binary counter holds them: the fixed tree */
-    uint64_t have = 0;
-    v16 sum = v_zero();
+    float level[PIECES_LEVELS * 16], part[16] = { 0 };
+    piece_sums sums = { level, 16, 0 };
     for (size_t r0 = 0; r0 < rows; r0 += piece) {
-      sum = v_zero();
+      v16 sum = v_zero();
       for (size_t r = r0; r < rows && r < r0 + piece; r++) sum = v_add(sum, v_load_n(dy + r * n + j, lanes, 0.0f));
-      int l = 0;
-      for (; have >> l & 1; l++) sum = v_add(v_load(level[l]), sum);
-      have += 1;
-      v_store(level[l], sum);
+      v_store(part, sum);
+      pieces_push(&sums, part);
     }
-    int first = 1;
-    for (int l = 0; have >> l; l++) {
-      if (!(have >> l & 1)) continue;
-      sum = first ? v_load(level[l]) : v_add(v_load(level[l]), sum);
-      first = 0;
-    }
+    const v16 sum = v_load(rows ? pieces_sum(&sums) : part);
     v_store_n(db + j, lanes, v_add(sum, v_zero()));
   }
 }

@@ -95,6 +95,7 @@ void check_maxpool2_back(check *t) { pools(t, 1); }
 /* ---- convolution ------------------------------------------------------------------------------------------------------ */
 static const fl_conv convs[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 5, 5, 1, 5, 0 }, { 2, 7, 9, 3, 3, 1 },
                                  { 3, 6, 6, 17, 1, 0 }, { 1, 4, 19, 2, 3, 0 }, { 5, 8, 8, 4, 5, 4 } };
+static const fl_conv cut[] = { { 200, 6, 5, 2, 5, 2 }, { 3, 6, 5, 350, 5, 2 } }; /* k above 4096 forward, backward; in no golden hash */
 static const size_t batches[] = { 1, 2, 7, 33 };
 enum { FORWARD, GRAD_WEIGHT, GRAD_INPUT };
 
@@ -131,6 +132,9 @@ static void all_convs(check *t, int which) {
       one_conv(t, which, &convs[i], batches[j], KIND_UNIFORM);
       if (kind != KIND_UNIFORM && !t->quick) { one_conv(t, which, &convs[i], batches[j], kind); }
     }
+  }
+  for (size_t i = 0; !t->quick && i < COUNT(cut); i++) {
+    for (int kind = 0; kind < KINDS; kind++) { one_conv(t, which, &cut[i], 2, kind); }
   }
 }
 

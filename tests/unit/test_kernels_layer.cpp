@@ -108,32 +108,30 @@ float *sample_row(floats &v, size_t plane, size_t h, size_t w, size_t y) { retur
 
 floats conv_forward_ref(conv_data &d) {
   const fl_conv &s = d.s;
+  const size_t kk = s.k * s.k;
   floats y(d.n * s.o * d.oh * d.ow);
   size_t at = 0;
   for (size_t i = 0; i < d.n; i++) for (size_t o = 0; o < s.o; o++) for (size_t r = 0; r < d.oh; r++) for (size_t q = 0; q < d.ow; q++) {
-    float acc = 0.0f;
-    for (size_t c = 0; c < s.c; c++) for (size_t ky = 0; ky < s.k; ky++) for (size_t kx = 0; kx < s.k; kx++) {
-      const size_t yy = r + ky - s.p, xx = q + kx - s.p;
-      if (yy >= s.h || xx >= s.w) continue;
-      acc = fmaf(d.w[((o * s.c + c) * s.k + ky) * s.k + kx], sample_row(d.x, i * s.c + c, s.h, s.w, yy)[xx], acc);
-    }
-    y[at++] = (acc + 0.0f) + d.b[o];
+    y[at++] = chain(s.c * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
+      const size_t yy = r + l % kk / s.k - s.p, xx = q + l % s.k - s.p;
+      if (yy >= s.h || xx >= s.w) return acc;
+      return fmaf(d.w[o * s.c * kk + l], sample_row(d.x, i * s.c + l / kk, s.h, s.w, yy)[xx], acc);
+    }) + d.b[o];
   }
   return y;
 }
 
 floats conv_input_ref(conv_data &d) {
   const fl_conv &s = d.s;
+  const size_t kk = s.k * s.k;
   floats dx(d.n * s.c * s.h * s.w);
   size_t at = 0;
   for (size_t i = 0; i < d.n; i++) for (size_t c = 0; c < s.c; c++) for (size_t y = 0; y < s.h; y++) for (size_t x = 0; x < s.w; x++) {
-    float acc = 0.0f;
-    for (size_t o = 0; o < s.o; o++) for (size_t ky = 0; ky < s.k; ky++) for (size_t kx = 0; kx < s.k; kx++) {
-      const size_t r = y + s.p - ky, q = x + s.p - kx;
-      if (r >= d.oh || q >= d.ow) continue;
-      acc = fmaf(d.w[((o * s.c + c) * s.k + ky) * s.k + kx], sample_row(d.dy, i * s.o + o, d.oh, d.ow, r)[q], acc);
-    }
-    dx[at++] = acc + 0.0f;
+    dx[at++] = chain(s.o * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
+      const size_t r = y + s.p - l % kk / s.k, q = x + s.p - l % s.k;
+      if (r >= d.oh || q >= d.ow) return acc;
+      return fmaf(d.w[(l / kk * s.c + c) * kk + l % kk], sample_row(d.dy, i * s.o + l / kk, d.oh, d.ow, r)[q], acc);
+    });
   }
   return dx;
 }
@@ -210,6 +208,16 @@ TEST_CASE("convolutions equal plain loops in the documented order", "[conv]") {
   check_conv({ 1, 28, 28, 6, 5, 2 }, 13);
   check_conv({ 2, 3, 3, 3, 3, 1 }, 101);
   check_conv({ 6, 14, 14, 16, 5, 0 }, 50);
+}
+
+TEST_CASE("a convolution's k is cut at every 4096", "[conv]") {
+  check_conv({ 200, 4, 5, 3, 5, 2 }, 2);         // forward: 5000, a cut inside a plane
+  check_conv({ 2, 4, 5, 200, 5, 2 }, 2);         // backward
+  check_conv({ 340, 3, 4, 2, 5, 3 }, 1);         // three pieces
+  check_conv({ 3, 5, 5, 913, 3, 1 }, 1);
+  check_conv({ 4096, 2, 3, 2, 1, 0 }, 1);        // exactly one piece
+  check_conv({ 20481, 2, 2, 9, 1, 0 }, 1);       // six, the last of one tap
+  check_conv({ 3, 70, 66, 2, 3, 1 }, 2);         // a weight gradient's piece is a whole sample, however large
 }
 
 TEST_CASE("bias, ReLU, normalisation", "[layer]") {
