@@ -11,6 +11,7 @@ typedef struct {
   const fl_config *c; const char *dir;
   fl_result *result; fl_progress *progress;
   fl_metrics last; double accuracy, checkpointed;
+  uint64_t saved;                               /* round of the checkpoint in the folder */
   int failed, stopped;
   char *err; size_t size;
 } training;
@@ -30,6 +31,13 @@ static void show(training *t, const fl_metrics *m, int end) {
           (unsigned long long)t->c->rounds, accuracy, m->train_loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
 }
 
+static int save(training *t, const fl_session *s, const fl_metrics *m) {
+  if (fl_checkpoint_save(t->dir, t->c, s, m, t->err, t->size)) return t->failed = 1;
+  t->checkpointed = fl_now();
+  t->saved = m->round;
+  return 0;
+}
+
 static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   training *t = self;
   t->last = *m;
@@ -40,10 +48,7 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   if (over) return 0;
   if (t->c->stop_at_target && t->c->target_accuracy > 0 && m->evaluated && m->accuracy >= t->c->target_accuracy) t->stopped = 1;
   if (t->c->time_budget > 0 && m->seconds >= t->c->time_budget) t->stopped = 1;
-  if (fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) {
-    if (fl_checkpoint_save(t->dir, t->c, s, m, t->err, t->size)) return t->failed = 1;
-    t->checkpointed = fl_now();
-  }
+  if ((fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) && save(t, s, m)) return 1;
   return t->stopped || fl_signal;
 }
 
@@ -64,6 +69,7 @@ static int begin(training *t, fl_session *s, int resume) {
   int r = resume ? fl_checkpoint_load(t->dir, t->c, s, &t->last, t->err, t->size) : 1;
   if (r < 0) return -1;
   if (r) memset(&t->last, 0, sizeof t->last);
+  t->saved = t->last.round;
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
   if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
   if (r == 0)
@@ -89,6 +95,8 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     fl_rounds(s, after_round, &t);
     if (progress->tty && t.last.round) fputs("\n", stderr);
     const int ended = t.last.diverged || t.last.round >= c->rounds || t.stopped;
+    /* More rounds, or more time, may be asked for later; after a divergence there is nothing to go on from. */
+    if (ended && !t.failed && !t.last.diverged && t.saved != t.last.round) save(&t, s, &t.last);
     r = t.failed ? -1 : !ended;
     const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
     if (!r) r = fl_result_finish(t.result, fl_params(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;

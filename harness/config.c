@@ -19,7 +19,7 @@ const fl_key_entry fl_federated_keys[] = {
   { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none" }, FL_KEY_REAL, FED(target_accuracy), 0 },
   { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none" }, FL_KEY_REAL, FED(time_budget), 0 },
   { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy" }, FL_KEY_FLAG, FED(stop_at_target), 0 },
-  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints; 0: after every round" }, FL_KEY_REAL, FED(checkpoint_seconds), 0 },
+  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round" }, FL_KEY_REAL, FED(checkpoint_seconds), 0 },
 };
 const size_t fl_federated_key_count = sizeof fl_federated_keys / sizeof *fl_federated_keys;
 const fl_key_help fl_top_keys[] = {

@@ -122,4 +122,14 @@ for signal in INT:130 TERM:143; do
   check "$dir" "resume after SIG$name"
   echo "SIG$name: exit code $expected, resumed, same hashes"
 done
+
+# A finished run goes on with more rounds, whatever the interval of its checkpoints, to the bits of all rounds at once.
+long() { "$fedlane" run "$scratch/config.yaml" --set "federated.checkpoint_seconds=1000,federated.rounds=$1,algorithms.lr_schedule=constant" "${@:2}" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+  { code=$?; cat "$scratch/err.txt" >&2; fail "$1 rounds: exit code $code"; }; }
+long 9 --out "$scratch/nine"
+long 6 --out "$scratch/six"
+long 9 --resume "$scratch/six"
+[ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 2 ] || { cat "$scratch/err.txt" >&2; fail "6 rounds to 9: began anew"; }
+[ "$(hashes "$scratch/six")" = "$(hashes "$scratch/nine")" ] || fail "6 rounds to 9: other hashes than 9 at once"
+echo "6 rounds, then 9: same hashes as 9 at once"
 rm -rf "$scratch"
