@@ -132,27 +132,22 @@ int fl_cli_info(int argc, char **argv) {
 /* ---- report --------------------------------------------------------------------------------------------------------------- */
 int fl_cli_report(int argc, char **argv) {
   char path[4200], self[4096] = "";
-  const char *system_python = access("/usr/bin/python3", X_OK) ? "python3" : "/usr/bin/python3";
-  const char *python = getenv("FEDLANE_PYTHON") ? getenv("FEDLANE_PYTHON") : system_python;
   if (argc < 2) return fputs("fedlane: report takes one result folder or more\nusage: fedlane report DIR...\n", stderr), FL_EXIT_USAGE;
   for (int i = 1; i < argc; i++)
     if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
       return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
-  snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
+  /* What belongs to this program: beside an installed one, else in the source tree that it was built from. */
   const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (access(path, R_OK) && n > 0) {
-    for (int up = 0; up < 2 && strrchr(self, '/'); up++) *strrchr(self, '/') = 0;
-    snprintf(path, sizeof path, "%s/share/fedlane/scripts/report", self);
-  }
-  if (access(path, R_OK)) return fprintf(stderr, "fedlane: cannot read '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
-  char **args = calloc((size_t)argc + 2, sizeof *args);
-  if (!args) return FL_EXIT_FAILED;
-  args[0] = (char *)(uintptr_t)python;
-  args[1] = path;
-  for (int i = 1; i < argc; i++) args[i + 1] = argv[i];
+  for (int up = 0; n > 0 && up < 2 && strrchr(self, '/'); up++) *strrchr(self, '/') = 0;
+  snprintf(path, sizeof path, "%s/share/fedlane/report", self);
+  if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
+  char **args = calloc((size_t)argc + 1, sizeof *args);
+  if (!args) return fputs("fedlane: out of memory\n", stderr), FL_EXIT_FAILED;
+  args[0] = path;
+  for (int i = 1; i < argc; i++) args[i] = argv[i];
   fflush(NULL);
-  execvp(python, args);
-  fprintf(stderr, "fedlane: cannot execute '%s': %s\n", python, strerror(errno));
+  execv(path, args);
+  fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno));
   free(args);
   return FL_EXIT_FAILED;
 }

@@ -232,13 +232,54 @@ def load(folders):
     return runs
 
 
+def leaves(value, path=""):
+    """{"federated.rounds": 30, ...} of nested objects."""
+    if not isinstance(value, dict):
+        return {path: value}
+    out = {}
+    for k in value:
+        out.update(leaves(value[k], "%s.%s" % (path, k) if path else k))
+    return out
+
+
+def conditions(run):
+    """All that must be equal for two runs to be seeds of one series: configuration, data, partition, threads, ISA."""
+    found = leaves({k: v for k, v in run.config.items() if k != "seed"})
+    data, partition = run.record.get("data"), run.record.get("partition")
+    if isinstance(data, dict):
+        found["data files"] = " ".join(str(f.get("sha256"))[:8] for f in data.get("files", []))
+    if isinstance(partition, dict):
+        found["partition"] = str(partition.get("sha256"))[:8]
+    found["threads"] = run.record.get("threads")
+    found["isa"] = run.machine.get("isa_used")
+    return found
+
+
+def difference(mine, others):
+    """"rounds=200, batch_size=5": what of `mine` is not the same in all of `others`."""
+    keys = [k for k in mine if any(o.get(k) != mine[k] for o in others)]
+    return ", ".join("%s=%s" % (k.rsplit(".", 1)[-1], mine[k]) for k in keys)
+
+
 def series(runs):
-    """Groups by problem, CPU and label, in order of appearance. Several CPUs: the CPU becomes part of the label."""
+    """Groups in order of appearance. Only runs that differ in nothing but the seed are seeds of one series: what differs among
+    the groups of one label goes into the label, and a seed that occurs a second time begins a repeat, as pooling it would make
+    the spread over seeds too small. Several CPUs: the CPU becomes part of the label."""
     many = len({r.cpu for r in runs}) > 1
-    groups = {}
+    groups, seen = {}, {}
     for r in runs:
-        groups.setdefault(("%s, %s" % (r.data, r.model), r.cpu, r.label), []).append(r)
-    made = [Series("%s (%s)" % (label, cpu) if many else label, cpu, problem, members)
-            for (problem, cpu, label), members in groups.items()]
+        same = ("%s, %s" % (r.data, r.model), r.cpu, r.label)
+        found = conditions(r)
+        key = same + (json.dumps(found, sort_keys=True),)
+        repeat = seen[key + (r.seed,)] = seen.get(key + (r.seed,), 0) + 1
+        groups.setdefault(same, {}).setdefault(key + (repeat,), (found, []))[1].append(r)
+    made = []
+    for (problem, cpu, label), parts in groups.items():
+        for key, (found, members) in parts.items():
+            notes = [cpu] if many else []
+            notes.append(difference(found, [f for f, _ in parts.values()]))
+            notes.append("repeat %d" % key[-1] if key[-1] > 1 else "")
+            notes = ", ".join(n for n in notes if n)
+            made.append(Series("%s (%s)" % (label, notes) if notes else label, cpu, problem, members))
     problems = list(dict.fromkeys(s.problem for s in made))
     return sorted(made, key=lambda s: problems.index(s.problem))

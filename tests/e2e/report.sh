@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# `fedlane report` from two seeds: page, table, figures, record; the same runs with other threads are no further seeds; and the
+# installed program finds its own copy. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+fedlane=$1 source=$2 scratch=$3
+rm -rf "$scratch"
+mkdir -p "$scratch"
+fail() { echo "report.sh: FAILED: $*" >&2; exit 1; }
+if ! /usr/bin/python3 -c 'import matplotlib' 2> /dev/null; then
+  echo "python3-matplotlib is not installed"
+  exit 77
+fi
+
+bash "$source/tests/e2e/make_data.sh" "$scratch/data" 200 60 1
+cat > "$scratch/config.yaml" <<END
+seeds: [1, 2]
+data: {format: idx, train: $scratch/data/train, test: $scratch/data/t10k}
+partition: {name: iid}
+model: logistic
+federated: {clients: 10, participation: 0.5, rounds: 3, batch_size: 10, target_accuracy: 0.01}
+algorithms: [fedavg, {name: fedadamw, lr: 1e-3}]
+END
+run() { "$fedlane" run "$scratch/config.yaml" "$@" > "$scratch/run.out" 2> "$scratch/run.err" || { cat "$scratch/run.err" >&2; fail "run $*"; }; }
+rows() { # FILE PATTERN: lines of the table that match
+  grep -c "$2" "$1" || true
+}
+run --out "$scratch/one" --threads 2
+run --out "$scratch/two" --threads 1
+
+"$fedlane" report "$scratch/one" --out "$scratch/page" > "$scratch/out" 2> "$scratch/err" || { cat "$scratch/err" >&2; fail "fedlane report"; }
+grep -q "$scratch/page/report.html" "$scratch/out" || fail "it does not print where the page lies: $(cat "$scratch/out")"
+for file in report.html table.csv table.tex clients.csv clients.pdf clients.svg time.csv time.pdf time.svg summary.json; do
+  [ -s "$scratch/page/$file" ] || fail "$file is missing"
+done
+for axis in rounds seconds bytes; do
+  for what in accuracy loss; do
+    compgen -G "$scratch/page/$what-$axis*.pdf" > /dev/null || fail "no figure of $what against $axis"
+  done
+done
+grep -qi 'src="http\|href="http[^"]*\.\(js\|css\)' "$scratch/page/report.html" && fail "the page is not self-contained"
+[ "$(rows "$scratch/page/table.csv" ',fedavg,2,')" = 1 ] || fail "no row of fedavg over two seeds: $(cat "$scratch/page/table.csv")"
+
+# Seeds 1 and 2 twice are not four seeds: pooled, the spread would be too small.
+"$fedlane" report "$scratch/one" "$scratch/two" --out "$scratch/both" > "$scratch/out"
+[ "$(rows "$scratch/both/table.csv" 'fedavg (threads=[12]),2,')" = 2 ] || fail "threads are pooled: $(cat "$scratch/both/table.csv")"
+cp -r "$scratch/one" "$scratch/again"
+"$fedlane" report "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
+[ "$(rows "$scratch/both/table.csv" 'fedavg[^,]*,2,')" = 2 ] || fail "a repeat is pooled: $(cat "$scratch/both/table.csv")"
+
+cmake --install "$(dirname "$fedlane")" --prefix "$scratch/prefix" > "$scratch/install.log"
+"$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" || fail "the installed program's report"
+[ -s "$scratch/installed/report.html" ] || fail "the installed program wrote no page"
+
+code=0
+"$fedlane" report "$scratch/data" > "$scratch/out" 2> "$scratch/err" || code=$?
+[ "$code" = 1 ] && grep -q 'run.json' "$scratch/err" || fail "a folder without results: exit code $code: $(cat "$scratch/err")"
+rm -rf "$scratch"
