@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# scripts/performance still works from end to end: tiny runs, one repetition, no rival. No figure is looked at, only that each
+# is there. usage: performance.sh FEDLANE SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+command -v python3 > /dev/null || { echo "python3 is not installed"; exit 77; }
+build=$(dirname "$1") source=$2 scratch=$3
+rm -rf "$scratch"
+mkdir -p "$scratch"
+cp "$source/docs/performance.md" "$scratch/page.md"
+fail() { echo "performance.sh: FAILED: $*" >&2; exit 1; }
+performance() { "$source/scripts/performance" --build "$build" --out "$scratch/out" --page "$scratch/page.md" "$@" 2> "$scratch/stderr"; }
+
+performance --smoke > "$scratch/stdout" || { cat "$scratch/stderr" >&2; fail "exit $?"; }
+[ "$(cat "$scratch/stdout")" = "$(echo "$scratch"/out/*.json)" ] || fail "stdout does not name the result file"
+python3 - "$scratch"/out/*.json "$scratch"/out/*.csv "$scratch/page.md" << 'PY'
+import csv, json, math, sys
+record, page = json.load(open(sys.argv[1])), open(sys.argv[3]).read()
+for job, numbers in record["measurements"].items():
+    for name, values in numbers.items():
+        assert len(values) == 1 and math.isfinite(values[0]), (job, name, values)
+for key in ("cpu", "commit", "compiler", "version", "isa_used"):
+    assert record["machine"][key], key
+table = list(csv.reader(open(sys.argv[2])))
+assert len(table) == 13 and all(len(row) == len(table[0]) for row in table), table
+for row in table:
+    assert "| " + " | ".join(row) + " |" in page, row
+PY
+
+cp "$scratch/page.md" "$scratch/before.md"
+performance --tables
+cmp "$scratch/before.md" "$scratch/page.md" || fail "--tables writes another page from the same record"
+if performance --smoke --build "$scratch"; then fail "a folder without the programs was accepted"; fi
+grep -q "performance: $scratch/fedlane: not built" "$scratch/stderr" || fail "its message: $(cat "$scratch/stderr")"
+if "$source/scripts/performance" --build "$build" --smoke 2> "$scratch/stderr"; then fail "--smoke would write over real figures"; fi
