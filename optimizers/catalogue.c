@@ -255,7 +255,9 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
       if (!strcmp(set[i].key, set[j].key)) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
     if (set_one(a, &set[i], err, size)) return -1;
   }
-  fl_job job = { .rule = a->rule, .h_rule = a->h_rule, .n_stages = a->n_stages };
+  /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
+   * fl_open asks again, as an algorithm need not come from here and a stage may look at the layout. */
+  const fl_job job = { .rule = a->rule, .h_rule = a->h_rule, .n_stages = a->n_stages };
   for (size_t i = 0; i < a->n_stages; i++) {
     const char *why = a->stage[i]->setup ? a->stage[i]->setup(a->h_stage[i], &job) : NULL;
     if (why) return snprintf(err, size, "%s: %s; rule is '%s'", n ? set[0].where : "algorithm", why, a->rule->name), -1;

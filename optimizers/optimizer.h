@@ -72,7 +72,9 @@ struct fl_server {                              /* one round on the server */
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
-  const char *(*setup)(const double *h, fl_job *);      /* NULL, or why this stack / rule cannot run */
+  /* NULL, or why this stack / rule / data cannot run. Called with the algorithm alone (job: rule and stages, layout NULL), so
+   * that a suite is refused before its first run, and by fl_open with all of the job. */
+  const char *(*setup)(const double *h, const fl_job *);
   void (*client_start)(const double *h, fl_local *);    /* y = x, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */

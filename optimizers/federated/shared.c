@@ -27,7 +27,7 @@ static const fl_slot slots[S_COUNT] = {
   [S_THETA_UP] = { "theta_i", FL_UP, FL_EQUAL, theta_floats },
 };
 
-static const char *setup(const double *h, fl_job *job) {
+static const char *setup(const double *h, const fl_job *job) {
   if (h[H_AGGREGATE] != 0 && !job->rule->theta)
     return "stage shared: this rule has no second-order state to share (adamw and muon have; or aggregate=no)";
   return NULL;
