@@ -62,12 +62,9 @@ static int print_model(const char *name, const char *shape) {
   const char *names[64];
   const size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
   for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  const char *near = net ? NULL : fl_nearest(name, names, n);
   if (!net) {
-    fprintf(stderr, "fedlane: --model '%s'%s%s%s; allowed:", name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-    for (size_t i = 0; i < n; i++) fprintf(stderr, " %s", names[i]);
-    fputc('\n', stderr);
-    return FL_EXIT_USAGE;
+    fl_unknown("--model", "model", name, names, n, err, sizeof err);
+    return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
   }
   uint8_t *pixels = calloc(c * h * w, 1), label = 0;
   const fl_samples one = { .n = 1, .c = c, .h = h, .w = w, .classes = classes, .pixels = pixels, .label = &label };

@@ -176,7 +176,8 @@ int fl_cli_list(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "fedlane: list takes one word\nusage: fedlane list %s\n", all), FL_EXIT_USAGE;
   for (size_t i = 0; i < N_WHAT; i++)
     if (!strcmp(argv[1], what[i].name)) return what[i].print(), FL_EXIT_DONE;
-  const char *near = fl_nearest(argv[1], names, N_WHAT);
-  fprintf(stderr, "fedlane: list '%s'%s%s%s; allowed: %s\n", argv[1], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", all);
+  char err[FL_ERR];
+  fl_unknown("list", "word", argv[1], names, N_WHAT, err, sizeof err);
+  fprintf(stderr, "fedlane: %s\n", err);
   return FL_EXIT_USAGE;
 }

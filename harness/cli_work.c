@@ -60,7 +60,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
-    if (fl_split_make(&w->split, &c->partition, c->clients, t->label, t->n, t->classes, err, size)) return -1;
+    if (fl_split_make(&w->split, &c->partition, c->clients, t->label, w->data.client, t->n, t->classes, err, size)) return -1;
     w->split_of = c;
   }
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {

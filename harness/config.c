@@ -56,23 +56,11 @@ static int fail(context *c, const char *where, const char *key, const char *valu
   return -1;
 }
 
-static int unknown(context *c, const char *where, const char *what, const char *value, const char *const *names, size_t n) {
-  char all[700] = "";
-  for (size_t i = 0; i < n; i++) {
-    const size_t at = strlen(all);
-    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
-  }
-  const char *near = fl_nearest(value, names, n);
-  snprintf(c->err, c->size, "%s: unknown %s '%s'%s%s%s; allowed: %s", where, what, value, near ? "; did you mean '" : "",
-           near ? near : "", near ? "'?" : "", all);
-  return -1;
-}
-
 static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
   for (size_t i = 0; i < map->n; i++) {
     size_t j = 0;
     while (j < n && strcmp(names[j], map->child[i]->key)) j++;
-    if (j == n) return unknown(c, map->child[i]->key_where, what, map->child[i]->key, names, n);
+    if (j == n) return fl_unknown(map->child[i]->key_where, what, map->child[i]->key, names, n, c->err, c->size);
   }
   return 0;
 }
@@ -137,12 +125,12 @@ static int data_section(context *c, fl_config *run) {
     const char *sets[32];
     for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
     while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
-    if (j == n) return unknown(c, at[0], "data set", v[0], sets, n < 32 ? n : 32);
+    if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
     if (v[2] || v[3]) return fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3], "only beside 'format: idx' or 'format: npz'");
     return copy_text(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
   }
   static const char *const formats[] = { "idx", "npz" };
-  if (strcmp(v[1], "idx") && strcmp(v[1], "npz")) return unknown(c, at[1], "format", v[1], formats, 2);
+  if (strcmp(v[1], "idx") && strcmp(v[1], "npz")) return fl_unknown(at[1], "format", v[1], formats, 2, c->err, c->size);
   if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
   return copy_text(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
          copy_text(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
@@ -195,20 +183,12 @@ static int partition_section(context *c, fl_config *run) {
 }
 
 static int federated_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
-  char *field = (char *)run + k->offset, allowed[100], *end;
-  if (k->kind == FL_KEY_FLAG) {
-    const int yes = !strcmp(text, "yes") || !strcmp(text, "true"), no = !strcmp(text, "no") || !strcmp(text, "false");
-    if (!yes && !no) return fail(c, where, k->param.name, text, "yes, no");
-    *(int *)field = yes;
-    return 0;
-  }
-  const double v = strtod(text, &end);
-  const int whole = k->kind != FL_KEY_REAL;
-  if (end == text || *end || !(v >= k->param.lo && v <= k->param.hi) || (k->above && v == k->param.lo) || (whole && v != (double)(uint64_t)v)) {
-    snprintf(allowed, sizeof allowed, "%s %s %.10g to %.10g", whole ? "a whole number" : "a number", k->above ? "above" : "from",
-             k->param.lo, k->param.hi);
-    return fail(c, where, k->param.name, text, allowed);
-  }
+  char *field = (char *)run + k->offset;
+  const fl_setting set = { k->param.name, text, where };
+  const int whole = k->kind == FL_KEY_SIZE || k->kind == FL_KEY_U64;
+  double v;
+  if (fl_param_read(&k->param, &set, (whole ? FL_WHOLE : 0u) | (k->above ? FL_ABOVE : 0u), &v, c->err, c->size)) return -1;
+  if (k->kind == FL_KEY_FLAG) *(int *)field = v != 0;
   if (k->kind == FL_KEY_REAL) *(double *)field = v;
   if (k->kind == FL_KEY_SIZE) *(size_t *)field = (size_t)v;
   if (k->kind == FL_KEY_U64) *(uint64_t *)field = (uint64_t)v;
@@ -241,7 +221,7 @@ static int check_model(context *c, const char *where, const char *name) {
   const char *names[64];
   size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
   for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  return fl_net_find(name) ? 0 : unknown(c, where, "model", name, names, n);
+  return fl_net_find(name) ? 0 : fl_unknown(where, "model", name, names, n, c->err, c->size);
 }
 
 static int model_section(context *c, fl_config *run) {

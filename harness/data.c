@@ -141,18 +141,14 @@ static int load_idx(fl_dataset *d, const struct known *k, const char *train, con
 }
 
 static const struct known *find_name(const char *name, char *err, size_t err_size) {
-  const char *names[N_KNOWN], *near;
+  const char *names[N_KNOWN];
   for (size_t i = 0; i < N_KNOWN; i++) {
     if (!strcmp(known[i].name, name)) return &known[i];
     names[i] = known[i].name;
   }
-  near = fl_nearest(name, names, N_KNOWN);
-  int at = snprintf(err, err_size, "data.name: unknown data set \"%s\"; allowed: ", name);
-  for (size_t i = 0; i < N_KNOWN && at > 0 && (size_t)at < err_size; i++)
-    at += snprintf(err + at, err_size - (size_t)at, "%s%s", i ? ", " : "", names[i]);
-  if (at > 0 && (size_t)at < err_size)
-    snprintf(err + at, err_size - (size_t)at, "%s%s%s; or {format: idx|npz, train: PATH, test: PATH}", near ? " (nearest: " : "",
-             near ? near : "", near ? ")" : "");
+  fl_unknown("data.name", "data set", name, names, N_KNOWN, err, err_size);
+  const size_t at = strlen(err);
+  snprintf(err + at, err_size - at, "; or {format: idx|npz, train: PATH, test: PATH}");
   return NULL;
 }
 

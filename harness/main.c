@@ -28,8 +28,11 @@ int main(int argc, char **argv) {
     if ((fflush(stdout) || ferror(stdout)) && !code) return fputs("fedlane: cannot write to standard output\n", stderr), FL_EXIT_FAILED;
     return code;
   }
-  const char *near = fl_nearest(word, names, N_COMMANDS);
-  if (*word) fprintf(stderr, "fedlane: unknown command '%s'%s%s%s\n", word, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  if (*word) {
+    char err[FL_ERR];
+    fl_unknown("fedlane", "command", word, names, N_COMMANDS, err, sizeof err);
+    fprintf(stderr, "%s\n", err);
+  }
   fputs(usage, stderr);
   return FL_EXIT_USAGE;
 }

@@ -3,7 +3,6 @@
 #include "harness/data.h"
 #include "harness/partition_kinds.h"
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +30,12 @@ static const fl_partitioner partitioners[] = {
     PARAMS(dirichlet_client_params) },
   { "shard", "samples sorted by label, cut into equal shards, a few shards a client", PARAMS(shard_params) },
   { "pathological", "exactly k classes a client, each class cut near-equally among its owners", PARAMS(pathological_params) },
+  { "natural", "the clients that the data names (NPZ client_train), in ascending order of their numbers", NULL, 0 },
   { "file", "index lists saved as JSON (path)", NULL, 0 },
 };
 static int (*const make[])(fl_partition_job *) = { fl_partition_iid, fl_partition_dirichlet, fl_partition_dirichlet_client,
-                                                   fl_partition_shard, fl_partition_pathological, NULL };
+                                                   fl_partition_shard, fl_partition_pathological, fl_partition_natural,
+                                                   NULL };
 enum { COUNT = sizeof partitioners / sizeof *partitioners };
 
 size_t fl_partitioner_count(void) { return COUNT; }
@@ -42,17 +43,6 @@ const fl_partitioner *fl_partitioner_at(size_t i) { return i < COUNT ? &partitio
 
 /* ---- settings ------------------------------------------------------------------------------------------------------------ */
 static const char *where_of(const fl_setting *s) { return s->where && *s->where ? s->where : "partition"; }
-
-static int unknown(const fl_setting *s, const char *what, const char *word, const char *const *names, size_t n, char *err, size_t size) {
-  char all[512] = "";
-  size_t at = 0;
-  for (size_t i = 0; i < n && at < sizeof all; i++)
-    at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
-  const char *near = fl_nearest(word, names, n);
-  snprintf(err, size, "%s: unknown %s '%s'%s%s%s; allowed: %s", where_of(s), what, word, near ? "; did you mean '" : "",
-           near ? near : "", near ? "'?" : "", all);
-  return -1;
-}
 
 static int set_kind(const fl_setting *s, fl_partition_config *out, char *err, size_t size) {
   const char *names[COUNT];
@@ -63,7 +53,7 @@ static int set_kind(const fl_setting *s, fl_partition_config *out, char *err, si
       return 0;
     }
   }
-  return unknown(s, "partitioner", s->value, names, COUNT, err, size);
+  return fl_unknown(where_of(s), "partitioner", s->value, names, COUNT, err, size);
 }
 
 static int set_seed(const fl_setting *s, uint64_t *seed, char *err, size_t size) {
@@ -76,23 +66,10 @@ static int set_seed(const fl_setting *s, uint64_t *seed, char *err, size_t size)
     v = 10 * v + digit;
   }
   if (p == s->value || *p) {
-    snprintf(err, size, "%s: seed = '%s'; allowed: an integer from 0 to 18446744073709551615", where_of(s), s->value);
+    snprintf(err, size, "%s: seed = '%s'; allowed: a whole number from 0 to 18446744073709551615", where_of(s), s->value);
     return -1;
   }
   *seed = v;
-  return 0;
-}
-
-static int set_number(const fl_setting *s, const fl_param *p, double *out, char *err, size_t size) {
-  const int whole = strcmp(p->name, "dirichlet_alpha") != 0; /* all other parameters are counts */
-  char *end;
-  const double v = strtod(s->value, &end);
-  if (end == s->value || *end || !(v >= p->lo && v <= p->hi) || (whole && v != floor(v))) {
-    snprintf(err, size, "%s: %s = '%s'; allowed: %s from %g to %g", where_of(s), s->key, s->value,
-             whole ? "an integer" : "a number", p->lo, p->hi);
-    return -1;
-  }
-  *out = v;
   return 0;
 }
 
@@ -118,12 +95,15 @@ static int set_key(const fl_setting *s, fl_partition_config *out, char *err, siz
     return set_path(s, out, err, size);
   for (size_t i = 0; i < kind->n_params; i++) {
     names[i + 2] = kind->params[i].name;
-    if (!strcmp(s->key, names[i + 2]))
-      return set_number(s, &kind->params[i], &out->h[i], err, size);
+    if (!strcmp(s->key, names[i + 2])) {
+      const fl_setting at = { s->key, s->value, where_of(s) };
+      const unsigned whole = strcmp(s->key, "dirichlet_alpha") ? FL_WHOLE : 0; /* all other parameters are counts */
+      return fl_param_read(&kind->params[i], &at, whole, &out->h[i], err, size);
+    }
   }
   char what[64];
   snprintf(what, sizeof what, "key of partition %s", kind->name);
-  return unknown(s, what, s->key, names, kind->n_params + 2, err, size);
+  return fl_unknown(where_of(s), what, s->key, names, kind->n_params + 2, err, size);
 }
 
 int fl_partition_build(const fl_setting *set, size_t n, fl_partition_config *out, char *err, size_t size) {
@@ -238,10 +218,10 @@ static int make_from_file(fl_split *out, const fl_partition_config *c, size_t cl
   return -1;
 }
 
-int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const uint8_t *label, size_t n, size_t classes,
-                  char *err, size_t err_size) {
+int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const uint8_t *label, const int32_t *client,
+                  size_t n, size_t classes, char *err, size_t err_size) {
   memset(out, 0, sizeof *out);
-  fl_partition_job j = { .config = config, .label = label, .n = n, .classes = classes, .clients = clients, .err = err,
+  fl_partition_job j = { .config = config, .label = label, .client = client, .n = n, .classes = classes, .clients = clients, .err = err,
                          .err_size = err_size };
   if (check_data(&j))
     return -1;
@@ -326,7 +306,7 @@ static int load_root(fl_split *s, const char *path, json_t *root, size_t n, char
     return snprintf(err, size, "%s: allowed: an object {\"clients\": N, \"index\": [[...], ...]}", path), -1;
   json_object_foreach(root, key, value)
     if (strcmp(key, "clients") && strcmp(key, "index"))
-      return unknown(&(fl_setting){ key, "", path }, "field", key, names, 2, err, size);
+      return fl_unknown(path, "field", key, names, 2, err, size);
   if (!json_is_integer(clients) || json_integer_value(clients) < 1)
     return snprintf(err, size, "%s: clients: allowed: an integer of at least 1", path), -1;
   if (!json_is_array(lists) || (json_int_t)json_array_size(lists) != json_integer_value(clients))

@@ -5,7 +5,8 @@
 #include <fedlane/optimizer.h>
 
 /* Partitioners by name: iid, dirichlet (per class, min size with retry: federated-structured-robust P2 in Flower's form),
- * dirichlet_client (per-client draw with equal n_i: P4), shard (P6), pathological (k classes a client: P7), file (replay). */
+ * dirichlet_client (per-client draw with equal n_i: P4), shard (P6), pathological (k classes a client: P7), natural
+ * (the data's own clients, ascending), file (replay). */
 typedef struct { const char *name, *help; const fl_param *params; size_t n_params; } fl_partitioner;
 size_t fl_partitioner_count(void);
 const fl_partitioner *fl_partitioner_at(size_t);
@@ -24,7 +25,9 @@ typedef struct {
 } fl_partition_config;
 /* Settings as in fl_algorithm_build (name, seed, path, and the partitioner's parameters). */
 int fl_partition_build(const fl_setting *, size_t n, fl_partition_config *out, char *err, size_t err_size);
-int fl_split_make(fl_split *, const fl_partition_config *, size_t clients, const uint8_t *label, size_t n, size_t classes, char *err, size_t err_size);
+/* client: the data's own client of each sample, or NULL (needed by natural alone). */
+int fl_split_make(fl_split *, const fl_partition_config *, size_t clients, const uint8_t *label, const int32_t *client, size_t n,
+                  size_t classes, char *err, size_t err_size);
 int fl_split_save(const fl_split *, const char *path, char *err, size_t err_size);     /* {"clients": N, "index": [[...], ...]} */
 int fl_split_load(fl_split *, const char *path, size_t n, char *err, size_t err_size);
 void fl_split_free(fl_split *);

@@ -271,3 +271,29 @@ int fl_partition_pathological(fl_partition_job *j) {
   free(owns);
   return 0;
 }
+
+static int ascending(const void *a, const void *b) {
+  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* A client is a number that the data has, ascending (as Flower's NaturalIdPartitioner); samples keep the data's order. */
+int fl_partition_natural(fl_partition_job *j) {
+  if (!j->client)
+    return fail(j, "the data name no clients; needed is an NPZ file with client_train");
+  int32_t *id = malloc(j->n * sizeof *id);
+  if (!id)
+    return fail(j, "out of memory for %zu samples", j->n);
+  memcpy(id, j->client, j->n * sizeof *id);
+  qsort(id, j->n, sizeof *id, ascending);
+  size_t ids = 1;
+  for (size_t i = 1; i < j->n; i++)
+    if (id[i] != id[ids - 1])
+      id[ids++] = id[i];
+  for (size_t i = 0; i < j->n; i++) {
+    j->pool[i] = (uint32_t)i;
+    j->owner[i] = (uint32_t)((const int32_t *)bsearch(&j->client[i], id, ids, sizeof *id, ascending) - id);
+  }
+  free(id);
+  return ids == j->clients ? 0 : fail(j, "clients = %zu; allowed: %zu, the clients in client_train", j->clients, ids);
+}

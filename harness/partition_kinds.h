@@ -9,6 +9,7 @@ enum { FL_H_DIRICHLET_ALPHA = 0, FL_H_MIN_SIZE = 1, FL_H_PER_CLIENT = 0 };
 typedef struct {
   const fl_partition_config *config;
   const uint8_t *label;
+  const int32_t *client;        /* of each sample, or NULL */
   size_t n, classes, clients;
   uint32_t *pool, *owner;       /* n each: all samples in some order; the client of pool[i], or FL_NOBODY */
   size_t *class_at;             /* classes + 1: after fl_pool_by_class, class c is pool[class_at[c] .. class_at[c+1]) */
@@ -25,4 +26,5 @@ int fl_partition_dirichlet(fl_partition_job *);
 int fl_partition_dirichlet_client(fl_partition_job *);
 int fl_partition_shard(fl_partition_job *);
 int fl_partition_pathological(fl_partition_job *);
+int fl_partition_natural(fl_partition_job *);
 #endif

@@ -42,47 +42,6 @@ const fl_param fl_run_params[FL_H_COUNT] = {
 };
 
 /* ---- names -------------------------------------------------------------------------------------------------------- */
-static size_t distance(const char *a, const char *b) {
-  size_t row[72];
-  const size_t n = strlen(b);
-  if (n >= 71 || strlen(a) >= 71) return 99;
-  for (size_t j = 0; j <= n; j++) row[j] = j;
-  for (size_t i = 0; a[i]; i++) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < n; j++) {
-      const size_t above = row[j + 1], swap = diagonal + (a[i] != b[j]);
-      size_t best = above + 1 < row[j] + 1 ? above + 1 : row[j] + 1;
-      if (swap < best) best = swap;
-      diagonal = above;
-      row[j + 1] = best;
-    }
-  }
-  return row[n];
-}
-
-const char *fl_nearest(const char *word, const char *const *names, size_t n) {
-  const char *best = NULL;
-  size_t least = strlen(word) / 2 + 1;
-  for (size_t i = 0; i < n; i++) {
-    const size_t d = distance(word, names[i]);
-    if (d < least) least = d, best = names[i];
-  }
-  return best;
-}
-
-static int unknown(const fl_setting *s, const char *what, const char *const *names, size_t n, char *err, size_t size) {
-  char all[900] = "";
-  for (size_t i = 0; i < n; i++) {
-    const size_t at = strlen(all);
-    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
-  }
-  const char *near = fl_nearest(strcmp(what, "parameter") ? s->value : s->key, names, n);
-  snprintf(err, size, "%s: unknown %s '%s'%s%s%s; allowed: %s", s->where, what, strcmp(what, "parameter") ? s->value : s->key,
-           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", all);
-  return -1;
-}
-
 static const fl_rule *find_rule(const char *name) {
   for (size_t i = 0; i < N_RULES; i++)
     if (!strcmp(rules[i]->name, name)) return rules[i];
@@ -100,35 +59,9 @@ static const fl_method *find_method(const char *name) {
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------- */
-static int parse_value(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
-  if (p->choices) {
-    const char *c = p->choices;
-    for (int index = 0; c; index++) {
-      const char *bar = strchr(c, '|');
-      const size_t n = bar ? (size_t)(bar - c) : strlen(c);
-      if (strlen(s->value) == n && !strncmp(c, s->value, n)) return *out = index, 0;
-      c = bar ? bar + 1 : NULL;
-    }
-    const int truth = !strcmp(p->choices, "no|yes");
-    if (truth && (!strcmp(s->value, "true") || !strcmp(s->value, "1"))) return *out = 1, 0;
-    if (truth && (!strcmp(s->value, "false") || !strcmp(s->value, "0"))) return *out = 0, 0;
-    snprintf(err, size, "%s: %s = '%s'; allowed: %s", s->where, s->key, s->value, p->choices);
-    return -1;
-  }
-  char *end;
-  const char *text = !strcmp(s->value, ".inf") ? "inf" : s->value;
-  const double v = strtod(text, &end);
-  if (end == text || *end || !(v >= p->lo && v <= p->hi)) {
-    snprintf(err, size, "%s: %s = '%s'; allowed: a number from %g to %g", s->where, s->key, s->value, p->lo, p->hi);
-    return -1;
-  }
-  *out = v;
-  return 0;
-}
-
 static int set_in(const fl_param *p, size_t n, double *h, const fl_setting *s, char *err, size_t size) {
   for (size_t i = 0; i < n; i++)
-    if (!strcmp(p[i].name, s->key)) return parse_value(&p[i], s, &h[i], err, size) ? -1 : 1;
+    if (!strcmp(p[i].name, s->key)) return fl_param_read(&p[i], s, 0, &h[i], err, size) ? -1 : 1;
   return 0;
 }
 
@@ -148,7 +81,7 @@ static int set_one(fl_algorithm *a, const fl_setting *s, char *err, size_t size)
   for (size_t i = 0; i < a->rule->n_params; i++) names[n++] = a->rule->params[i].name;
   for (size_t j = 0; j < a->n_stages; j++)
     for (size_t i = 0; i < a->stage[j]->n_params; i++) names[n++] = a->stage[j]->params[i].name;
-  return unknown(s, "parameter", names, n, err, size);
+  return fl_unknown(s->where, "parameter", s->key, names, n, err, size);
 }
 
 /* Stack "a+b" (also "a,b" and "[a, b]" with blanks) into a->stage. */
@@ -163,10 +96,9 @@ static int parse_stack(fl_algorithm *a, const fl_setting *s, char *err, size_t s
       const char *names[N_STAGES];
       char word[64];
       snprintf(word, sizeof word, "%.*s", (int)n, p);
-      const fl_setting one = { s->key, word, s->where };
       for (size_t i = 0; i < N_STAGES; i++) names[i] = stages[i]->name;
       if (st) return snprintf(err, size, "%s: stack = '%s'; allowed: at most %d stages", s->where, s->value, FL_MAX_STAGES), -1;
-      return unknown(&one, "stage", names, N_STAGES, err, size);
+      return fl_unknown(s->where, "stage", word, names, N_STAGES, err, size);
     }
     for (size_t i = 0; i < a->n_stages; i++)
       if (a->stage[i] == st)
@@ -193,7 +125,7 @@ static int choose(fl_algorithm *a, const fl_method **method, const fl_setting *s
     if (!*method) {
       const char *names[N_METHODS];
       for (size_t i = 0; i < N_METHODS; i++) names[i] = methods[i].name;
-      return unknown(name, "algorithm", names, N_METHODS, err, size);
+      return fl_unknown(name->where, "algorithm", name->value, names, N_METHODS, err, size);
     }
     const fl_setting s = { "stack", (*method)->stack, "catalogue" };
     a->rule = find_rule((*method)->rule);
@@ -204,7 +136,7 @@ static int choose(fl_algorithm *a, const fl_method **method, const fl_setting *s
   if (!a->rule) {
     const char *names[N_RULES];
     for (size_t i = 0; i < N_RULES; i++) names[i] = rules[i]->name;
-    return unknown(rule, "rule", names, N_RULES, err, size);
+    return fl_unknown(rule->where, "rule", rule->value, names, N_RULES, err, size);
   }
   return stack ? parse_stack(a, stack, err, size) : 0;
 }

@@ -123,8 +123,13 @@ int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *er
 /* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g). */
 void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
 double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
-/* Nearest of n names to `word` (edit distance), or NULL when nothing is near. */
-const char *fl_nearest(const char *word, const char *const *names, size_t n);
+/* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */
+enum { FL_WHOLE = 1, FL_ABOVE = 2 };            /* a whole number; lo itself is not allowed */
+/* The setting's value (a choice's index) into *out. 0, or -1 with a message: place, key, value, what is allowed. */
+int fl_param_read(const fl_param *, const fl_setting *, unsigned flags, double *out, char *err, size_t err_size);
+/* "WHERE: unknown WHAT 'WORD'; did you mean 'NEAREST'?; allowed: NAMES" into err; returns -1. */
+int fl_unknown(const char *where, const char *what, const char *word, const char *const *names, size_t n, char *err,
+               size_t err_size);
 #ifdef __cplusplus
 }
 #endif

@@ -43,7 +43,7 @@ expect 2 "--set federated.ronds=3|did you mean 'rounds'" run c.yaml --set federa
 expect 2 "--set rounds|key=value" run c.yaml --set rounds --dry-run
 expect 2 "lr = 'fast'" run c.yaml --set algorithms.lr=fast --dry-run
 expect 2 "did you mean 'models'" list model
-expect 2 "--model 'lenet'|lenet5" info --model lenet
+expect 2 "--model|'lenet'|did you mean 'lenet5'" info --model lenet
 expect 2 "report" report
 expect 2 "compare" compare
 
@@ -72,7 +72,7 @@ with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
 with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"
 with $'federated: {clients: 1e30}\nalgorithms: [fedavg]' 2 "clients = '1e30'"
-with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|yes, no"
+with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|no|yes"
 with $'federated: {batch: 5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|'batch'|batch_size"
 with $'federated: 5\nalgorithms: [fedavg]' 2 "c.yaml:3:12|a map"
 with $'partition: {name: dirichlt}\nalgorithms: [fedavg]' 2 "c.yaml:3:|'dirichlt'|did you mean 'dirichlet'"

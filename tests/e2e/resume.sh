@@ -124,8 +124,11 @@ for signal in INT:130 TERM:143; do
 done
 
 # A finished run goes on with more rounds, whatever the interval of its checkpoints, to the bits of all rounds at once.
-long() { "$fedlane" run "$scratch/config.yaml" --set "federated.checkpoint_seconds=1000,federated.rounds=$1,algorithms.lr_schedule=constant" "${@:2}" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
-  { code=$?; cat "$scratch/err.txt" >&2; fail "$1 rounds: exit code $code"; }; }
+long() {
+  local set=federated.checkpoint_seconds=1000,federated.rounds=$1,algorithms.lr_schedule=constant
+  "$fedlane" run "$scratch/config.yaml" --set "$set" "${@:2}" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+    { code=$?; cat "$scratch/err.txt" >&2; fail "$1 rounds: exit code $code"; }
+}
 long 9 --out "$scratch/nine"
 long 6 --out "$scratch/six"
 long 9 --resume "$scratch/six"

@@ -159,7 +159,7 @@ TEST_CASE("A known set that is missing names file, package and alternative", "[d
                                                     "format: idx" }));
   CHECK(Loaded("mnist", nullptr, "").says({ "/nonexistent/mnist/train-images-idx3-ubyte", "FEDLANE_DATA" }));
   CHECK(Loaded("fashion_mnits", nullptr, "").says({ "fashion_mnits", "allowed: fashion_mnist, mnist",
-      "nearest: fashion_mnist" }));
+      "did you mean 'fashion_mnist'" }));
 }
 
 TEST_CASE("IDX files, raw and gzip, by file, folder and prefix", "[data]") {

@@ -46,9 +46,10 @@ std::vector<uint8_t> labels(size_t n, unsigned classes) { // unsorted, all class
     y[i] = static_cast<uint8_t>(i * 7 % classes);
   return y;
 }
-bool make(Split &s, const fl_partition_config &c, size_t clients, const std::vector<uint8_t> &y, size_t classes = 10) {
+bool make(Split &s, const fl_partition_config &c, size_t clients, const std::vector<uint8_t> &y, size_t classes = 10,
+          const int32_t *client = nullptr) {
   err[0] = 0;
-  return fl_split_make(&s.s, &c, clients, y.data(), y.size(), classes, err, sizeof err) == 0;
+  return fl_split_make(&s.s, &c, clients, y.data(), client, y.size(), classes, err, sizeof err) == 0;
 }
 size_t distinct(const std::vector<uint32_t> &v) { return std::set<uint32_t>(v.begin(), v.end()).size(); }
 size_t classes_held(const Split &s, const std::vector<uint8_t> &y, size_t client) {
@@ -170,6 +171,26 @@ TEST_CASE("partition pathological: exactly k labels, near-equal parts", "[partit
   CHECK(std::string(err).find("classes_per_client = 11; allowed: 1 to 10") != std::string::npos);
 }
 
+TEST_CASE("partition natural: the data's own clients, ascending, samples in order", "[partition]") {
+  const auto y = labels(8, 4);
+  const int32_t client[8] = { 30, 2, 7, 30, 2, 2147483646, 7, 2 };
+  const auto c = config({ { "name", "natural", "" } });
+  Split s;
+  REQUIRE(make(s, c, 4, y, 4, client));
+  CHECK(s.list(0) == std::vector<uint32_t>{ 1, 4, 7 });
+  CHECK(s.list(1) == std::vector<uint32_t>{ 2, 6 });
+  CHECK(s.list(2) == std::vector<uint32_t>{ 0, 3 });
+  CHECK(s.list(3) == std::vector<uint32_t>{ 5 });
+  for (size_t wrong : { 3, 5 }) {
+    Split t;
+    CHECK(!make(t, c, wrong, y, 4, client));
+    CHECK(std::string(err) == "partition natural: clients = " + std::to_string(wrong) + "; allowed: 4, the clients in client_train");
+  }
+  Split t;
+  CHECK(!make(t, c, 4, y, 4));
+  CHECK(std::string(err).find("the data name no clients") != std::string::npos);
+}
+
 TEST_CASE("partition: seeds differ, the same seed repeats", "[partition]") {
   const auto y = labels(3000, 10);
   for (const char *name : {"iid", "dirichlet", "dirichlet_client", "shard", "pathological"}) {
@@ -259,19 +280,19 @@ TEST_CASE("partition: settings are checked and the nearest name is given", "[par
   has(refusal({{"name", "dirichlett", "a.yaml:3:1"}}), "a.yaml:3:1: unknown partitioner 'dirichlett'; did you mean 'dirichlet'?");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alfa", "1", "a.yaml:4:1"}}), "a.yaml:4:1: unknown key of partition dirichlet 'dirichlet_alfa'; did you mean 'dirichlet_alpha'?");
   has(refusal({{"name", "iid", ""}, {"min_size", "1", "--set"}}), "allowed: name, seed");
-  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0", "--set"}}), "dirichlet_alpha = '0'; allowed: a number from 0.001 to 1e+06");
+  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0", "--set"}}), "dirichlet_alpha = '0'; allowed: a number from 0.001 to 1000000");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "nan", ""}}), "dirichlet_alpha = 'nan'");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0.5x", ""}}), "dirichlet_alpha = '0.5x'");
-  has(refusal({{"name", "shard", ""}, {"shards_per_client", "1.5", ""}}), "allowed: an integer from 1");
-  has(refusal({{"seed", "-1", ""}}), "seed = '-1'; allowed: an integer from 0");
+  has(refusal({{"name", "shard", ""}, {"shards_per_client", "1.5", ""}}), "allowed: a whole number from 1");
+  has(refusal({{"seed", "-1", ""}}), "seed = '-1'; allowed: a whole number from 0");
   has(refusal({{"seed", "18446744073709551616", ""}}), "seed = '18446744073709551616'");
   has(refusal({{"seed", "1", ""}, {"seed", "2", ""}}), "key 'seed' given twice");
   has(refusal({{"name", "file", ""}}), "'path' is missing");
   const fl_partition_config c = config({{"dirichlet_alpha", "0.3", ""}, {"seed", "42", ""}, {"name", "dirichlet", ""}});
   CHECK(std::string(c.kind->name) == "dirichlet");
   CHECK((c.h[0] == 0.3 && c.h[1] == 10 && c.seed == 42));
-  CHECK(fl_partitioner_count() == 6);
-  CHECK(fl_partitioner_at(6) == nullptr);
+  CHECK(fl_partitioner_count() == 7);
+  CHECK(fl_partitioner_at(7) == nullptr);
   Split s;
   CHECK_FALSE(make(s, config({}), 11, labels(10, 10)));
   has(err, "clients = 11; allowed: 1 to 10");

@@ -1,0 +1,78 @@
+/* settings.c - values of parameters and names from text, and the messages about those that are wrong: the same words for
+ * methods, partitions, sections of a configuration and commands. */
+#include <fedlane/optimizer.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Edit distance. */
+static size_t distance(const char *a, const char *b) {
+  size_t row[72];
+  const size_t n = strlen(b);
+  if (n >= 71 || strlen(a) >= 71) return 99;
+  for (size_t j = 0; j <= n; j++) row[j] = j;
+  for (size_t i = 0; a[i]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < n; j++) {
+      const size_t above = row[j + 1], swap = diagonal + (a[i] != b[j]);
+      size_t best = above + 1 < row[j] + 1 ? above + 1 : row[j] + 1;
+      if (swap < best) best = swap;
+      diagonal = above;
+      row[j + 1] = best;
+    }
+  }
+  return row[n];
+}
+
+static const char *nearest(const char *word, const char *const *names, size_t n) {
+  const char *best = NULL;
+  size_t least = strlen(word) / 2 + 1;
+  for (size_t i = 0; i < n; i++) {
+    const size_t d = distance(word, names[i]);
+    if (d < least) least = d, best = names[i];
+  }
+  return best;
+}
+
+int fl_unknown(const char *where, const char *what, const char *word, const char *const *names, size_t n, char *err,
+               size_t size) {
+  const char *near = nearest(word, names, n);
+  int at = snprintf(err, size, "%s: unknown %s '%s'%s%s%s; allowed: ", where, what, word, near ? "; did you mean '" : "",
+                    near ? near : "", near ? "'?" : "");
+  for (size_t i = 0; i < n && at >= 0 && (size_t)at < size; i++)
+    at += snprintf(err + at, size - (size_t)at, "%s%s", i ? ", " : "", names[i]);
+  return -1;
+}
+
+/* Index of the choice, -1: none. Where the choices are no and yes, the other words of YAML for them are fine too. */
+static int choice_of(const char *choices, const char *value) {
+  const char *c = choices;
+  for (int index = 0; c; index++) {
+    const char *bar = strchr(c, '|');
+    const size_t n = bar ? (size_t)(bar - c) : strlen(c);
+    if (strlen(value) == n && !strncmp(c, value, n)) return index;
+    c = bar ? bar + 1 : NULL;
+  }
+  if (strcmp(choices, "no|yes")) return -1;
+  return !strcmp(value, "true") || !strcmp(value, "1") ? 1 : !strcmp(value, "false") || !strcmp(value, "0") ? 0 : -1;
+}
+
+int fl_param_read(const fl_param *p, const fl_setting *s, unsigned flags, double *out, char *err, size_t size) {
+  if (p->choices) {
+    const int index = choice_of(p->choices, s->value);
+    if (index < 0) return snprintf(err, size, "%s: %s = '%s'; allowed: %s", s->where, p->name, s->value, p->choices), -1;
+    *out = index;
+    return 0;
+  }
+  char *end;
+  const char *text = !strcmp(s->value, ".inf") ? "inf" : s->value;
+  const double v = strtod(text, &end);
+  const int inside = end != text && !*end && v >= p->lo && v <= p->hi && !(flags & FL_ABOVE && v == p->lo);
+  if (!inside || (flags & FL_WHOLE && v != floor(v)))
+    return snprintf(err, size, "%s: %s = '%s'; allowed: %s %s %.10g to %.10g", s->where, p->name, s->value,
+                    flags & FL_WHOLE ? "a whole number" : "a number", flags & FL_ABOVE ? "above" : "from", p->lo, p->hi), -1;
+  *out = v;
+  return 0;
+}
