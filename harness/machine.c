@@ -112,7 +112,8 @@ static json_t *quota_json(void) {
 
 /* Commit, and whether a tracked file differs from it, by one call of git: starting it costs milliseconds. */
 static void put_commit(json_t *o) {
-  static const char command[] = "git -C '" FL_SOURCE_DIR "' status --porcelain=v2 --branch --no-ahead-behind --untracked-files=no 2>/dev/null";
+  static const char command[] =
+    "git -C '" FL_SOURCE_DIR "' status --porcelain=v2 --branch --no-ahead-behind --untracked-files=no 2>/dev/null";
   static const char head[] = "# branch.oid ";
   struct stat s;
   char line[512], commit[128] = "";

@@ -57,7 +57,8 @@ class Session:
         for name in FILES:
             there = [p for p in (os.path.join(source, name), os.path.join(source, name + ".gz")) if os.path.exists(p)]
             if not there:
-                raise Failure("%s/%s: not found, nor with .gz; install dataset-fashion-mnist or set FEDLANE_DATA" % (source, name))
+                raise Failure("%s/%s: not found, nor with .gz; install dataset-fashion-mnist or set FEDLANE_DATA" %
+                              (source, name))
             raw = open(there[0], "rb").read()
             raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
             packed = os.path.join(source, name + ".gz")
@@ -154,7 +155,8 @@ def measure(session, repetitions, warm):
     for r in range(-1 if warm else 0, repetitions):
         shift = (r + 1) * len(todo) // (repetitions + 1)
         for name, job in todo[shift:] + todo[:shift]:
-            print("%s: %s" % ("warm-up" if r < 0 else "repetition %d of %d" % (r + 1, repetitions), name), file=sys.stderr, flush=True)
+            turn = "warm-up" if r < 0 else "repetition %d of %d" % (r + 1, repetitions)
+            print("%s: %s" % (turn, name), file=sys.stderr, flush=True)
             values = job(session)
             for key, value in values.items() if r >= 0 else ():
                 found.setdefault(name, {}).setdefault(key, []).append(value)

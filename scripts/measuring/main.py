@@ -51,8 +51,8 @@ def measured(args):
     finally:
         shutil.rmtree(scratch)
     if session.machine["dirty"]:
-        print("the source tree has uncommitted changes: the result names commit %s, but is not of it" % session.machine["commit"][:12],
-              file=sys.stderr)
+        print("the source tree has uncommitted changes: the result names commit %s, but is not of it" %
+              session.machine["commit"][:12], file=sys.stderr)
     machine = {k: v for k, v in session.machine.items() if k != "threads"}
     return {"schema": 1, "machine": machine, "python": platform.python_version(), "torch": session.torch, "smoke": args.smoke,
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), "minutes": (time.time() - began) / 60,

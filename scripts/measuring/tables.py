@@ -39,8 +39,9 @@ class Row:
         if self.rival:
             other = statistics.median(self.rival)
             ratio = "%.1f x" % (other / value if self.smaller else value / other)
-        return [self.title, str(self.threads), self.spread(self.values), self.target, self.fixed(self.limit) if self.limit else "",
-                share, "" if self.rival is None else self.spread(self.rival), ratio]
+        limit = self.fixed(self.limit) if self.limit else ""
+        rival = "" if self.rival is None else self.spread(self.rival)
+        return [self.title, str(self.threads), self.spread(self.values), self.target, limit, share, rival, ratio]
 
 
 def rows(record):
@@ -86,10 +87,10 @@ def section(record, name):
     machine = record["machine"]
     commit = machine["commit"][:12] + (" with uncommitted changes" if machine["dirty"] else "")
     repetitions = len(record["measurements"]["peak"]["gflops"])
+    source = "From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s; repetitions: %d; load before: %.1f."
     lines = ["### %s, %s, %s cores" % (machine["cpu"], machine["isa_used"], machine["cores"] or machine["cpus"]), "",
-             "From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s; repetitions: %d; load before: %.1f." % (
-                 name, name, record["started_at"], commit, machine["compiler"], machine["kernel"], record["torch"] or "not measured",
-                 repetitions, record["load_before"]), "",
+             source % (name, name, record["started_at"], commit, machine["compiler"], machine["kernel"],
+                       record["torch"] or "not measured", repetitions, record["load_before"]), "",
              "| " + " | ".join(HEADER) + " |", "| " + " | ".join(["---"] * len(HEADER)) + " |"]
     return "\n".join(lines + ["| " + " | ".join(r.cells()) + " |" for r in rows(record)]) + "\n"
 

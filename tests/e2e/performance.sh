@@ -8,7 +8,9 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 cp "$source/docs/performance.md" "$scratch/page.md"
 fail() { echo "performance.sh: FAILED: $*" >&2; exit 1; }
-performance() { "$source/scripts/performance" --build "$build" --out "$scratch/out" --page "$scratch/page.md" "$@" 2> "$scratch/stderr"; }
+performance() {
+  "$source/scripts/performance" --build "$build" --out "$scratch/out" --page "$scratch/page.md" "$@" 2> "$scratch/stderr"
+}
 
 performance --smoke > "$scratch/stdout" || { cat "$scratch/stderr" >&2; fail "exit $?"; }
 [ "$(cat "$scratch/stdout")" = "$(echo "$scratch"/out/*.json)" ] || fail "stdout does not name the result file"
@@ -31,4 +33,30 @@ performance --tables
 cmp "$scratch/before.md" "$scratch/page.md" || fail "--tables writes another page from the same record"
 if performance --smoke --build "$scratch"; then fail "a folder without the programs was accepted"; fi
 grep -q "performance: $scratch/fedlane: not built" "$scratch/stderr" || fail "its message: $(cat "$scratch/stderr")"
-if "$source/scripts/performance" --build "$build" --smoke 2> "$scratch/stderr"; then fail "--smoke would write over real figures"; fi
+if "$source/scripts/performance" --build "$build" --smoke 2> "$scratch/stderr"; then
+  fail "--smoke would write over real figures"
+fi
+
+# The limit of two threads against one, scaling_bound, again from the plan: 40 unequal clients a round, longest first inside
+# windows of 16 positions, each to the worker that is free first, three workers.
+settings=model=logistic,federated.rounds=3,federated.participation=0.4,federated.eval_every=1
+settings=$settings,partition.name=dirichlet,partition.dirichlet_alpha=0.3
+for option in --export-plan --out; do
+  "$1" run "$source/results/performance/train.yaml" --threads 3 --set "$settings" $option "$scratch/bound$option" \
+    > "$scratch/stdout" 2> "$scratch/stderr" || { cat "$scratch/stderr" >&2; fail "fedlane run $option"; }
+done
+python3 - "$scratch"/bound--export-plan/* "$scratch"/bound--out/fedavg* << 'PY'
+import json, sys
+read = lambda *path: json.load(open("/".join(path)))
+size = [len(rows) for rows in read(sys.argv[1], "partition.json")["index"]]
+total = longest = 0
+for r in read(sys.argv[1], "plan.json")["rounds"]:
+    assert len(r["cohort"]) == 40
+    free = [0] * 3
+    for first in range(0, 40, 16):
+        for n in sorted((size[i] for i in r["cohort"][first:first + 16]), reverse=True):
+            free[free.index(min(free))] += n
+    total, longest = total + sum(free), longest + max(free)
+told = read(sys.argv[2], "summary.json")["scaling_bound"]
+assert abs(total / longest - told) < 1e-9, (total / longest, told)
+PY
