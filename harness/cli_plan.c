@@ -21,9 +21,12 @@ static void traffic(const fl_job *job, double *up, double *down) {
   }
 }
 
-static size_t cohort_size(const fl_config *c) {
-  const size_t m = (size_t)((double)c->clients * c->participation);
-  return m ? m : 1;
+/* Clients of a round, 0 without memory. */
+static size_t cohort_size(const fl_session *s) {
+  uint32_t *cohort = malloc(fl_session_job(s)->clients * sizeof *cohort);
+  const size_t m = cohort ? fl_session_cohort(s, 0, cohort) : 0;
+  free(cohort);
+  return m;
 }
 
 int fl_dry_run(fl_work *w, const fl_suite *suite) {
@@ -40,7 +43,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
       return FL_EXIT_FAILED;
     }
     double up, down;
-    const double m = (double)cohort_size(c), rounds = (double)c->rounds;
+    const double m = (double)cohort_size(s), rounds = (double)c->rounds;
     traffic(fl_session_job(s), &up, &down);
     total_up += 4 * up * m * rounds;
     total_down += 4 * down * m * rounds;

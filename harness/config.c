@@ -388,11 +388,14 @@ static int read_seed(context *c, const char *where, const char *text) {
 static int read_seeds(context *c, const char *option) {
   const fl_node *node = fl_node_get(c->root, "seeds");
   if (option) {
-    char text[256];
-    snprintf(text, sizeof text, "%s", option);
-    char *save = NULL;
-    for (char *p = strtok_r(text, ", []", &save); p; p = strtok_r(NULL, ", []", &save))
-      if (read_seed(c, "--seeds", p)) return -1;
+    static const char between[] = ", []";
+    for (const char *p = option + strspn(option, between), *end; *p; p = end + strspn(end, between)) {
+      char word[64];
+      end = p + strcspn(p, between);
+      snprintf(word, sizeof word, "%.*s", (int)(end - p), p);
+      if ((size_t)(end - p) >= sizeof word) return fail(c, "--seeds", "seeds", word, "whole numbers from 0 to 2^53");
+      if (read_seed(c, "--seeds", word)) return -1;
+    }
     return c->n_seeds ? 0 : fail(c, "--seeds", "seeds", option, "whole numbers from 0 to 2^53, joined by commas");
   }
   if (!node) return read_seed(c, c->path, "1");

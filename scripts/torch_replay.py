@@ -22,6 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import torch_fixture
+
 METHODS = ("fedavg", "scaffold", "local_adamw", "fedadamw", "local_muon", "fedmuon")
 
 
@@ -398,6 +400,42 @@ def write(path, rows):
     os.replace(path + ".tmp", path)
 
 
+def fixture(args, here):
+    """Writes what tests/e2e/torch.sh compares with: the runs of tests/fixtures/torch.yaml after 1 and 3 rounds, replayed in double
+    precision from Fedlane's plans."""
+    work = args.work or tempfile.mkdtemp(prefix="torch-fixture-")
+    args.config = shutil.copy(os.path.join(here, "tests/fixtures/torch.yaml"), work)
+    data = os.path.join(work, "data")
+    subprocess.run(["bash", os.path.join(here, "tests/e2e/make_data.sh"), data, "120", "10", "1"], check=True)
+    files = [os.path.join(data, "%s-%s-ubyte" % f) for f in (("train", "images-idx3"), ("train", "labels-idx1"),
+                                                             ("t10k", "images-idx3"), ("t10k", "labels-idx1"))]
+    kept = {}
+    for rounds in (1, 3):
+        kept[rounds] = {}
+        for model in MODELS:
+            plan = os.path.join(work, "plan-%s-%d" % (model, rounds))
+            fedlane(args, model, rounds, plan, "--export-plan")
+            for method, folder in folders(plan).items():
+                replay = Replay(folder, files, torch.float64)
+                start, names = [p.clone() for p in replay.x], [n for n, _ in replay.model.named_parameters()]
+                replay.run(False)
+                kept[rounds]["%s %s" % (model, method)] = {n: summary(p, q) for n, p, q in zip(names, replay.x, start)}
+    lines = ",\n".join('  "%d": {\n%s\n  }' % (rounds, ",\n".join('    "%s": %s' % (key, json.dumps(of)) for key, of in runs.items()))
+                       for rounds, runs in kept.items())
+    with open(args.fixture + ".tmp", "w", encoding="utf-8") as f:
+        f.write('{"torch": "%s", "rounds": {\n%s\n}}\n' % (torch.__version__, lines))
+    os.replace(args.fixture + ".tmp", args.fixture)
+    if not args.work:
+        shutil.rmtree(work)
+    return 0
+
+
+def summary(x, start):
+    x, start = x.reshape(-1).tolist(), start.reshape(-1).tolist()
+    numbers = [torch_fixture.norm(x), torch_fixture.norm([a - b for a, b in zip(x, start)])] + torch_fixture.project(x)
+    return [float("%.9g" % v) for v in numbers]
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     p = argparse.ArgumentParser(description="Replays Fedlane's runs in plain PyTorch and compares.")
@@ -412,8 +450,11 @@ def main():
                    help="short runs: also fp64 against fp64 from weights one fp32 rounding away")
     p.add_argument("--work",
                    help="keep plans and runs in this folder, and take them from it when there (default: a temporary one)")
+    p.add_argument("--fixture", metavar="FILE", help="instead: write the fixture of the tests (tests/fixtures/torch.json)")
     args = p.parse_args()
     torch.set_num_threads(1)
+    if args.fixture:
+        return fixture(args, here)
     work = args.work or tempfile.mkdtemp(prefix="torch-replay-")
     rows = {(a, m): dict(method=a, model=m, seed=args.seed) for m in args.models.split(",") for a in args.methods.split(",")}
     for rounds in [int(r) for r in args.rounds.split(",")]:

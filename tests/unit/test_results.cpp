@@ -263,6 +263,23 @@ TEST_CASE_METHOD(fixture, "a run cut at any round, with a half line, ends on the
   json_decref(s);
 }
 
+TEST_CASE_METHOD(fixture, "a run's hash covers the buffers", "[results]") {
+  const fl_tensor both[] = {{"w", FL_MATRIX, 0, 0, 2, {2, 3}, 0, 6}, {"mean", FL_BUFFER, 0, 0, 1, {2}, 6, 2}};
+  const fl_layout with = {2, 6, 2, both};
+  float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  char want[65];
+  fl_metrics m = round_of(1);
+  fl_result *r = fl_result_open((dir + "/a").c_str(), &config, &data, &split, &with, nullptr, 1, nullptr, err, sizeof err);
+  REQUIRE(r);
+  rounds(r, 1, 1);
+  REQUIRE(fl_result_finish(r, x, &m, "done", hash, trajectory, err, sizeof err) == 0);
+  fl_result_close(r);
+  fl_params_hash(x, 8, want);
+  CHECK(std::string(hash) == want);
+  std::string file = read_all(dir + "/a/params.safetensors");
+  CHECK(file.compare(file.size() - sizeof x, sizeof x, reinterpret_cast<char *>(x), sizeof x) == 0);
+}
+
 TEST_CASE_METHOD(fixture, "trajectory_hash leaves times out and nothing else", "[results]") {
   whole("/a", 5);
   std::string want = trajectory;
@@ -363,6 +380,18 @@ TEST_CASE_METHOD(fixture, "a checkpoint gives the session back, or says why not"
   x = fl_params(session, &n);
   CHECK(std::memcmp(x, want.data(), n * sizeof *x) == 0);
 
+  SECTION("a session that came from a checkpoint leaves the same one") {
+    const fl_setting scaffold[] = {{"name", "scaffold", "test"}, {"lr", "0.1", "test"}};
+    REQUIRE(fl_algorithm_build(scaffold, 2, &config.algorithm, err, sizeof err) == 0);
+    open_session();
+    for (int i = 0; i < 3; i++) REQUIRE(fl_round(session, &m) == 0);
+    std::string path = dir + "/checkpoint.bin";
+    REQUIRE(fl_checkpoint_save(dir.c_str(), &config, session, &m, err, sizeof err) == 0);
+    std::string first = read_all(path);
+    REQUIRE(load() == 0);
+    REQUIRE(fl_checkpoint_save(dir.c_str(), &config, session, &back, err, sizeof err) == 0);
+    CHECK(read_all(path) == first);  // with the states of all clients, and the server's
+  }
   SECTION("damage") {
     std::string path = dir + "/checkpoint.bin", bytes = read_all(path);
     for (size_t cut = 0; cut < bytes.size(); cut += 1 + bytes.size() / 37) {

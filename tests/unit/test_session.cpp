@@ -1,0 +1,170 @@
+// Rounds worked out by hand: what a session does between the oracle and the server's step, and who is drawn.
+#include <catch2/catch.hpp>
+#include <algorithm>
+#include <cstring>
+#include <fedlane/session.h>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+// 0.5*(x - row % 7)^2 of a sample, in one coordinate; counts the rows that it was asked for.
+const fl_tensor tensor = { "x", FL_BIAS, 0, 0, 1, { 1, 0, 0, 0 }, 0, 1 };
+const fl_layout layout = { 1, 1, 0, &tensor };
+thread_local std::vector<size_t> asked;         // by the thread that opened the session, when it works alone
+void init(void *, uint64_t, float *x) { x[0] = 8; }
+double loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *) {
+  double loss = 0, sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double e = (double)x[0] - index[i] % 7;
+    sum += e / (double)count, loss += 0.5 * e * e / (double)count;
+  }
+  g[0] = (float)sum;
+  asked.push_back(count);
+  return loss;
+}
+const fl_objective objective = { "quadratic", nullptr, &layout, 1000, 0, 0, init, nullptr, loss_grad, nullptr };
+
+using Clients = std::vector<std::vector<uint32_t>>;
+struct Run {
+  std::vector<size_t> offset;
+  std::vector<uint32_t> index;
+  fl_problem problem = {};
+  fl_options options = {};
+  fl_session *s = nullptr;
+  explicit Run(const Clients &clients) : offset{ 0 } {
+    for (auto &c : clients) {
+      index.insert(index.end(), c.begin(), c.end());
+      offset.push_back(index.size());
+    }
+    problem.objective = &objective, problem.clients = clients.size();
+    problem.offset = offset.data(), problem.index = index.data();
+    options.rounds = 3, options.participation = 1, options.local_epochs = 1, options.batch_size = 100, options.threads = 1;
+  }
+  ~Run() { fl_close(s); }
+  void open(std::vector<fl_setting> set) {
+    fl_algorithm a;
+    char err[512] = "";
+    set.push_back({ "clip_norm", ".inf", "test" });
+    REQUIRE(fl_algorithm_build(set.data(), set.size(), &a, err, sizeof err) == 0);
+    fl_close(s);
+    REQUIRE(fl_open(&s, &problem, &a, &options, err, sizeof err) == 0);
+    asked.clear();
+  }
+  float round(fl_metrics *m = nullptr) {
+    REQUIRE(fl_round(s, m) == 0);
+    return fl_params(s, nullptr)[0];
+  }
+};
+}
+
+TEST_CASE("a client's weight is its share of the cohort's samples, or 1/m") {
+  Run r(Clients{ { 0 }, { 7, 14, 1 }, { 6, 13, 20, 27, 34 } });      // targets 0; 0, 0, 1; 6
+  const double x = 8, change[3] = { -0.1 * x, -0.1 * (x - 1 / 3.0), -0.1 * (x - 6) };
+  fl_metrics m;
+  r.open({ { "name", "fedavg", "test" }, { "weight_decay", "0", "test" }, { "lr", "0.1", "test" } });
+  CHECK(r.round(&m) == Approx(x + (1 * change[0] + 3 * change[1] + 5 * change[2]) / 9).epsilon(1e-6));
+  CHECK(m.train_loss == Approx((1 * 32 + 3 * (2 * 32 + 24.5) / 3 + 5 * 2) / 9));
+  r.open({ { "name", "fedavg", "test" }, { "weight_decay", "0", "test" }, { "lr", "0.1", "test" }, { "weights", "equal", "test" } });
+  CHECK(r.round() == Approx(x + (change[0] + change[1] + change[2]) / 3).epsilon(1e-6));
+}
+
+TEST_CASE("the last batch of an epoch is its own mean") {
+  Run r(Clients{ { 0, 7, 14, 21, 28 } });              // all targets 0: any batch has the gradient x
+  r.options.batch_size = 3, r.options.local_epochs = 2;
+  r.open({ { "rule", "sgd", "test" }, { "lr", "0.1", "test" } });
+  CHECK(r.round() == Approx(8 * 0.9 * 0.9 * 0.9 * 0.9).epsilon(1e-6));
+  CHECK(asked == std::vector<size_t>{ 3, 2, 3, 2 });
+  r.options.local_steps = 3;
+  r.open({ { "rule", "sgd", "test" }, { "lr", "0.1", "test" } });
+  CHECK(r.round() == Approx(8 * 0.9 * 0.9 * 0.9).epsilon(1e-6));
+}
+
+TEST_CASE("a rule begins every client's round without a past") {
+  Run r(Clients{ { 0 }, { 7 } });
+  r.options.local_epochs = 2;
+  const char *const rules[] = { "momentum", "adamw" };
+  for (const char *rule : rules) {
+    INFO(rule);
+    const std::vector<fl_setting> set = { { "rule", rule, "test" }, { "lr", "0.1", "test" }, { "weight_decay", "0", "test" } };
+    r.open(set);
+    const float first = r.round(), second = r.round();
+    if (!std::strcmp(rule, "momentum")) {       // u = x; then 0.9*u + (x - 0.1*u)
+      const double factor = 1 - 0.1 - 0.1 * (0.9 + 0.9);
+      CHECK(first == Approx(8 * factor).epsilon(1e-6));
+      CHECK(second == Approx(8 * factor * factor).epsilon(1e-6));
+    }
+    // Both clients are alike, so one of them alone must do the same as both.
+    Run one(Clients{ { 0 } });
+    one.options.local_epochs = 2;
+    one.open(set);
+    CHECK(one.round() == first);
+    CHECK(one.round() == second);
+  }
+}
+
+TEST_CASE("a cohort is a draw without repetition whose order is that of the draw") {
+  Run r(Clients(40, { 0 }));
+  r.options.participation = 0.25, r.options.seed = 9;
+  r.open({ { "rule", "sgd", "test" } });
+  size_t ascending = 0;
+  std::vector<int> seen(40);
+  for (uint64_t round = 0; round < 400; round++) {
+    uint32_t c[40], want[10];
+    REQUIRE(fl_session_cohort(r.s, round, c) == 10);
+    const fl_key key = { 9, FL_PURPOSE_COHORT, (uint32_t)round, 0, 0 };
+    fl_sample(want, 10, 40, &key);
+    CHECK(std::equal(want, want + 10, c));
+    CHECK(std::set<uint32_t>(c, c + 10).size() == 10);
+    for (int i = 0; i + 1 < 10; i++) ascending += c[i] < c[i + 1];
+    for (int i = 0; i < 10; i++) seen[c[i]]++;
+  }
+  CHECK(ascending > 400 * 9 / 2 - 180);         // half of the neighbours; 180 is more than five deviations
+  CHECK(ascending < 400 * 9 / 2 + 180);
+  for (int n : seen) CHECK(std::abs(n - 100) < 45);
+}
+
+TEST_CASE("a client's batches: another order every epoch, round and client; none of it the cohort's numbers") {
+  std::vector<uint32_t> rows(30);
+  for (uint32_t i = 0; i < 30; i++) rows[i] = i;
+  Run r(Clients{ rows, rows });
+  r.options.batch_size = 30, r.options.local_epochs = 2;
+  r.open({ { "rule", "sgd", "test" } });
+  std::set<std::vector<uint32_t>> orders;
+  for (uint64_t round = 0; round < 5; round++)
+    for (uint32_t client = 0; client < 2; client++)
+      for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        std::vector<uint32_t> order(30), want(30);
+        REQUIRE(fl_session_batch(r.s, round, client, epoch, order.data()) == 30);
+        const fl_key key = { 0, FL_PURPOSE_SHUFFLE, (uint32_t)round, client, (uint32_t)epoch };
+        fl_permutation(want.data(), 30, &key);
+        CHECK(order == want);
+        orders.insert(order);
+        std::sort(order.begin(), order.end());
+        CHECK(order == rows);
+      }
+  CHECK(orders.size() == 20);
+  // Equal numbers would tie who is drawn to how its samples are ordered.
+  const std::set<int> purposes = { FL_PURPOSE_INIT, FL_PURPOSE_COHORT, FL_PURPOSE_SHUFFLE, FL_PURPOSE_PARTITION, FL_PURPOSE_VALIDATION };
+  CHECK(purposes == std::set<int>{ 1, 2, 3, 4, 5 });
+  CHECK((FL_PURPOSE_COHORT == 2 && FL_PURPOSE_SHUFFLE == 3));
+}
+
+TEST_CASE("more clients than a window: the same bits with any number of threads") {
+  Clients clients;
+  for (uint32_t i = 0; i < 60; i++) {           // sizes 0 to 16 in no order
+    clients.emplace_back();
+    for (uint32_t k = 0; k < i * 29 % 17; k++) clients.back().push_back(i * 13 + k);
+  }
+  std::vector<float> one;
+  for (int threads : { 1, 2, 5, 8 }) {          // from 5 on, the window is wider than 16
+    INFO(threads << " threads");
+    Run r(clients);
+    r.options.threads = threads, r.options.batch_size = 4;
+    r.open({ { "stack", "scaffold", "test" }, { "rule", "sgd", "test" }, { "lr", "0.01", "test" }, { "weights", "samples", "test" } });
+    std::vector<float> x;
+    for (int i = 0; i < 3; i++) x.push_back(r.round());
+    if (one.empty()) one = x;
+    CHECK(std::memcmp(one.data(), x.data(), sizeof(float) * 3) == 0);
+  }
+}
