@@ -1,23 +1,9 @@
-/* record.h - the columns of a round, once: rounds.jsonl, trajectory_hash, checkpoint and compare are loops over them. */
+/* record.h - rounds.jsonl, a line a round, and the open result of a run. */
 #ifndef FEDLANE_RECORD_H
 #define FEDLANE_RECORD_H
+#include "harness/bits.h"
 #include "harness/results.h"
-#include <openssl/evp.h>
 
-typedef enum { FL_COLUMN_U64, FL_COLUMN_SIZE, FL_COLUMN_FLAG, FL_COLUMN_REAL } fl_column_kind;
-/* timed: depends on the clock or on the number of threads, so trajectory_hash leaves it out. */
-typedef struct { const char *name; fl_column_kind kind; size_t offset; int timed; } fl_column;
-#define FL_COLUMNS 18
-extern const fl_column fl_columns[FL_COLUMNS];
-#define FL_RECORD_WORDS (FL_COLUMNS + FL_T_COUNT)
-
-/* All of a record as 64-bit words (integers, or bits of a double): columns, then thread_seconds. Exact both ways. */
-void fl_record_pack(const fl_metrics *, uint64_t word[FL_RECORD_WORDS]);
-void fl_record_unpack(const uint64_t word[FL_RECORD_WORDS], fl_metrics *);
-/* What is hashed and compared of a column: as packed, but anything not finite (and test_loss and accuracy of a round
- * without evaluation) counts as the one NaN 7ff8000000000000. */
-uint64_t fl_record_bits(const fl_column *, const fl_metrics *);
-void fl_record_digest(EVP_MD_CTX *, const fl_metrics *);  /* the columns that are not timed, in order, little-endian */
 /* One line of JSON with its line feed; returns its length (below FL_RECORD_LINE). */
 #define FL_RECORD_LINE 2048
 size_t fl_record_line(const fl_metrics *, char line[FL_RECORD_LINE]);
@@ -27,7 +13,6 @@ int fl_record_parse(const char *line, size_t n, fl_metrics *, char *err, size_t 
  * non-zero to stop. Returns the lines seen, or -1 with a message; *bytes: where they end. */
 int64_t fl_record_each(const char *path, uint64_t most, int (*each)(void *self, const fl_metrics *), void *self, uint64_t *bytes,
                        char *err, size_t err_size);
-void fl_hex(const unsigned char *bytes, size_t n, char *out);  /* 2n digits and a 0 */
 
 /* ---- the open result of a run (results.c, summary.c) --------------------------------------------------------------------- */
 #define FL_LAST_EVALUATIONS 5

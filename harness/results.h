@@ -2,6 +2,7 @@
  * (docs/results.md, schema 1). Everything is written under a temporary name and renamed, except rounds.jsonl, which grows. */
 #ifndef FEDLANE_RESULTS_H
 #define FEDLANE_RESULTS_H
+#include "bits.h"
 #include "config.h"
 
 /* Machine, versions, commit: cpu, cores, caches, numa, governor, kernel, compiler, flags, isa_detected, isa_enabled, isa_used,
@@ -17,8 +18,6 @@ int fl_result_round(fl_result *, const fl_metrics *, char *err, size_t err_size)
 /* Writes params.safetensors and summary.json; status "done", "diverged", "stopped", "interrupted". hash/trajectory: 65 bytes. */
 int fl_result_finish(fl_result *, const float *x, const fl_metrics *last, const char *status, char *hash, char *trajectory, char *err, size_t err_size);
 void fl_result_close(fl_result *);
-/* hash of d + buffers floats: SHA-256 over little-endian fp32, NaN as 7fc00000. */
-void fl_params_hash(const float *x, size_t n, char out[65]);
 
 /* Checkpoints: whole session + configuration, temporary name, fsync, rename. */
 int fl_checkpoint_save(const char *dir, const fl_config *, const fl_session *, const fl_metrics *, char *err, size_t err_size);

@@ -6,23 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void fl_params_bytes(const float *x, size_t n, unsigned char *out) {
-  for (size_t i = 0; i < n; i++) {
-    uint32_t u;
-    memcpy(&u, x + i, sizeof u);
-    if ((u & 0x7fffffffu) > 0x7f800000u) u = 0x7fc00000u;
-    for (int b = 0; b < 4; b++) out[4 * i + (size_t)b] = (unsigned char)(u >> 8 * b);
-  }
-}
-
-void fl_params_hash(const float *x, size_t n, char out[65]) {
-  unsigned char *bytes = malloc(4 * n + 1);
-  if (!bytes) abort();                          /* no place for an error, and a wrong hash would be worse */
-  fl_params_bytes(x, n, bytes);
-  fl_sha256(bytes, 4 * n, out);
-  free(bytes);
-}
-
 /* The header's text, padded with spaces so that the data begin at a multiple of 8. */
 static char *header_of(const fl_layout *layout, size_t *size, char *err, size_t err_size) {
   json_t *header = json_pack("{s:{s:s}}", "__metadata__", "producer", "fedlane");

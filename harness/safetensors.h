@@ -4,8 +4,6 @@
 #include <fedlane/objective.h>
 #include <jansson.h>
 
-/* n floats as little-endian fp32, every NaN as 7fc00000: what is saved and what is hashed. */
-void fl_params_bytes(const float *x, size_t n, unsigned char *out);
 /* Names and shapes of the layout; its data section has the SHA-256 of fl_params_hash. 0, or -1 with a message. */
 int fl_safetensors_write(const char *path, const fl_layout *, const float *x, char *err, size_t err_size);
 

@@ -2,7 +2,9 @@
 # Whole training runs against runs.txt, which scripts/golden --accept writes: nine clients of unequal size (one of 20, a whole
 # batch; one smaller than a batch; one with a single sample; one with none; partial last batches), all methods, every number
 # of threads and every ISA that runs here. Then the other side: method, seed and one flipped label byte change the hash.
-# usage: runs.sh FEDLANE SOURCE_DIR SCRATCH_DIR [--print]; --print writes what runs.txt should hold, by the scalar form.
+# NEON under an emulator: e2e/check-neon.sh.
+# usage: runs.sh FEDLANE SOURCE_DIR SCRATCH_DIR [--print]; --print writes what runs.txt should hold, by the scalar form, and
+# leaves the runs' folders in SCRATCH_DIR/main/out-MODEL.
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3 mode=${4:-}
 golden=$source/tests/golden/runs.txt
@@ -33,12 +35,12 @@ prepare() { # DIR
 # "model/run hash trajectory_hash" of every run of a configuration into a file.
 runs() { # DIR MODEL FILE ARGUMENTS...
   local dir=$1 model=$2 file=$3 summary; shift 3
-  rm -rf "$dir/out"
-  "$fedlane" run "$dir/$model.yaml" --out "$dir/out" "$@" > "$dir/stdout" 2> "$dir/stderr" || {
+  rm -rf "$dir/out-$model"
+  "$fedlane" run "$dir/$model.yaml" --out "$dir/out-$model" "$@" > "$dir/stdout" 2> "$dir/stderr" || {
     cat "$dir/stderr" >&2
     fail "$model $*"
   }
-  for summary in "$dir"/out/*/summary.json; do
+  for summary in "$dir/out-$model"/*/summary.json; do
     grep -q '"status": "done"' "$summary" || fail "$model $*: $summary is not done"
     echo "$model/$(basename "$(dirname "$summary")") $(sed -n 's/^ *"hash": "\(.*\)".*/\1/p' "$summary")" \
       "$(sed -n 's/^ *"trajectory_hash": "\(.*\)".*/\1/p' "$summary")"
@@ -63,9 +65,13 @@ fi
 [ -s "$golden" ] || fail "$golden is missing; scripts/golden --accept makes it"
 
 ran='' count=0
-for isa in scalar avx2 avx512 neon; do
+case $(uname -m) in
+  aarch64 | arm64) isas="scalar neon" ;;
+  *) isas="scalar avx2 avx512" ;;
+esac
+for isa in $isas; do
   if ! "$fedlane" info --isa $isa > "$scratch/info" 2>&1; then
-    echo "skip: $isa: $(tail -1 "$scratch/info")"
+    echo "not run: $isa: $(tail -1 "$scratch/info")"
     continue
   fi
   ran="$ran $isa"

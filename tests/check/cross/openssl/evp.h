@@ -1,5 +1,5 @@
-/* evp.h - SHA-256 under libcrypto's names, for cross builds of fedlane-check: the distribution has no libcrypto of the other
- * architecture beside its cross compiler. Only what fedlane-check calls; FIPS 180-4. */
+/* evp.h - SHA-256 under libcrypto's names, for cross builds: the distribution has no libcrypto of the other
+ * architecture beside its cross compiler. Only what fedlane-check and fedlane-replay call; FIPS 180-4. */
 #ifndef FEDLANE_CROSS_EVP_H
 #define FEDLANE_CROSS_EVP_H
 #include <stdint.h>
@@ -66,5 +66,9 @@ static inline int EVP_DigestFinal_ex(EVP_MD_CTX *c, unsigned char *out, unsigned
   for (int i = 0; i < 32; i++) out[i] = (unsigned char)(c->h[i / 4] >> (24 - 8 * (i % 4)));
   if (size) *size = 32;
   return 1;
+}
+static inline int EVP_Digest(const void *data, size_t n, unsigned char *out, unsigned *size, const void *kind, void *engine) {
+  EVP_MD_CTX c;
+  return EVP_DigestInit_ex(&c, kind, engine) && EVP_DigestUpdate(&c, data, n) && EVP_DigestFinal_ex(&c, out, size);
 }
 #endif

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The golden hashes are no compiler's: program and fedlane-check built by clang at -O2 and by gcc at -O1 (the presets) are held
+# to kernels.txt and runs.txt as the build under test is. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+source=$2 scratch=$3
+command -v clang > /dev/null || { echo "clang is not installed"; exit 77; }
+mkdir -p "$scratch"
+cd "$source"   # where the presets are
+for preset in clang gcc-O1; do
+  build=$scratch/$preset
+  cmake --preset $preset -B "$build" -DFEDLANE_WERROR=ON > "$scratch/$preset.log" 2>&1 &&
+    cmake --build "$build" --target fedlane fedlane-check -j 2 >> "$scratch/$preset.log" 2>&1 || {
+    tail -40 "$scratch/$preset.log"
+    exit 1
+  }
+  echo "$preset: $("$build/fedlane" --version | head -1)"
+  bash "$source/tests/golden/kernels.sh" "$build/fedlane" "$source" "$scratch/kernels"
+  bash "$source/tests/golden/runs.sh" "$build/fedlane" "$source" "$scratch/runs"
+done

@@ -1,0 +1,170 @@
+/* replay.c - runs of the program again, by the library alone: where there is no YAML, JSON, zlib or libcrypto, as in the cross
+ * build for NEON, the same configurations must end on the same hashes. A plan is what replay.py makes of a run's folder.
+ * usage: fedlane-replay THREADS PLAN...; prints "NAME hash trajectory_hash" for every plan, as tests/golden/runs.txt has them. */
+#include "harness/bits.h"
+#include "models/model.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512 };
+typedef struct {
+  char name[MOST_TEXT], model[MOST_TEXT], file[4][MOST_TEXT], key[MOST_SETTINGS][MOST_TEXT], value[MOST_SETTINGS][MOST_TEXT];
+  fl_setting setting[MOST_SETTINGS];
+  size_t n_settings, clients, offset[MOST_CLIENTS + 1], classes;
+  uint32_t index[MOST_ROWS];
+  double mean, std;
+  fl_options options;
+} plan;
+
+static const char *const file_key[] = { "train-images", "train-labels", "test-images", "test-labels" };
+
+static int die(const char *where, const char *what, const char *value) {
+  fprintf(stderr, "fedlane-replay: %s: %s \"%s\"\n", where, what, value);
+  return -1;
+}
+
+static int read_client(FILE *f, plan *p) {
+  size_t n, at = p->offset[p->clients];
+  if (p->clients == MOST_CLIENTS || fscanf(f, "%zu", &n) != 1 || n > MOST_ROWS - at) return -1;
+  for (size_t i = 0; i < n; i++)
+    if (fscanf(f, "%u", &p->index[at + i]) != 1) return -1;
+  p->offset[++p->clients] = at + n;
+  return 0;
+}
+
+/* The rest of the line after its key: a value may be empty (the stack of FedAvg) or hold blanks (a path). */
+static int rest_of_line(FILE *f, char out[MOST_TEXT]) {
+  char line[MOST_TEXT];
+  if (!fgets(line, sizeof line, f) || !strchr(line, '\n')) return -1;
+  line[strcspn(line, "\n")] = 0;
+  snprintf(out, MOST_TEXT, "%s", line + (line[0] == ' '));
+  return 0;
+}
+
+static int read_setting(FILE *f, plan *p) {
+  const size_t i = p->n_settings;
+  if (i == MOST_SETTINGS || fscanf(f, "%511s", p->key[i]) != 1 || rest_of_line(f, p->value[i])) return -1;
+  p->setting[i] = (fl_setting){ p->key[i], p->value[i], p->name };
+  p->n_settings++;
+  return 0;
+}
+
+static int read_number(plan *p, const char *key, const char *text) {
+  fl_options *o = &p->options;
+  const struct { const char *key; double *real; size_t *size; uint64_t *word; } field[] = {
+    { "mean", &p->mean, NULL, NULL }, { "std", &p->std, NULL, NULL }, { "classes", NULL, &p->classes, NULL },
+    { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds }, { "participation", &o->participation, NULL, NULL },
+    { "local_epochs", NULL, &o->local_epochs, NULL }, { "local_steps", NULL, &o->local_steps, NULL },
+    { "batch_size", NULL, &o->batch_size, NULL }, { "eval_every", NULL, &o->eval_every, NULL } };
+  for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+    char *end;
+    if (strcmp(field[i].key, key)) continue;
+    if (field[i].real) *field[i].real = strtod(text, &end);
+    else if (field[i].size) *field[i].size = strtoul(text, &end, 10);
+    else *field[i].word = strtoull(text, &end, 10);
+    return end == text || *end ? -1 : 0;
+  }
+  return -1;
+}
+
+static int read_plan(const char *path, plan *p) {
+  char key[64] = "", text[MOST_TEXT];
+  FILE *f = fopen(path, "r");
+  int bad = !f;
+  while (!bad && fscanf(f, "%63s", key) == 1) {
+    size_t file = 0;
+    while (file < 4 && strcmp(key, file_key[file])) file++;
+    if (file < 4) bad = rest_of_line(f, p->file[file]);
+    else if (!strcmp(key, "client")) bad = read_client(f, p);
+    else if (!strcmp(key, "set")) bad = read_setting(f, p);
+    else if (!strcmp(key, "run")) bad = rest_of_line(f, p->name);
+    else if (!strcmp(key, "model")) bad = rest_of_line(f, p->model);
+    else bad = rest_of_line(f, text) || read_number(p, key, text);
+  }
+  if (f) fclose(f);
+  return bad ? die(path, f ? "bad line" : "cannot read", key) : 0;
+}
+
+/* A raw IDX file: dimensions into dim, the bytes after the header, or NULL. */
+static uint8_t *read_idx(const char *path, size_t dims, size_t *dim) {
+  unsigned char head[16];
+  size_t total = 1;
+  uint8_t *bytes = NULL;
+  FILE *f = fopen(path, "rb");
+  if (!f) return NULL;
+  if (fread(head, 1, 4 + 4 * dims, f) == 4 + 4 * dims && head[2] == 8 && head[3] == dims) {
+    for (size_t i = 0; i < dims; i++) {
+      const unsigned char *p = head + 4 + 4 * i;
+      total *= dim[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    }
+    bytes = malloc(total + 1);
+    if (bytes && fread(bytes, 1, total + 1, f) != total) free(bytes), bytes = NULL;
+  }
+  fclose(f);
+  return bytes;
+}
+
+static int read_samples(const plan *p, size_t first, fl_samples *out) {
+  size_t dim[3], labels;
+  uint8_t *pixels = read_idx(p->file[first], 3, dim), *label = read_idx(p->file[first + 1], 1, &labels);
+  *out = (fl_samples){ .n = pixels ? dim[0] : 0, .c = 1, .h = pixels ? dim[1] : 0, .w = pixels ? dim[2] : 0, .classes = p->classes,
+                       .pixels = pixels, .label = label };
+  if (!pixels || !label || labels != out->n) return die(p->name, "no raw IDX pair", p->file[first]);
+  return 0;
+}
+
+static int each_round(void *sha, fl_session *s, const fl_metrics *m) {
+  (void)s;
+  fl_record_digest(sha, m);
+  return 0;
+}
+
+static int train(const plan *p, const fl_samples *train_rows, const fl_samples *test_rows) {
+  char err[512] = "", hash[65], trajectory[65];
+  unsigned char raw[EVP_MAX_MD_SIZE];
+  size_t n;
+  fl_algorithm algorithm;
+  fl_session *s = NULL;
+  EVP_MD_CTX *sha = EVP_MD_CTX_new();
+  fl_model *model = fl_model_new(fl_net_find(p->model), train_rows, test_rows, p->mean, p->std, err, sizeof err);
+  int bad = !sha || !model || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1 ||
+            fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
+  if (!bad) {
+    const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients, .offset = p->offset, .index = p->index };
+    bad = fl_open(&s, &problem, &algorithm, &p->options, err, sizeof err);
+  }
+  if (bad) {
+    die(p->name, "cannot run:", err);
+  } else {
+    fl_rounds(s, each_round, sha);
+    const float *x = fl_params(s, &n);
+    fl_params_hash(x, n, hash);
+    EVP_DigestFinal_ex(sha, raw, NULL);
+    fl_hex(raw, 32, trajectory);
+    printf("%s %s %s\n", p->name, hash, trajectory);
+    fflush(stdout);
+    fl_close(s);
+  }
+  fl_model_free(model);
+  EVP_MD_CTX_free(sha);
+  return bad;
+}
+
+int main(int argc, char **argv) {
+  const int threads = argc > 2 ? atoi(argv[1]) : 0;
+  int bad = 0;
+  if (threads < 1) {
+    fprintf(stderr, "usage: fedlane-replay THREADS PLAN...\n");
+    return 2;
+  }
+  for (int i = 2; i < argc && !bad; i++) {
+    static plan p;
+    fl_samples rows[2] = { { 0 } };
+    memset(&p, 0, sizeof p);
+    bad = read_plan(argv[i], &p);
+    p.options.threads = threads;
+    bad = bad || read_samples(&p, 0, &rows[0]) || read_samples(&p, 2, &rows[1]) || train(&p, &rows[0], &rows[1]);
+    for (int k = 0; k < 2; k++) free((void *)rows[k].pixels), free((void *)rows[k].label);
+  }
+  return bad ? 1 : 0;
+}

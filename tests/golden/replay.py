@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+"""A run's folder as a plan of plain lines for fedlane-replay, which has no JSON: the resolved configuration (run.json), the
+data files and the clients' samples (partition.json). usage: replay.py NAME RUN_DIR CONFIG_DIR"""
+import json, os, sys
+
+name, run_dir, config_dir = sys.argv[1:]
+run = json.load(open(os.path.join(run_dir, "run.json")))
+config, data = run["config"], run["data"]
+print("run", name)
+print("model", config["model"])
+print("seed", config["seed"])
+for key in ("classes", "mean", "std"):
+    print(key, repr(data[key]))
+files = ("train-images", "train-labels", "test-images", "test-labels")
+assert len(data["files"]) == len(files), data["files"]
+for kind, file in zip(files, data["files"]):
+    print(kind, os.path.join(config_dir, file["path"]))
+for key in ("rounds", "participation", "local_epochs", "local_steps", "batch_size", "eval_every"):
+    print(key, repr(config["federated"][key]))
+method = config["algorithm"]
+own = ("stack", "rule") if method["name"] == "custom" else ("name",)
+for key, value in method.items():
+    if key in own or key not in ("name", "stack", "rule"):
+        print("set", key, value if isinstance(value, str) else repr(value))
+for rows in json.load(open(os.path.join(run_dir, "partition.json")))["index"]:
+    print("client", len(rows), *rows)
