@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <fedlane/session.h>
 #include <set>
 #include <string>
@@ -167,4 +168,35 @@ TEST_CASE("more clients than a window: the same bits with any number of threads"
     if (one.empty()) one = x;
     CHECK(std::memcmp(one.data(), x.data(), sizeof(float) * 3) == 0);
   }
+}
+
+TEST_CASE("SCAFFOLD: a client without samples leaves the controls alone; the server divides by all clients, not by the cohort") {
+  const std::vector<fl_setting> set = { { "name", "scaffold", "test" }, { "weight_decay", "0", "test" }, { "lr", "0.1", "test" } };
+  Run empty(Clients{ { 0 }, {} });
+  empty.open(set);
+  CHECK(empty.round() == Approx(7.6).epsilon(1e-6));       // change -0.8, halved; c_1 = 8, c = 4
+  CHECK(empty.round() == Approx(7.42).epsilon(1e-6));      // change -0.1*(7.6 + 4 - 8); c_1 = 7.6, c = 3.8
+  CHECK(empty.round() == Approx(7.239).epsilon(1e-6));     // change -0.1*(7.42 + 3.8 - 7.6)
+  Run alone(Clients{ { 0 }, { 0 }, { 0 } });
+  alone.problem.cohort = [](void *, uint64_t, uint32_t *out, size_t) { return *out = 0, (size_t)1; };
+  alone.options.participation = 0.34;
+  alone.open(set);
+  CHECK(alone.round() == Approx(7.2).epsilon(1e-6));       // c_1 = 8, c = 8/3
+  CHECK(alone.round() == Approx(7.2 - 0.1 * (7.2 + 8 / 3.0 - 8)).epsilon(1e-6));
+  CHECK(alone.round() == Approx(6.792).epsilon(1e-6));     // c_1 = 7.2, c = 2.4
+}
+
+TEST_CASE("clients are handed out longest first inside a window of 16 positions") {
+  Clients clients;
+  for (uint32_t i = 0; i < 40; i++) clients.emplace_back(1 + i * 29 % 17, i);
+  Run r(clients);
+  r.open({ { "rule", "sgd", "test" } });
+  r.round();
+  std::vector<size_t> want;
+  uint32_t cohort[40];
+  REQUIRE(fl_session_cohort(r.s, 0, cohort) == 40);
+  for (uint32_t c : cohort) want.push_back(clients[c].size());
+  for (size_t w = 0; w < 40; w += 16)
+    std::sort(want.begin() + (long)w, want.begin() + (long)std::min<size_t>(w + 16, 40), std::greater<size_t>());
+  CHECK(asked == want);
 }
