@@ -214,6 +214,9 @@ static int federated_section(context *c, fl_config *run) {
     const char *where, *text = child ? text_of(c, child, &where, &bad) : NULL;
     if (bad || (text && federated_value(c, &fl_federated_keys[i], run, where, text))) return -1;
   }
+  const fl_node *stop = fl_node_get(map, "stop_at_target");
+  if (run->stop_at_target && !(run->target_accuracy > 0))      /* it would never stop anything, and nobody would be told */
+    return fail(c, stop->key_where, "stop_at_target", "yes", "only with a target_accuracy above 0");
   return 0;
 }
 

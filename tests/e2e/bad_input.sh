@@ -73,6 +73,7 @@ with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"
 with $'federated: {clients: 1e30}\nalgorithms: [fedavg]' 2 "clients = '1e30'"
 with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|no|yes"
+with $'federated: {stop_at_target: yes}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|stop_at_target = 'yes'|only with a target_accuracy above 0"
 with $'federated: {batch: 5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|'batch'|batch_size"
 with $'federated: 5\nalgorithms: [fedavg]' 2 "c.yaml:3:12|a map"
 with $'partition: {name: dirichlt}\nalgorithms: [fedavg]' 2 "c.yaml:3:|'dirichlt'|did you mean 'dirichlet'"
