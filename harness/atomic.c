@@ -54,18 +54,23 @@ int fl_file_write_all(int fd, const void *bytes, size_t n) {
   return 0;
 }
 
+int fl_folder_sync(const char *path, char *err, size_t err_size) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failed("write folder", path, err, err_size);
+  int bad = fsync(fd) && errno != EINVAL;       /* some network file systems cannot sync a folder */
+  if (bad) failed("write folder", path, err, err_size);
+  close(fd);
+  return bad ? -1 : 0;
+}
+
 /* A rename is durable only when the folder that holds the name is. */
-static int sync_folder_of(const char *path) {
+static int sync_folder_of(const char *path, char *err, size_t err_size) {
   char folder[4200];
   snprintf(folder, sizeof folder, "%s", path);
   char *slash = strrchr(folder, '/');
   if (!slash) snprintf(folder, sizeof folder, ".");
   else slash[slash == folder] = 0;
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  int bad = fsync(fd) && errno != EINVAL;       /* some network file systems cannot sync a folder */
-  close(fd);
-  return bad ? -1 : 0;
+  return fl_folder_sync(folder, err, err_size);
 }
 
 int fl_file_commit(const char *path, char *err, size_t err_size) {
@@ -78,12 +83,12 @@ int fl_file_commit(const char *path, char *err, size_t err_size) {
     unlink(temporary);
     return -1;
   }
-  if (close(fd) || rename(temporary, path) || sync_folder_of(path)) {
+  if (close(fd) || rename(temporary, path)) {
     failed("write", path, err, err_size);
     unlink(temporary);
     return -1;
   }
-  return 0;
+  return sync_folder_of(path, err, err_size);
 }
 
 int fl_file_write(const char *path, const void *bytes, size_t n, char *err, size_t err_size) {

@@ -6,6 +6,7 @@
 
 /* All return 0, or -1 with a message that names the path and the system's reason. */
 int fl_folder_make(const char *path, char *err, size_t err_size);       /* with its parents; an existing folder is fine */
+int fl_folder_sync(const char *path, char *err, size_t err_size);       /* what was renamed or removed in it is so for good */
 int fl_file_write(const char *path, const void *bytes, size_t n, char *err, size_t err_size);
 /* What was written as path + ".tmp": fsync, rename to path, fsync of the folder. On failure the temporary file is removed. */
 int fl_file_commit(const char *path, char *err, size_t err_size);

@@ -21,14 +21,6 @@ static void traffic(const fl_job *job, double *up, double *down) {
   }
 }
 
-/* Clients of a round, 0 without memory. */
-static size_t cohort_size(const fl_session *s) {
-  uint32_t *cohort = malloc(fl_session_job(s)->clients * sizeof *cohort);
-  const size_t m = cohort ? fl_session_cohort(s, 0, cohort) : 0;
-  free(cohort);
-  return m;
-}
-
 int fl_dry_run(fl_work *w, const fl_suite *suite) {
   char err[FL_ERR] = "", id[17];
   double total_up = 0, total_down = 0;
@@ -43,11 +35,11 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
       return FL_EXIT_FAILED;
     }
     double up, down;
-    const double m = (double)cohort_size(s), rounds = (double)c->rounds;
+    const double m = (double)fl_session_cohort_size(s), rounds = (double)c->rounds;
     traffic(fl_session_job(s), &up, &down);
     total_up += 4 * up * m * rounds;
     total_down += 4 * down * m * rounds;
-    fl_config_run_id(c, id);
+    fl_run_id(c, &w->data, &w->split, id);
     json_t *run = json_object();
     json_object_set_new(run, "label", json_string(c->label));
     json_object_set_new(run, "folder", json_string(c->folder));

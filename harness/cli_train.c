@@ -52,13 +52,13 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   return t->stopped || fl_signal;
 }
 
-/* A finished run of the same configuration: 1, and nothing is left to do. */
-static int finished(const fl_config *c, const char *dir) {
+/* A finished run of the same configuration, data and partition: 1, and nothing is left to do. */
+static int finished(const fl_work *w, const fl_config *c, const char *dir) {
   char path[4096], id[17];
   snprintf(path, sizeof path, "%s/summary.json", dir);
   json_t *s = json_load_file(path, 0, NULL);
   const char *was = json_string_value(json_object_get(s, "run_id")), *status = json_string_value(json_object_get(s, "status"));
-  fl_config_run_id(c, id);
+  fl_run_id(c, &w->data, &w->split, id);
   const int same = was && status && !strcmp(was, id) && strcmp(status, "interrupted");
   json_decref(s);
   return same;
@@ -81,14 +81,19 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   char dir[3500], hash[65], trajectory[65];
   fl_session *s = NULL;
   if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir) return snprintf(err, size, "--out '%.200s...': too long", out), -1;
-  if (resume && finished(c, dir)) {
+  if (fl_work_prepare(w, c, err, size)) return -1;
+  if (resume && finished(w, c, dir)) {
     fprintf(stderr, "[%zu/%zu] %s, seed %llu: finished already\n", progress->index + 1, progress->count, c->label, (unsigned long long)c->seed);
     return 0;
   }
   if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
+  /* How many rounds fit into a time depends on the machine, so the hash does. */
+  char why[FL_ERR];
+  snprintf(why, sizeof why, "%s%s%s", w->not_reproducible ? w->not_reproducible : "", w->not_reproducible && c->time_budget > 0 ? "; " : "",
+           c->time_budget > 0 ? "time_budget: the number of rounds depends on the speed" : "");
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
   t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, w->kernels, fl_session_threads(s),
-                            w->not_reproducible, err, size);
+                            why[0] ? why : NULL, err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();

@@ -29,6 +29,8 @@ typedef struct { size_t n; fl_config *run; } fl_suite;
 /* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3" or NULL. */
 int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err, size_t err_size);
 void fl_suite_free(fl_suite *);
-json_t *fl_config_json(const fl_config *);      /* the resolved configuration, sorted keys; what run_id is made of */
-void fl_config_run_id(const fl_config *, char out[17]);  /* first 16 hex digits of the SHA-256 of its compact sorted JSON */
+json_t *fl_config_json(const fl_config *);      /* the resolved configuration, without threads, ISA and paths */
+/* First 16 hex digits of the SHA-256 of {"config", "data": [SHA-256 of each file], "partition": SHA-256} as compact JSON with
+ * sorted keys: what decides the bits of a run, and nothing else (docs/results.md). */
+void fl_run_id(const fl_config *, const fl_dataset *, const fl_split *, char out[17]);
 #endif

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "config_keys.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,13 +63,40 @@ json_t *fl_config_json(const fl_config *c) {
   return o;
 }
 
-void fl_config_run_id(const fl_config *c, char out[17]) {
+/* Every number that is not whole as the text of 17 digits: how a JSON library writes one differs by library and version. */
+static json_t *with_digits(json_t *v) {
+  char text[40];
+  const char *key;
+  json_t *item, *out;
+  size_t i;
+  if (json_is_real(v)) {
+    snprintf(text, sizeof text, "%.17g", json_real_value(v));
+    return json_string(text);
+  }
+  if (json_is_array(v)) {
+    out = json_array();
+    json_array_foreach(v, i, item) json_array_append_new(out, with_digits(item));
+    return out;
+  }
+  if (!json_is_object(v)) return json_incref(v);
+  out = json_object();
+  json_object_foreach(v, key, item) json_object_set_new(out, key, with_digits(item));
+  return out;
+}
+
+void fl_run_id(const fl_config *c, const fl_dataset *data, const fl_split *split, char out[17]) {
   char hex[65];
-  json_t *o = fl_config_json(c);
-  char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
+  json_t *o = json_object(), *files = json_array();
+  for (size_t i = 0; i < data->n_files; i++) json_array_append_new(files, json_string(data->file[i].sha256));
+  json_object_set_new(o, "config", fl_config_json(c));
+  json_object_set_new(o, "data", files);
+  json_object_set_new(o, "partition", json_string(split->sha256));
+  json_t *named = with_digits(o);
+  char *text = json_dumps(named, JSON_COMPACT | JSON_SORT_KEYS);
   fl_sha256(text ? text : "", text ? strlen(text) : 0, hex);
   memcpy(out, hex, 16);
   out[16] = 0;
   free(text);
+  json_decref(named);
   json_decref(o);
 }

@@ -77,7 +77,7 @@ static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) 
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
                         const fl_kernels *kernels, int threads, const char *not_reproducible) {
   char run_id[17];
-  fl_config_run_id(config, run_id);
+  fl_run_id(config, data, split, run_id);
   json_t *run = json_object();
   json_object_set_new(run, "schema", json_integer(1));
   json_object_set_new(run, "run_id", json_string(run_id));
@@ -210,13 +210,14 @@ int fl_result_cut(fl_result *r, uint64_t rounds, char *err, size_t err_size) {
       return -1;
     }
   }
+  /* The end of an earlier run must not be taken for the end of this one, nor its checkpoint for rounds that are gone. So they
+   * go first, and for good: a kill between any two of these steps leaves a folder that a resume can start from. */
+  if (remove_stale(r, "summary.json", err, err_size) || remove_stale(r, "params.safetensors", err, err_size) ||
+      (!rounds && remove_stale(r, "checkpoint.bin", err, err_size)) || fl_folder_sync(r->dir, err, err_size)) return -1;
   if (ftruncate(r->fd, (off_t)bytes) || fsync(r->fd)) {
     snprintf(err, err_size, "cannot cut '%s': %s", path, strerror(errno));
     return -1;
   }
-  /* The end of an earlier run must not be taken for the end of this one. */
-  if (remove_stale(r, "summary.json", err, err_size) || remove_stale(r, "params.safetensors", err, err_size)) return -1;
-  if (!rounds && remove_stale(r, "checkpoint.bin", err, err_size)) return -1;
   if (r->previous) {
     if (rounds) {
       json_t *started = json_object_get(r->previous, "started_at"), *resumed = json_object_get(r->previous, "resumed_at");

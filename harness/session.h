@@ -61,7 +61,8 @@ int fl_session_save(const fl_session *, int (*write)(void *self, const void *, s
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 
 /* What the plan of a run is, without running it (export for an independent replay). */
-size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: cohort entries */
+size_t fl_session_cohort_size(const fl_session *);                                           /* m */
+size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: m entries */
 size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);
 uint64_t fl_session_steps(const fl_session *, uint32_t client);                              /* K_i */
 #ifdef __cplusplus

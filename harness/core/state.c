@@ -44,6 +44,7 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   return 0;
 }
 
+size_t fl_session_cohort_size(const fl_session *s) { return s->m_max; }
 size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) { return fl_draw_cohort(s, round, out); }
 uint64_t fl_session_steps(const fl_session *s, uint32_t client) { return fl_steps_of(s, client); }
 size_t fl_session_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *out) {

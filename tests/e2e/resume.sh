@@ -97,6 +97,23 @@ while [ "$kills" -lt "$kills_wanted" ]; do
 done
 echo "kill -9: $kills kills over $trials runs, same hashes"
 
+# A new run into a finished folder, killed in its first moments, when it clears what the old one left: either the old result is
+# whole, or a resume makes it again; never the old summary over rounds that are gone.
+dir=$scratch/again
+cp -r "$scratch/reference" "$dir"
+for ((i = 0; i < 12; i++)); do
+  "$fedlane" run "$scratch/config.yaml" --out "$dir" > "$scratch/out.txt" 2> "$scratch/err.txt" &
+  pid=$!
+  sleep "$(printf '0.%03d' $((RANDOM * 120 / 32768 + 5)))"
+  kill -9 "$pid" 2> /dev/null || true
+  finish
+  "$fedlane" run "$scratch/config.yaml" --resume "$dir" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+    { cat "$scratch/err.txt" >&2; fail "resume of a new run that was killed in a finished folder"; }
+  check "$dir" "a new run killed in a finished folder"
+done
+rm -rf "$dir"
+echo "kill -9 of a new run in a finished folder: 12 times, same hashes"
+
 # SIGINT and SIGTERM finish the round, save, and say how to go on.
 for signal in INT:130 TERM:143; do
   name=${signal%:*} expected=${signal#*:} code=0

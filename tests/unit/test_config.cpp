@@ -31,9 +31,14 @@ struct Suite {
   Suite &operator=(const Suite &) = delete;
 };
 const std::string base = "data: {name: fashion_mnist}\nmodel: lenet5\n";
-std::string id(const fl_config &c) {
+std::string id(const fl_config &c, const char *file = "f", const char *partition = "p") {
   char text[17];
-  fl_config_run_id(&c, text);
+  static fl_dataset data;
+  fl_split split = {};
+  data.n_files = 1;
+  snprintf(data.file[0].sha256, sizeof data.file[0].sha256, "%s", file);
+  snprintf(split.sha256, sizeof split.sha256, "%s", partition);
+  fl_run_id(&c, &data, &split, text);
   return text;
 }
 }
@@ -103,6 +108,8 @@ TEST_CASE("run_id: what changes bits, and nothing else", "[config]") {
   CHECK(id(*plain.s.run) == id(*written.s.run));
   CHECK(id(*plain.s.run) != id(*rounds.s.run));
   CHECK(id(*plain.s.run) != id(*seed.s.run));
+  CHECK(id(*plain.s.run) != id(*plain.s.run, "other data"));
+  CHECK(id(*plain.s.run) != id(*plain.s.run, "f", "another partition"));
 }
 
 TEST_CASE("messages name place, value and the nearest name", "[config]") {
