@@ -13,9 +13,9 @@ static double mean(const series *s) { return s->n ? s->sum / (double)s->n : (dou
 typedef struct {
   const char *label;
   size_t runs, missed, diverged;
-  double accuracy[1000]; size_t n_accuracy;
+  double *accuracy; size_t n_accuracy;          /* room for all runs of the suite */
   series rounds, seconds, rate, up, down;
-  char hashes[65 * 1000];
+  char *hashes; size_t n_hashes;                /* 64 characters each, one after the other */
 } row;
 
 static json_t *summary_of(const fl_config *c, const char *dir) {
@@ -27,7 +27,7 @@ static json_t *summary_of(const fl_config *c, const char *dir) {
 static void take(row *r, const json_t *s) {
   const json_t *accuracy = json_object_get(s, "accuracy"), *rounds = json_object_get(s, "rounds_to_target");
   const char *hash = json_string_value(json_object_get(s, "hash")), *status = json_string_value(json_object_get(s, "status"));
-  if (json_is_number(accuracy) && r->n_accuracy < 1000) r->accuracy[r->n_accuracy++] = json_number_value(accuracy);
+  if (json_is_number(accuracy)) r->accuracy[r->n_accuracy++] = json_number_value(accuracy);
   if (json_is_number(rounds)) {
     add(&r->rounds, json_number_value(rounds));
     add(&r->seconds, json_number_value(json_object_get(s, "seconds_to_target")));
@@ -38,7 +38,7 @@ static void take(row *r, const json_t *s) {
   add(&r->up, json_number_value(json_object_get(s, "bytes_up")));
   add(&r->down, json_number_value(json_object_get(s, "bytes_down")));
   if (status && !strcmp(status, "diverged")) r->diverged++;
-  if (hash && r->runs < 1000) strcat(r->hashes, hash);
+  if (hash && strlen(hash) == 64) memcpy(r->hashes + 64 * r->n_hashes++, hash, 64);
   r->runs++;
 }
 
@@ -53,8 +53,8 @@ static void print_row(const row *r, int width) {
   if (r->n_accuracy == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * sum);
   if (r->diverged) snprintf(accuracy, sizeof accuracy, "diverged (%zu)", r->diverged);
   if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds)), snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));
-  if (r->runs == 1) memcpy(hash, r->hashes, 64), hash[64] = 0;
-  else fl_sha256(r->hashes, strlen(r->hashes), hash);
+  if (r->n_hashes == 1) memcpy(hash, r->hashes, 64), hash[64] = 0;
+  else fl_sha256(r->hashes, 64 * r->n_hashes, hash);
   printf("%-*s  %5zu  %15s  %9s  %9s  %9.0f  %9s  %9s  %.12s\n", width, r->label, r->runs, accuracy, rounds, seconds, mean(&r->rate),
          fl_human_bytes(mean(&r->up), up), fl_human_bytes(mean(&r->down), down), hash);
 }
@@ -73,26 +73,27 @@ static int write_suite(const fl_suite *suite, const char *dir, char *err, size_t
 
 int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t size) {
   int width = 9;
-  row *r = malloc(sizeof *r);
-  if (!r) return snprintf(err, size, "out of memory"), -1;
+  row r, none = { .accuracy = malloc(suite->n * sizeof(double)), .hashes = malloc(64 * suite->n) };
+  if (!none.accuracy || !none.hashes) return free(none.accuracy), free(none.hashes), snprintf(err, size, "out of memory"), -1;
   for (size_t i = 0; i < suite->n; i++)
     if ((int)strlen(suite->run[i].label) > width) width = (int)strlen(suite->run[i].label);
   printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %", "rounds to", "s to", "samples/s", "up",
          "down", "hash");
   for (size_t i = 0; i < suite->n;) {           /* the seeds of a label follow each other */
-    memset(r, 0, sizeof *r);
-    r->label = suite->run[i].label;
-    for (; i < suite->n && !strcmp(suite->run[i].label, r->label); i++) {
+    r = none;
+    r.label = suite->run[i].label;
+    for (; i < suite->n && !strcmp(suite->run[i].label, r.label); i++) {
       json_t *s = summary_of(&suite->run[i], dir);
-      if (s) take(r, s);
+      if (s) take(&r, s);
       json_decref(s);
     }
-    if (r->runs) print_row(r, width);
+    if (r.runs) print_row(&r, width);
   }
   const double target = suite->run[0].target_accuracy;
   printf("accuracy: mean of the last 5 evaluations, mean +- sample deviation over seeds");
   if (target > 0) printf("; rounds and seconds to %.3g %% (-: a seed missed it)", 100 * target);
   printf("; bytes of a run; %s\n", "hash over all seeds");
-  free(r);
+  free(none.accuracy);
+  free(none.hashes);
   return write_suite(suite, dir, err, size);
 }

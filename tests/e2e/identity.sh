@@ -58,6 +58,23 @@ done
 long=$(seq -s , 1000 1099)
 [ "$("$fedlane" run config.yaml --dry-run --seeds "$long" 2> err.txt | grep -c '"run_id"')" = 200 ] || fail "--seeds with 100 seeds: $(cat err.txt)"
 
+# ---- a sweep is its runs one by one: nothing that one of them loads is used for another that needs something else -------------------
+sweep=data.validation=[0,0.2],partition.seed=[42,43],model=[logistic,mlp],federated.rounds=1,algorithms=fedavg
+run --out sweep --seeds 5 --set "$sweep"
+for validation in 0 0.2; do
+  for seed in 42 43; do
+    for model in logistic mlp; do
+      run --out alone --seeds 5 --set data.validation=$validation,partition.seed=$seed,model=$model,federated.rounds=1,algorithms=fedavg
+      id=$(value alone/fedavg-s5/summary.json run_id)
+      twin=$(dirname "$(grep -l "\"run_id\": \"$id\"" sweep/*/summary.json)")
+      for key in hash trajectory_hash; do
+        [ "$(value alone/fedavg-s5/summary.json $key)" = "$(value "$twin/summary.json" $key)" ] ||
+          fail "validation $validation, partition $seed, $model: $key is not that of the same run in a sweep"
+      done
+    done
+  done
+done
+
 # ---- compare: the first round, column, tensor and element that differ -------------------------------------------------------------
 differs() { # WANTED
   local code=0
