@@ -97,11 +97,16 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();
-    fl_rounds(s, after_round, &t);
+    const int refused = fl_rounds(s, after_round, &t) < 0;
     if (progress->tty && t.last.round) fputs("\n", stderr);
     const int ended = t.last.diverged || t.last.round >= c->rounds || t.stopped;
     /* More rounds, or more time, may be asked for later; after a divergence there is nothing to go on from. */
-    if (ended && !t.failed && !t.last.diverged && t.saved != t.last.round) save(&t, s, &t.last);
+    const int keep = (ended || refused) && !t.failed && !t.last.diverged && t.saved != t.last.round;
+    if (keep) save(&t, s, &t.last);
+    if (refused && !t.failed) {
+      t.failed = 1;
+      snprintf(err, size, "%s, seed %llu: %s", c->label, (unsigned long long)c->seed, fl_session_error(s));
+    }
     r = t.failed ? -1 : !ended;
     const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
     if (!r) r = fl_result_finish(t.result, fl_params(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;

@@ -25,12 +25,12 @@ static int run_once(fl_work *w, const fl_config *c, int threads, trace *t, char 
   fl_session *s = NULL;
   size_t n;
   if (fl_work_open(w, c, threads, &s, err, size)) return -1;
-  fl_rounds(s, keep, t);
+  const int refused = fl_rounds(s, keep, t) < 0;
   const float *x = fl_params(s, &n);
   fl_params_hash(x, n, hash);
+  if (refused || t->failed) snprintf(err, size, "%s", refused ? fl_session_error(s) : "out of memory");
   fl_close(s);
-  if (t->failed) snprintf(err, size, "out of memory");
-  return t->failed ? -1 : 0;
+  return refused || t->failed ? -1 : 0;
 }
 
 static int differ(const trace *a, const trace *b) {

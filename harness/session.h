@@ -46,10 +46,14 @@ typedef struct {                                /* of one finished round; totals
 typedef struct fl_session fl_session;
 /* 0, or -1 with a message in err. The problem, the algorithm and the kernels must outlive the session. */
 int fl_open(fl_session **, const fl_problem *, const fl_algorithm *, const fl_options *, char *err, size_t err_size);
-/* One round. 0; 1 when the run is over (rounds done, or diverged); metrics may be NULL. */
+/* One round. 0; 1 when the run is over (rounds done, or diverged); -1 when it cannot begin, as a cohort is not
+ * valid or there is no memory for the states of clients drawn for the first time: nothing has changed, fl_session_error says
+ * why. metrics may be NULL. */
 int fl_round(fl_session *, fl_metrics *);
-/* Rounds until over, in one parallel region; after each, `each` is called by one thread: non-zero ends the call. */
+/* Rounds until over, in one parallel region; after each, `each` is called by one thread: non-zero ends the call. 1 over, 0 ended
+ * by `each`, -1 as above. */
 int fl_rounds(fl_session *, int (*each)(void *self, fl_session *, const fl_metrics *), void *self);
+const char *fl_session_error(const fl_session *);        /* valid until the next round */
 const float *fl_params(const fl_session *, size_t *n);   /* d + buffers floats of the server, valid until the next round */
 const fl_job *fl_session_job(const fl_session *);
 int fl_session_threads(const fl_session *);

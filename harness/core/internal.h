@@ -54,6 +54,8 @@ struct fl_session {
   size_t down_floats;                                     /* that one client receives */
   float *x, *server, *server_state, *client;              /* client: clients x client_floats, touched when visited */
   size_t client_bytes;
+  uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
+  char error[300];                                        /* why the last call could not begin its round */
   uint8_t *visited;
   fl_worker *worker;
   fl_tree tree;
@@ -81,6 +83,8 @@ size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out);
 /* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */
 size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known, uint32_t *out);
 size_t fl_client_samples(const fl_session *, uint32_t client);
+uint64_t fl_memory_available(void);                        /* bytes that this process may still take */
+int fl_reserve_states(fl_session *, size_t more, const char *what, char *err, size_t err_size);   /* 0, or -1: no memory */
 void fl_run_client(fl_session *, fl_worker *, size_t position);
 void fl_run_worker(fl_session *, int worker, int (*each)(void *, fl_session *, const fl_metrics *), void *self);
 #endif

@@ -2,6 +2,7 @@
  * Barriers separate the phases; threads only choose who computes, never what. */
 #include "internal.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- before the clients ------------------------------------------------------------------------------------------------ */
@@ -48,9 +49,25 @@ static void make_order(fl_session *s) {
   s->work_longest += longest;
 }
 
-static void begin_round(fl_session *s) {
+/* What a caller's own draw may get wrong, and memory for the states of those that were never drawn before. */
+static int check_cohort(fl_session *s) {
+  char what[40];
+  size_t more = 0;
+  snprintf(what, sizeof what, "round %llu", (unsigned long long)s->round + 1);
+  if (s->m < 1 || s->m > s->m_max)
+    return snprintf(s->error, sizeof s->error, "%s: a cohort of %zu clients; allowed: 1 to %zu", what, s->m, s->m_max), -1;
+  for (size_t p = 0; p < s->m; p++)
+    if (s->cohort[p] >= s->problem.clients)
+      return snprintf(s->error, sizeof s->error, "%s: cohort[%zu] = %u; allowed: 0 to %zu", what, p, s->cohort[p],
+                      s->problem.clients - 1), -1;
+  for (size_t p = 0; s->visited && p < s->m; p++) more += !s->visited[s->cohort[p]];
+  return !more ? 0 : fl_reserve_states(s, more, what, s->error, sizeof s->error);
+}
+
+static int begin_round(fl_session *s) {
   s->lr = fl_lr_at(&s->algorithm, s->round, s->opt.rounds);
   s->m = fl_draw_cohort(s, s->round, s->cohort);
+  if (check_cohort(s)) return -1;
   const double sum = weight_sum(s);
   const int equal = s->algorithm.h_run[FL_H_WEIGHTS] != 0;
   for (size_t p = 0; p < s->m; p++) {
@@ -61,6 +78,7 @@ static void begin_round(fl_session *s) {
   fl_tree_begin(&s->tree, s->m);
   atomic_store(&s->next_client, 0);
   atomic_store(&s->next_chunk, 0);
+  return 0;
 }
 
 /* ---- after the clients ------------------------------------------------------------------------------------------------- */
@@ -182,7 +200,7 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
       s->stop = s->stop || s->over || s->round == s->limit;
       begin = fl_now();
       s->pause = begin - paused;
-      if (!s->stop) begin_round(s);
+      if (!s->stop && begin_round(s)) s->stop = 1;
     }
     const double arrived = fl_now();
     fl_barrier_wait(&s->barrier);

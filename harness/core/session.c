@@ -94,7 +94,7 @@ static int open_memory(fl_session *s) {
   if (!s->x || !s->server || !s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
   if (fl_tree_open(&s->tree, m, s->leaf_floats, buffers)) return -1;
   if (s->client_floats) {
-    s->client_bytes = s->problem.clients * s->client_floats * sizeof(float);
+    if (__builtin_mul_overflow(s->problem.clients, s->client_floats * sizeof(float), &s->client_bytes)) return -1;
     s->client = mmap(NULL, s->client_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s->client == MAP_FAILED) return s->client = NULL, -1;
     s->visited = calloc(s->problem.clients, 1);
@@ -140,7 +140,9 @@ static int open_all(fl_session *s, char *err, size_t size) {
   s->m_max = m < 1 ? 1 : (size_t)m;
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
   if (open_job(s, err, size) || place_all(s, err, size)) return -1;
-  if (open_memory(s)) REFUSE("no memory: %zu clients with %zu floats of state each, %zu floats a worker", s->problem.clients, s->client_floats, s->d);
+  if (open_memory(s)) 
+    REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
+           s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
   fl_barrier_init(&s->barrier, s->threads);
   int failed = 0;
 #pragma omp parallel num_threads(s->threads)
@@ -174,15 +176,16 @@ int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const 
 static int run_until(fl_session *s, uint64_t limit, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
   s->limit = limit;
   s->stop = 0;
+  s->error[0] = 0;
   if (s->over) return 1;
 #pragma omp parallel num_threads(s->threads)
   fl_run_worker(s, omp_get_thread_num(), each, self);
-  return s->over;
+  return s->error[0] ? -1 : s->over;
 }
 
 int fl_round(fl_session *s, fl_metrics *m) {
   if (s->over) return 1;
-  run_until(s, s->round + 1, NULL, NULL);
+  if (run_until(s, s->round + 1, NULL, NULL) < 0) return -1;
   if (m) *m = s->metrics;
   return 0;
 }
@@ -195,6 +198,7 @@ const float *fl_params(const fl_session *s, size_t *n) {
   if (n) *n = s->n;
   return s->x;
 }
+const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
 uint64_t fl_session_state_bytes(const fl_session *s) {

@@ -28,6 +28,7 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   if (h.n != s->n || h.server != s->server_floats || h.client != s->client_floats || h.clients != s->problem.clients)
     return snprintf(err, size, "checkpoint: state of %llu parameters, %llu clients; this run has %zu and %zu", (unsigned long long)h.n,
                     (unsigned long long)h.clients, s->n, s->problem.clients), -1;
+  if (h.visited && s->client && fl_reserve_states(s, h.visited, "checkpoint", err, size)) return -1;
   int r = read(self, &s->metrics, sizeof s->metrics) || read(self, s->x, s->n * sizeof(float)) ||
           read(self, s->server, s->server_floats * sizeof(float));
   for (uint64_t i = 0; !r && i < h.visited; i++) {

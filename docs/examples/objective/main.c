@@ -107,9 +107,11 @@ static int train(regression *p, const char *name, const char *lr, int threads) {
   if (fl_open(&session, &problem, &algorithm, &options, error, sizeof error)) return fprintf(stderr, "objective: %s\n", error), 1;
   const double before = total_loss(p, k, index, fl_params(session, &n));
   printf("%s: %zu parameters, loss %.6f\n", algorithm.label, n, before);
-  while (fl_round(session, &m) == 0)
+  int over;
+  while ((over = fl_round(session, &m)) == 0)
     printf("round %2llu  loss %.6f  lr %g  sent %llu bytes\n", (unsigned long long)m.round,
            total_loss(p, k, index, fl_params(session, &n)), m.lr, (unsigned long long)(m.total_bytes_up + m.total_bytes_down));
+  if (over < 0) return fprintf(stderr, "objective: %s\n", fl_session_error(session)), fl_close(session), 1;
   const float *x = fl_params(session, &n);
   const double after = total_loss(p, k, index, x);
   printf("parameters");
