@@ -92,7 +92,11 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
   sigaction(SIGINT, &act, NULL);
   sigaction(SIGTERM, &act, NULL);
-  int r = fl_folder_make(out, err, sizeof err);
+  char suite_file[4200];
+  snprintf(suite_file, sizeof suite_file, "%s/suite.json", out);
+  if (!o->resume && !access(suite_file, F_OK))
+    fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", out);
+  int r = fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, out, err, sizeof err) ? -1 : 0;
   for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
   for (size_t i = 0; i < suite->n && !r; i++) {
     p.index = i;

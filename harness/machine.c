@@ -1,6 +1,7 @@
 /* machine.c - what a result must say of the machine and the build that made it. Anything the system does not tell is
  * "unknown" or null: a run never fails for it. */
 #include "harness/results.h"
+#include "fedlane_commit.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <openssl/crypto.h>
@@ -110,26 +111,6 @@ static json_t *quota_json(void) {
   return json_real(quota / period);
 }
 
-/* Commit, and whether a tracked file differs from it, by one call of git: starting it costs milliseconds. */
-static void put_commit(json_t *o) {
-  static const char command[] =
-    "git -C '" FL_SOURCE_DIR "' status --porcelain=v2 --branch --no-ahead-behind --untracked-files=no 2>/dev/null";
-  static const char head[] = "# branch.oid ";
-  struct stat s;
-  char line[512], commit[128] = "";
-  int changed = 0, ok = 0;
-  /* The folder is inside single quotes. */
-  FILE *p = strchr(FL_SOURCE_DIR, '\'') || stat(FL_SOURCE_DIR "/.git", &s) ? NULL : popen(command, "re");
-  while (p && fgets(line, sizeof line, p)) {
-    line[strcspn(line, "\n")] = 0;
-    if (!strncmp(line, head, sizeof head - 1)) snprintf(commit, sizeof commit, "%.127s", line + sizeof head - 1);
-    changed |= line[0] != '#';                  /* also the rest of a long line */
-  }
-  if (p) ok = pclose(p) == 0 && commit[0] && commit[0] != '(';   /* "(initial)": nothing is committed yet */
-  json_object_set_new(o, "commit", json_string(ok ? commit : "unknown"));
-  json_object_set_new(o, "dirty", ok ? json_boolean(changed) : json_null());
-}
-
 static void put_isa(json_t *o, const fl_kernels *kernels) {
   fl_isa_info isa;
   fl_isa_detect(&isa);
@@ -178,6 +159,7 @@ json_t *fl_machine_json(const fl_kernels *kernels, int threads) {
   json_object_set_new(o, "flags", flags_json());
   json_object_set_new(o, "version", json_string(FL_VERSION));
   json_object_set_new(o, "libraries", libraries_json());
-  put_commit(o);
+  json_object_set_new(o, "commit", json_string(FL_COMMIT[0] ? FL_COMMIT : "unknown"));
+  json_object_set_new(o, "dirty", FL_DIRTY < 0 ? json_null() : json_boolean(FL_DIRTY));
   return o;
 }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import statistics
+import sys
 
 
 class ReportError(Exception):
@@ -205,15 +206,21 @@ class Series:
         return points
 
 
-def suite_order(top):
-    """Sort key of run folders: their place in suite.json, the order of the configuration; then their path."""
-    path = os.path.join(top, "suite.json")
-    text = json.dumps(read_json(path)) if os.path.exists(path) else ""
-
-    def key(folder):
-        at = text.find(json.dumps(os.path.basename(folder)))
-        return (at if at >= 0 else len(text)), folder
-    return key
+def run_folders(top):
+    """Run folders at or below top. Where there is a suite.json, those that it names, in its order: what else lies beside it is of
+    an earlier configuration."""
+    found = []
+    for d, below, files in os.walk(top):
+        below.sort()
+        if "run.json" in files:
+            found.append(d)
+        if "suite.json" in files:
+            named = read_json(os.path.join(d, "suite.json")).get("runs", [])
+            for name in below:
+                if name not in named and os.path.exists(os.path.join(d, name, "run.json")):
+                    print("report: %s left out: suite.json beside it does not name it" % os.path.join(d, name), file=sys.stderr)
+            below[:] = [name for name in named if name in below]
+    return found
 
 
 def load(folders):
@@ -222,7 +229,7 @@ def load(folders):
     for top in folders:
         if not os.path.isdir(top):
             raise ReportError("%s: no such folder" % top)
-        found = sorted((d for d, _, files in os.walk(top) if "run.json" in files), key=suite_order(top))
+        found = run_folders(top)
         if not found:
             raise ReportError("%s: no run.json in it or below; a result folder is what `fedlane run` wrote" % top)
         for d in found:

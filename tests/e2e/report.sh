@@ -47,6 +47,14 @@ cp -r "$scratch/one" "$scratch/again"
 "$fedlane" report "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" 'fedavg[^,]*,2,')" = 2 ] || fail "a repeat is pooled: $(cat "$scratch/both/table.csv")"
 
+# What an earlier configuration left in the folder is no part of the suite that it holds now.
+run --out "$scratch/one" --seeds 1,2 --set algorithms.fedadamw.lr=1e-2
+mkdir "$scratch/stale" && cp -r "$scratch/one" "$scratch/stale/suite" && cp -r "$scratch/two/fedavg-s2" "$scratch/stale/suite/old-s2"
+grep -q 'earlier result' "$scratch/run.err" || fail "results are replaced without a word: $(cat "$scratch/run.err")"
+"$fedlane" report "$scratch/stale" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err"
+[ "$(rows "$scratch/both/table.csv" 'fedavg')" = 1 ] && grep -q 'old-s2 left out' "$scratch/err" ||
+  fail "a folder that suite.json does not name is drawn: $(cat "$scratch/both/table.csv" "$scratch/err")"
+
 cmake --install "$(dirname "$fedlane")" --prefix "$scratch/prefix" > "$scratch/install.log"
 "$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" || fail "the installed program's report"
 [ -s "$scratch/installed/report.html" ] || fail "the installed program wrote no page"
