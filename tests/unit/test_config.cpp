@@ -45,7 +45,8 @@ std::string id(const fl_config &c, const char *file = "f", const char *partition
 
 TEST_CASE("the values of a file arrive", "[config]") {
   Suite t("seeds: [1, 2, 3]\ndata: {name: fashion_mnist}\npartition: {name: dirichlet, dirichlet_alpha: 0.3, seed: 42}\nmodel: lenet5\n"
-          "federated: {clients: 100, participation: 0.1, rounds: 30, local_epochs: 1, batch_size: 50, stop_at_target: yes}\n"
+          "federated: {clients: 100, participation: 0.1, rounds: 30, local_epochs: 1, batch_size: 50, "
+          "target_accuracy: 0.5, stop_at_target: yes}\n"
           "algorithms: [{name: fedavg, lr: 0.05}, scaffold, {stack: [scaffold], rule: adamw, lr: 1e-3}]\n");
   INFO(t.error);
   REQUIRE(t.status == 0);
@@ -59,6 +60,7 @@ TEST_CASE("the values of a file arrive", "[config]") {
   CHECK(c.participation == 0.1);
   CHECK(c.rounds == 30);
   CHECK(c.batch_size == 50);
+  CHECK(c.target_accuracy == 0.5);
   CHECK(c.stop_at_target == 1);
   CHECK(c.checkpoint_seconds == 10);
   CHECK(c.partition.seed == 42);

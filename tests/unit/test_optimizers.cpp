@@ -104,6 +104,7 @@ bool same(const std::vector<float> &a, const std::vector<float> &b) { return std
 TEST_CASE("worked numbers of the two-client problem") {
   expect({ { "name", "fedavg" }, { "weight_decay", "0.1" } }, 0.158050000, 0.037247126, -0.013975380);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
+  expect({ { "name", "scaffold" }, { "weight_decay", "0" }, { "option", "1" } }, 0.165000000, 0.037812500, -0.014703711);
   const settings adam = { { "beta1", "0.9" }, { "beta2", "0.99" }, { "eps", "1e-8" }, { "weight_decay", "0.1" } };
   auto with = [&](settings head, settings tail = {}) {
     head.insert(head.end(), adam.begin(), adam.end());
@@ -137,6 +138,63 @@ TEST_CASE("Muon on a prescribed gradient sequence") {
     for (int i = 0; i < 6; i++) CHECK(y[(size_t)i] == Approx(want[k][i]).margin(2e-6));
   }
   for (int i = 0; i < 6; i++) CHECK(state[(size_t)i] == Approx(momentum[i]).margin(1e-6));
+}
+
+TEST_CASE("Muon's choices: the shape of a convolution, and tensors that are left to AdamW") {
+  // One step from zero without decay: y = -lr * factor * O.
+  auto step = [&](const fl_tensor &t, const settings &more) {
+    settings set = { { "rule", "muon" }, { "weight_decay", "0" } };
+    set.insert(set.end(), more.begin(), more.end());
+    const fl_algorithm a = build(set);
+    const fl_layout layout = { 1, t.size, 0, &t };
+    fl_job job = {};
+    job.layout = &layout, job.rule = a.rule, job.h_rule = a.h_rule;
+    std::vector<float> y(t.size), g(t.size), state(2 * t.size), work(a.rule->work(a.h_rule, &job) + 1);
+    for (size_t i = 0; i < t.size; i++) g[i] = (float)((i * 37 + 11) % 29) - 13.5f;
+    fl_local lo = {};
+    const char *why = nullptr;
+    lo.job = &job, lo.k = fl_kernels_select(nullptr, &why), lo.y = y.data(), lo.g = g.data(), lo.state = state.data(), lo.work = work.data();
+    lo.clip = 1, lo.mix.ga = 1, lo.clock.lr = lo.clock.lr_decay = 0.1, lo.clock.k = 1;
+    a.rule->step(a.h_rule, &lo);
+    return y;
+  };
+  const fl_tensor tall = { "c", FL_CONV, 0, 0, 4, { 16, 1, 2, 2 }, 0, 64 }, high = { "c", FL_CONV, 0, 0, 4, { 4, 1, 3, 1 }, 0, 12 };
+  for (size_t i = 0; i < 64; i++)               // out 16, in 4: sqrt(16/4)
+    CHECK(step(tall, { { "muon_conv_scale", "matrix" } })[i] == Approx(2 * step(tall, {})[i]).margin(1e-7));
+  for (size_t i = 0; i < 12; i++)               // kernel of 3x1: sqrt(3); out 4, in 3: sqrt(4/3)
+    CHECK(step(high, {})[i] == Approx(1.5 * step(high, { { "muon_conv_scale", "matrix" } })[i]).margin(1e-7));
+  const fl_tensor head = { "h", FL_HEAD, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 }, matrix = { "m", FL_MATRIX, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 };
+  CHECK(same(step(head, {}), step(matrix, {})));
+  CHECK(same(step(matrix, { { "muon_exclude", "embed_head" } }), step(matrix, {})));
+  for (float v : step(head, { { "muon_exclude", "embed_head" } })) CHECK(std::fabs(v) == Approx(0.1).epsilon(1e-6));   // AdamW: the sign
+}
+
+TEST_CASE("second-moment blocks of a layout") {
+  const fl_tensor t[] = { { "embed", FL_EMBED, 0, 0, 2, { 5, 4, 0, 0 }, 0, 20 }, { "q", FL_Q, 1, 2, 2, { 6, 4, 0, 0 }, 20, 24 },
+                          { "v", FL_V, 1, 2, 2, { 6, 4, 0, 0 }, 44, 24 },        { "o", FL_O, 1, 2, 2, { 4, 6, 0, 0 }, 68, 24 },
+                          { "conv", FL_CONV, 2, 0, 4, { 3, 2, 2, 2 }, 92, 24 },  { "norm", FL_NORM, 3, 0, 1, { 4, 0, 0, 0 }, 116, 4 },
+                          { "bias", FL_BIAS, 3, 0, 1, { 5, 0, 0, 0 }, 120, 5 },  { "mean", FL_BUFFER, 3, 0, 1, { 9, 0, 0, 0 }, 125, 9 } };
+  const fl_layout layout = { 8, 125, 9, t };
+  auto sizes = [&](int rule) {
+    std::vector<fl_run> run(fl_blocks_of(&layout, rule, nullptr));
+    CHECK(fl_blocks_of(&layout, rule, run.data()) == run.size());
+    std::vector<size_t> size;
+    size_t at = 0;
+    for (const fl_run &r : run) {
+      CHECK(r.offset == at);
+      at += r.size;
+      size.push_back(r.size);
+    }
+    CHECK(at == 125);                           // all that is trained, in order, and no buffer
+    return size;
+  };
+  using list = std::vector<size_t>;
+  CHECK(sizes(0) == list{ 20, 12, 12, 12, 12, 24, 24, 4, 5 });                    // head: q, k, v by heads, the rest whole
+  list neuron(5, 4);                                                              // neuron: rows, but q and k by heads;
+  neuron.insert(neuron.end(), { 12, 12, 4, 4, 4, 4, 4, 4, 6, 6, 6, 6, 8, 8, 8, 4, 1, 1, 1, 1, 1 });   // biases by elements
+  CHECK(sizes(1) == neuron);
+  CHECK(sizes(2) == list{ 20, 24, 24, 24, 24, 4, 5 });                            // tensor
+  CHECK(sizes(3) == list(125, 1));                                                // full
 }
 
 TEST_CASE("equalities between methods, to the bit") {

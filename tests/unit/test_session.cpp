@@ -46,7 +46,9 @@ struct Run {
   void open(std::vector<fl_setting> set) {
     fl_algorithm a;
     char err[512] = "";
-    set.push_back({ "clip_norm", ".inf", "test" });
+    bool clipped = false;
+    for (auto &one : set) clipped |= !std::strcmp(one.key, "clip_norm");
+    if (!clipped) set.push_back({ "clip_norm", ".inf", "test" });
     REQUIRE(fl_algorithm_build(set.data(), set.size(), &a, err, sizeof err) == 0);
     fl_close(s);
     REQUIRE(fl_open(&s, &problem, &a, &options, err, sizeof err) == 0);
@@ -199,4 +201,30 @@ TEST_CASE("clients are handed out longest first inside a window of 16 positions"
   for (size_t w = 0; w < 40; w += 16)
     std::sort(want.begin() + (long)w, want.begin() + (long)std::min<size_t>(w + 16, 40), std::greater<size_t>());
   CHECK(asked == want);
+}
+
+TEST_CASE("forms of momentum, the clip and the server's step") {
+  Run r(Clients{ { 0 } });                      // gradient x, from 8, lr 0.1, two steps
+  r.options.local_epochs = 2;
+  fl_metrics m;
+  auto after = [&](std::vector<fl_setting> set) {
+    set.push_back({ "lr", "0.1", "test" });
+    r.open(set);
+    return r.round(&m);
+  };
+  auto momentum = [&](const char *key, const char *value) {
+    std::vector<fl_setting> set = { { "rule", "momentum", "test" }, { "momentum", "0.9", "test" } };
+    set.push_back({ key, value, "test" });
+    return after(set);
+  };
+  CHECK(momentum("nesterov", "yes") == Approx(4.6008).epsilon(1e-6));     // u 8, 13.68; direction 15.2, 18.792
+  CHECK(momentum("dampening", "0.5") == Approx(6.86).epsilon(1e-6));      // u 4, 7.4
+  CHECK(momentum("weight_decay", "0.5") == Approx(4.7).epsilon(1e-6));    // u 12, 21
+  // The gradient is clipped, the decay is not.
+  const std::vector<fl_setting> clipped = { { "rule", "sgd", "test" }, { "clip_norm", "2", "test" }, { "weight_decay", "0.5", "test" } };
+  CHECK(after(clipped) == Approx(6.83).epsilon(1e-6));                    // 0.95*8 - 0.2 = 7.4
+  CHECK(after({ { "rule", "sgd", "test" }, { "clip_norm", "8.5", "test" } }) == Approx(6.48).epsilon(1e-6));
+  CHECK(m.update_norm == Approx(1.52));
+  CHECK(after({ { "rule", "sgd", "test" }, { "server_lr", "0.5", "test" } }) == Approx(8 - 0.5 * 1.52).epsilon(1e-6));
+  CHECK(m.update_norm == Approx(0.76));
 }
