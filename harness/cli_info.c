@@ -44,13 +44,6 @@ static void print_value(const char *key, const json_t *v, int depth) {
   putchar('\n');
 }
 
-static void print_isas(const char *what, unsigned mask) {
-  printf("%-20s", what);
-  for (unsigned i = 0; i < FL_ISA_COUNT; i++)
-    if (mask >> i & 1) printf(" %s", fl_isa_name((fl_isa)i));
-  putchar('\n');
-}
-
 static int print_model(const char *name, const char *shape) {
   char err[FL_ERR];
   size_t c = 1, h = 28, w = 28, classes = 10;
@@ -114,13 +107,7 @@ int fl_cli_info(int argc, char **argv) {
   } else {
     printf("%-20s %s\n", "fedlane", FL_VERSION);
     json_object_foreach(o, key, v) print_value(key, v, 0);
-    fl_isa_info info;
-    fl_isa_detect(&info);
-    print_isas("isa of the CPU", info.cpu);
-    print_isas("enabled by the OS", info.os);
-    print_isas("built in", info.built);
-    printf("%-20s %s%s%s\n", "isa used", w.kernels->name, w.not_reproducible ? "; self-test failed: " : "; self-test passed",
-           w.not_reproducible ? w.not_reproducible : "");
+    printf("%-20s %s%s\n", "self-test", w.not_reproducible ? "failed: " : "passed", w.not_reproducible ? w.not_reproducible : "");
   }
   json_decref(o);
   return FL_EXIT_DONE;
@@ -128,8 +115,12 @@ int fl_cli_info(int argc, char **argv) {
 
 /* ---- report --------------------------------------------------------------------------------------------------------------- */
 int fl_cli_report(int argc, char **argv) {
+  static const char usage[] = "usage: fedlane report DIR... [--out DIR]\n"
+                              "Draws result folders, of one machine or several, as one HTML page, figures and tables.\n"
+                              "--out: where to; default DIR/report of the first folder.\n";
   char path[4200], self[4096] = "";
-  if (argc < 2) return fputs("fedlane: report takes one result folder or more\nusage: fedlane report DIR...\n", stderr), FL_EXIT_USAGE;
+  if (argc < 2) return fprintf(stderr, "fedlane: report takes one result folder or more\n%s", usage), FL_EXIT_USAGE;
+  if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return fputs(usage, stdout), FL_EXIT_DONE;
   for (int i = 1; i < argc; i++)
     if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
       return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
@@ -138,13 +129,8 @@ int fl_cli_report(int argc, char **argv) {
   for (int up = 0; n > 0 && up < 2 && strrchr(self, '/'); up++) *strrchr(self, '/') = 0;
   snprintf(path, sizeof path, "%s/share/fedlane/report", self);
   if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
-  char **args = calloc((size_t)argc + 1, sizeof *args);
-  if (!args) return fputs("fedlane: out of memory\n", stderr), FL_EXIT_FAILED;
-  args[0] = path;
-  for (int i = 1; i < argc; i++) args[i] = argv[i];
   fflush(NULL);
-  execv(path, args);
-  fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno));
-  free(args);
-  return FL_EXIT_FAILED;
+  argv[0] = path;
+  execv(path, argv);
+  return fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
 }

@@ -10,7 +10,14 @@
 
 static const char usage[] =
   "usage: fedlane run CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
-  "                   [--out DIR | --resume DIR] [--dry-run] [--verify] [--export-plan DIR]\n";
+  "                   [--out DIR | --resume DIR] [--dry-run] [--verify] [--export-plan DIR]\n"
+  "  --set          overrides the file, e.g. federated.rounds=5, algorithms.fedavg.lr=[0.03,0.1] (a list: a run each)\n"
+  "  --out          the folder for the results; default fedlane-out/NAME, NAME being the file's or its folder's\n"
+  "  --resume       continues the runs in that folder, after an interruption or with more rounds\n"
+  "  --dry-run      prints the runs, their resolved configurations (as JSON) and bytes, and trains nothing\n"
+  "  --verify       runs everything twice with different numbers of threads, and compares the hashes\n"
+  "  --export-plan  writes initial parameters, cohorts and batches of every run, for a replay by another program\n"
+  "  --threads      default: the physical cores allowed; the number changes no bit, nor does --isa\n";
 
 static void on_signal(int number) {
   if (fl_signal) _exit(128 + number);           /* the second one does not wait for the round */
@@ -97,6 +104,7 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   if (!o->resume && !access(suite_file, F_OK))
     fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", out);
   int r = fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, out, err, sizeof err) ? -1 : 0;
+  if (!r) fprintf(stderr, "%zu runs into %s\n", suite->n, out);
   for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
   for (size_t i = 0; i < suite->n && !r; i++) {
     p.index = i;

@@ -16,7 +16,7 @@ int fl_work_start(fl_work *w, const char *isa, int threads, char *err, size_t si
   memset(w, 0, sizeof *w);
   w->kernels = fl_kernels_select(isa, &why);
   if (!w->kernels)
-    return snprintf(err, size, "%s '%s': %s", isa ? "--isa" : "FEDLANE_MAX_CPU_ISA", isa ? isa : "", why ? why : "cannot run here"), -1;
+    return snprintf(err, size, "%s%s%s%s", isa ? "--isa '" : "", isa ? isa : "", isa ? "': " : "", why ? why : "no instruction set can run here"), -1;
   w->threads = threads;
   w->not_reproducible = fl_kernels_self_test(w->kernels);
   return 0;

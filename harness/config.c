@@ -56,10 +56,29 @@ static int fail(context *c, const char *where, const char *key, const char *valu
   return -1;
 }
 
+/* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
+static const char *section_of(const char *key) {
+  for (size_t i = 0; i < fl_federated_key_count; i++)
+    if (!strcmp(key, fl_federated_keys[i].param.name)) return "federated";
+  for (size_t i = 0; i < FL_H_COUNT; i++)
+    if (!strcmp(key, fl_run_params[i].name)) return "algorithms";
+  for (size_t r = 0; r < fl_rule_count(); r++)
+    for (size_t i = 0; i < fl_rule_at(r)->n_params; i++)
+      if (!strcmp(key, fl_rule_at(r)->params[i].name)) return "algorithms";
+  for (size_t p = 0; p < fl_partitioner_count(); p++)
+    for (size_t i = 0; i < fl_partitioner_at(p)->n_params; i++)
+      if (!strcmp(key, fl_partitioner_at(p)->params[i].name)) return "partition";
+  return NULL;
+}
+
 static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
   for (size_t i = 0; i < map->n; i++) {
     size_t j = 0;
     while (j < n && strcmp(names[j], map->child[i]->key)) j++;
+    const char *section = j == n && map == c->root ? section_of(map->child[i]->key) : NULL;
+    if (section)
+      return snprintf(c->err, c->size, "%s: '%s' belongs to '%s'; did you mean '%s.%s'?", map->child[i]->key_where, map->child[i]->key,
+                      section, section, map->child[i]->key), -1;
     if (j == n) return fl_unknown(map->child[i]->key_where, what, map->child[i]->key, names, n, c->err, c->size);
   }
   return 0;

@@ -1,6 +1,7 @@
 /* config_tree.c - YAML events to nodes. Aliases, tags, second documents and duplicate keys are refused: a configuration
  * is small, and each of them hides what a run is made of. */
 #include "config_tree.h"
+#include <fedlane/optimizer.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +235,18 @@ const fl_node *fl_node_now(const fl_node *n) {
 }
 
 /* ---- overrides ------------------------------------------------------------------------------------------------------ */
+static int no_such_algorithm(const fl_node *list, const char *rest, const char *where, char *err, size_t size) {
+  const char *names[64], *dot = strchr(rest, '.');
+  char word[64];
+  size_t n = 0;
+  for (size_t i = 0; list && i < list->n && n < 64; i++) {
+    const fl_node *name = fl_node_get(list->child[i], "name");
+    if (name && name->text) names[n++] = name->text;
+  }
+  snprintf(word, sizeof word, "%.*s", dot ? (int)(dot - rest) : 0, rest);
+  return fl_unknown(where, "algorithm of the configuration", word, names, n, err, size);
+}
+
 static int set_algorithms(fl_node *root, const char *rest, fl_node *value, const char *where, char *err, size_t size) {
   fl_node *list = fl_node_get(root, "algorithms");
   const char *dot = strchr(rest, '.');
@@ -257,8 +270,7 @@ static int set_algorithms(fl_node *root, const char *rest, fl_node *value, const
     hit++;
   }
   fl_node_free(value);
-  if (!hit) snprintf(err, size, "%s: no algorithm in the configuration takes it", where);
-  return hit ? 0 : -1;
+  return hit ? 0 : no_such_algorithm(list, rest, where, err, size);
 }
 
 static int set_one(fl_node *root, char *text, char *err, size_t size) {

@@ -102,11 +102,11 @@ const fl_kernels *fl_kernels_select(const char *max, const char **error) {
   static const fl_isa best[] = { FL_ISA_AVX512, FL_ISA_AVX2, FL_ISA_NEON, FL_ISA_SCALAR_FMA, FL_ISA_SCALAR };
   static const fl_isa named[] = { FL_ISA_AVX2, FL_ISA_AVX512, FL_ISA_NEON };
   static _Thread_local char message[256];
-  const char *from = "isa";
+  const char *from = "";
   if (error) { *error = NULL; }
   if (!max) {
     max = getenv("FEDLANE_MAX_CPU_ISA");
-    from = "FEDLANE_MAX_CPU_ISA";
+    from = "FEDLANE_MAX_CPU_ISA: ";
   }
   if (!max || !*max) {
     for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
@@ -121,12 +121,12 @@ const fl_kernels *fl_kernels_select(const char *max, const char **error) {
     if (strcmp(max, fl_isa_name(named[i]))) { continue; }
     const fl_kernels *k = fl_kernels_of(named[i]);
     if (!k) {
-      snprintf(message, sizeof message, "%s: \"%s\" cannot run on this machine: %s", from, max, why_not(named[i]));
+      snprintf(message, sizeof message, "%s\"%s\" cannot run on this machine: %s", from, max, why_not(named[i]));
       if (error) { *error = message; }
     }
     return k;
   }
-  snprintf(message, sizeof message, "%s: unknown ISA \"%.64s\"; allowed: scalar, avx2, avx512, neon", from, max ? max : "");
+  snprintf(message, sizeof message, "%sunknown ISA \"%.64s\"; allowed: scalar, avx2, avx512, neon", from, max ? max : "");
   if (error) { *error = message; }
   return NULL;
 }

@@ -41,6 +41,9 @@ expect 2 "exclude each other" run c.yaml --out a --resume b
 expect 2 "no such folder" run c.yaml --resume nothing-here
 expect 2 "--set federated.ronds=3|did you mean 'rounds'" run c.yaml --set federated.ronds=3 --dry-run
 expect 2 "--set rounds|key=value" run c.yaml --set rounds --dry-run
+expect 2 "--set rounds=3|did you mean 'federated.rounds'" run c.yaml --set rounds=3 --dry-run
+expect 2 "did you mean 'algorithms.lr'" run c.yaml --set lr=0.1 --dry-run
+expect 2 "unknown algorithm of the configuration 'fedavgg'|did you mean 'fedavg'" run c.yaml --set algorithms.fedavgg.lr=0.1 --dry-run
 expect 2 "lr = 'fast'" run c.yaml --set algorithms.lr=fast --dry-run
 expect 2 "did you mean 'models'" list model
 expect 2 "--model|'lenet'|did you mean 'lenet5'" info --model lenet
