@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.ticker  # noqa: E402
 
 plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "fedlane", "font.size": 9, "axes.grid": True,
                      "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
@@ -51,12 +52,12 @@ def curves(all_series, out):
     figures = []
     for problem in dict.fromkeys(s.problem for s in all_series):
         chosen = [s for s in all_series if s.problem == problem]
-        for quantity, column in (("accuracy", 3), ("loss", 4)):
+        for quantity, column, unit, scale in (("accuracy", 3, " (%)", 100.0), ("loss", 4, "", 1.0)):
             for axis, x, caption, factor in AXES:
                 fig, ax = plt.subplots(figsize=(5.2, 3.4))
                 rows = []
                 for i, s in enumerate(chosen):
-                    p = [(a * factor, m, lo, hi) for a, m, lo, hi in s.curve(x, column)]
+                    p = [(a * factor, m * scale, lo * scale, hi * scale) for a, m, lo, hi in s.curve(x, column)]
                     if not p:
                         continue
                     colour, dash = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
@@ -64,16 +65,18 @@ def curves(all_series, out):
                     ax.plot(xs, [v[1] for v in p], color=colour, linestyle=dash, linewidth=1.5, label=s.label)
                     if len(s.runs) > 1:
                         ax.fill_between(xs, [v[2] for v in p], [v[3] for v in p], color=colour, alpha=0.15, linewidth=0)
-                    rows += [(s.label, len(s.runs)) + tuple(repr(float(v)) for v in q) for q in p]
+                    rows += [(s.label, len(s.runs)) + tuple("%.10g" % v for v in q) for q in p]
                 if not rows:
                     plt.close(fig)
                     continue
                 ax.set_xlabel(caption)
-                ax.set_ylabel("test " + quantity)
+                ax.set_ylabel("test " + quantity + unit)
+                if axis == "rounds":
+                    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
                 ax.legend(fontsize=7, frameon=False)
                 title = "Test %s against %s: %s" % (quantity, axis, problem)
                 figures.append(save(fig, out, "-".join((quantity, axis, slug(problem))), title,
-                                    ("method", "seeds", caption, "mean", "min", "max"), rows))
+                                    ("method", "seeds", caption, "mean" + unit, "min" + unit, "max" + unit), rows))
     return figures
 
 
