@@ -2,7 +2,11 @@
 #include "models/net/net.h"
 #include <string.h>
 
-static const fl_net *const nets[] = { &fl_net_lenet5, &fl_net_mlp, &fl_net_logistic };
+static const fl_net *const nets[] = {
+  &fl_net_lenet5,
+  &fl_net_mlp,
+  &fl_net_logistic,
+};
 
 size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }
 

@@ -3,5 +3,7 @@
 #define FEDLANE_NET_H
 #include "models/model.h"
 
-extern const fl_net fl_net_lenet5, fl_net_mlp, fl_net_logistic;
+extern const fl_net fl_net_lenet5;
+extern const fl_net fl_net_mlp;
+extern const fl_net fl_net_logistic;
 #endif
