@@ -19,7 +19,8 @@ static void param_text(const fl_param *p, char *def, size_t def_size, char *rang
     return;
   }
   snprintf(def, def_size, "%.10g", p->def);
-  snprintf(range, size, "%.10g to %.10g", p->lo, p->hi);
+  snprintf(range, size, "%s%s%.10g to %s%.10g", p->flags & FL_WHOLE ? "whole, " : "", p->flags & FL_ABOVE ? "above " : "", p->lo,
+           p->flags & FL_BELOW ? "below " : "", p->hi);
 }
 
 static void params(const fl_param *p, size_t n) {

@@ -38,6 +38,12 @@ static int save(training *t, const fl_session *s, const fl_metrics *m) {
   return 0;
 }
 
+/* Told by the round's record alone, so that a resume from the checkpoint of the stopping round stops there as well. */
+static int ends_early(const fl_config *c, const fl_metrics *m) {
+  return (c->stop_at_target && c->target_accuracy > 0 && m->evaluated && m->accuracy >= c->target_accuracy) ||
+         (c->time_budget > 0 && m->seconds >= c->time_budget);
+}
+
 static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   training *t = self;
   t->last = *m;
@@ -46,8 +52,7 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   const int over = m->diverged || m->round >= t->c->rounds;
   show(t, m, over);
   if (over) return 0;
-  if (t->c->stop_at_target && t->c->target_accuracy > 0 && m->evaluated && m->accuracy >= t->c->target_accuracy) t->stopped = 1;
-  if (t->c->time_budget > 0 && m->seconds >= t->c->time_budget) t->stopped = 1;
+  t->stopped = ends_early(t->c, m);
   if ((fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) && save(t, s, m)) return 1;
   return t->stopped || fl_signal;
 }
@@ -70,6 +75,7 @@ static int begin(training *t, fl_session *s, int resume) {
   if (r < 0) return -1;
   if (r) memset(&t->last, 0, sizeof t->last);
   t->saved = t->last.round;
+  t->stopped = r == 0 && t->last.round < t->c->rounds && ends_early(t->c, &t->last);
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
   if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
   if (r == 0)
@@ -97,7 +103,7 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();
-    const int refused = fl_rounds(s, after_round, &t) < 0;
+    const int refused = !t.stopped && fl_rounds(s, after_round, &t) < 0;
     if (progress->tty && t.last.round) fputs("\n", stderr);
     const int ended = t.last.diverged || t.last.round >= c->rounds || t.stopped;
     /* More rounds, or more time, may be asked for later; after a divergence there is nothing to go on from. */

@@ -9,17 +9,17 @@
 
 #define FED(field) offsetof(fl_config, field)
 const fl_key_entry fl_federated_keys[] = {
-  { { "clients", 100, 1, 4294967295.0, NULL, "clients that the training data is divided among" }, FL_KEY_SIZE, FED(clients), 0 },
-  { { "participation", 0.1, 0, 1, NULL, "part of the clients in a round: m = max(1, floor(clients*participation))" }, FL_KEY_REAL, FED(participation), 1 },
-  { { "rounds", 30, 1, 16777215, NULL, "rounds of communication" }, FL_KEY_U64, FED(rounds), 0 },
-  { { "local_epochs", 1, 1, 1e6, NULL, "epochs of a client in a round" }, FL_KEY_SIZE, FED(local_epochs), 0 },
-  { { "local_steps", 0, 0, 1e9, NULL, "at most so many steps of a client in a round; 0: no cap" }, FL_KEY_SIZE, FED(local_steps), 0 },
-  { { "batch_size", 50, 1, 1e6, NULL, "rows of a batch; the last batch of an epoch is partial" }, FL_KEY_SIZE, FED(batch_size), 0 },
-  { { "eval_every", 1, 0, 16777215, NULL, "rounds between evaluations on the test rows; 0: only after the last round" }, FL_KEY_SIZE, FED(eval_every), 0 },
-  { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none" }, FL_KEY_REAL, FED(target_accuracy), 0 },
-  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none" }, FL_KEY_REAL, FED(time_budget), 0 },
-  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy" }, FL_KEY_FLAG, FED(stop_at_target), 0 },
-  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round" }, FL_KEY_REAL, FED(checkpoint_seconds), 0 },
+  { { "clients", 100, 1, 4294967295.0, NULL, "clients that the training data is divided among", FL_WHOLE }, FL_KEY_SIZE, FED(clients) },
+  { { "participation", 0.1, 0, 1, NULL, "part of the clients in a round: m = max(1, floor(clients*participation))", FL_ABOVE }, FL_KEY_REAL, FED(participation) },
+  { { "rounds", 30, 1, 16777215, NULL, "rounds of communication", FL_WHOLE }, FL_KEY_U64, FED(rounds) },
+  { { "local_epochs", 1, 1, 1e6, NULL, "epochs of a client in a round", FL_WHOLE }, FL_KEY_SIZE, FED(local_epochs) },
+  { { "local_steps", 0, 0, 1e9, NULL, "at most so many steps of a client in a round; 0: no cap", FL_WHOLE }, FL_KEY_SIZE, FED(local_steps) },
+  { { "batch_size", 50, 1, 1e6, NULL, "rows of a batch; the last batch of an epoch is partial", FL_WHOLE }, FL_KEY_SIZE, FED(batch_size) },
+  { { "eval_every", 1, 0, 16777215, NULL, "rounds between evaluations on the test rows; 0: only after the last round", FL_WHOLE }, FL_KEY_SIZE, FED(eval_every) },
+  { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none", 0 }, FL_KEY_REAL, FED(target_accuracy) },
+  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none", 0 }, FL_KEY_REAL, FED(time_budget) },
+  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
+  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round", 0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
 };
 const size_t fl_federated_key_count = sizeof fl_federated_keys / sizeof *fl_federated_keys;
 const fl_key_help fl_top_keys[] = {
@@ -204,9 +204,8 @@ static int partition_section(context *c, fl_config *run) {
 static int federated_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
   char *field = (char *)run + k->offset;
   const fl_setting set = { k->param.name, text, where };
-  const int whole = k->kind == FL_KEY_SIZE || k->kind == FL_KEY_U64;
   double v;
-  if (fl_param_read(&k->param, &set, (whole ? FL_WHOLE : 0u) | (k->above ? FL_ABOVE : 0u), &v, c->err, c->size)) return -1;
+  if (fl_param_read(&k->param, &set, &v, c->err, c->size)) return -1;
   if (k->kind == FL_KEY_FLAG) *(int *)field = v != 0;
   if (k->kind == FL_KEY_REAL) *(double *)field = v;
   if (k->kind == FL_KEY_SIZE) *(size_t *)field = (size_t)v;

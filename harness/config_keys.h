@@ -5,7 +5,7 @@
 #include "config.h"
 
 typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG } fl_key_kind;
-typedef struct { fl_param param; fl_key_kind kind; size_t offset; int above; /* lo itself is not allowed */ } fl_key_entry;
+typedef struct { fl_param param; fl_key_kind kind; size_t offset; } fl_key_entry;
 extern const fl_key_entry fl_federated_keys[];
 extern const size_t fl_federated_key_count;
 typedef struct { const char *name, *help; } fl_key_help;

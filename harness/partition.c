@@ -8,17 +8,17 @@
 #include <string.h>
 
 static const fl_param dirichlet_params[] = {
-  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few clients a class, large = iid" },
-  { "min_size", 10, 1, 1e9, NULL, "samples of the smallest client; the whole partition is drawn again until it holds" },
+  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few clients a class, large = iid", 0 },
+  { "min_size", 10, 1, 1e9, NULL, "samples of the smallest client; the whole partition is drawn again until it holds", FL_WHOLE },
 };
 static const fl_param dirichlet_client_params[] = {
-  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid" },
+  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid", 0 },
 };
 static const fl_param shard_params[] = {
-  { "shards_per_client", 2, 1, 1e6, NULL, "shards of the samples sorted by label that a client gets" },
+  { "shards_per_client", 2, 1, 1e6, NULL, "shards of the samples sorted by label that a client gets", FL_WHOLE },
 };
 static const fl_param pathological_params[] = {
-  { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds" },
+  { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds", FL_WHOLE },
 };
 
 #define PARAMS(p) (p), sizeof(p) / sizeof *(p)
@@ -57,19 +57,12 @@ static int set_kind(const fl_setting *s, fl_partition_config *out, char *err, si
 }
 
 static int set_seed(const fl_setting *s, uint64_t *seed, char *err, size_t size) {
-  uint64_t v = 0;
-  const char *p = s->value;
-  for (; *p >= '0' && *p <= '9'; p++) {
-    const uint64_t digit = (uint64_t)(*p - '0');
-    if (v > (UINT64_MAX - digit) / 10)
-      break;
-    v = 10 * v + digit;
-  }
-  if (p == s->value || *p) {
-    snprintf(err, size, "%s: seed = '%s'; allowed: a whole number from 0 to 18446744073709551615", where_of(s), s->value);
-    return -1;
-  }
-  *seed = v;
+  /* 2^53, as of the run's seeds: every JSON reader gives such a number back. */
+  static const fl_param p = { "seed", 0, 0, 9007199254740992.0, NULL, "", FL_WHOLE };
+  const fl_setting at = { s->key, s->value, where_of(s) };
+  double v;
+  if (fl_param_read(&p, &at, &v, err, size)) return -1;
+  *seed = (uint64_t)v;
   return 0;
 }
 
@@ -97,8 +90,7 @@ static int set_key(const fl_setting *s, fl_partition_config *out, char *err, siz
     names[i + 2] = kind->params[i].name;
     if (!strcmp(s->key, names[i + 2])) {
       const fl_setting at = { s->key, s->value, where_of(s) };
-      const unsigned whole = strcmp(s->key, "dirichlet_alpha") ? FL_WHOLE : 0; /* all other parameters are counts */
-      return fl_param_read(&kind->params[i], &at, whole, &out->h[i], err, size);
+      return fl_param_read(&kind->params[i], &at, &out->h[i], err, size);
     }
   }
   char what[64];

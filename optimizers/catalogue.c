@@ -32,13 +32,13 @@ const fl_stage *fl_stage_at(size_t i) { return stages[i]; }
 const fl_method *fl_method_at(size_t i) { return &methods[i]; }
 
 const fl_param fl_run_params[FL_H_COUNT] = {
-  [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "client step size" },
-  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine", "lr of round r: lr; lr*lr_decay^r; lr*(1 + cos(pi*r/rounds))/2" },
-  [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor a round of the exponential schedule" },
-  [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)" },
-  [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size" },
-  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m" },
-  [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared" },
+  [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "client step size", FL_ABOVE },
+  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine", "lr of round r: lr; lr*lr_decay^r; lr*(1 + cos(pi*r/rounds))/2", 0 },
+  [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor a round of the exponential schedule", FL_ABOVE },
+  [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)", 0 },
+  [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", 0 },
+  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", 0 },
+  [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
 };
 
 /* ---- names -------------------------------------------------------------------------------------------------------- */
@@ -61,7 +61,7 @@ static const fl_method *find_method(const char *name) {
 /* ---- values ------------------------------------------------------------------------------------------------------- */
 static int set_in(const fl_param *p, size_t n, double *h, const fl_setting *s, char *err, size_t size) {
   for (size_t i = 0; i < n; i++)
-    if (!strcmp(p[i].name, s->key)) return fl_param_read(&p[i], s, 0, &h[i], err, size) ? -1 : 1;
+    if (!strcmp(p[i].name, s->key)) return fl_param_read(&p[i], s, &h[i], err, size) ? -1 : 1;
   return 0;
 }
 

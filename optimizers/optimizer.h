@@ -9,9 +9,10 @@
 extern "C" {
 #endif
 
-/* One hyper-parameter. choices "a|b|c": the value is the index (def, lo, hi ignored but def = default index). Names have one
- * meaning in the whole program: lo <= value <= hi. */
-typedef struct { const char *name; double def, lo, hi; const char *choices, *help; } fl_param;
+/* One hyper-parameter: lo <= value <= hi, or as the flags say. choices "a|b|c": the value is the index (lo, hi, flags ignored, def =
+ * default index). Names have one meaning in the whole program. */
+enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4 };    /* a whole number; lo itself, hi itself is not allowed */
+typedef struct { const char *name; double def, lo, hi; const char *choices, *help; unsigned flags; } fl_param;
 typedef struct { size_t offset, size; } fl_run;                       /* a contiguous run of the flat vector */
 typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-moment blocks, in order, covering 0..d */
 
@@ -124,9 +125,8 @@ int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *er
 void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
 double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
 /* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */
-enum { FL_WHOLE = 1, FL_ABOVE = 2 };            /* a whole number; lo itself is not allowed */
 /* The setting's value (a choice's index) into *out. 0, or -1 with a message: place, key, value, what is allowed. */
-int fl_param_read(const fl_param *, const fl_setting *, unsigned flags, double *out, char *err, size_t err_size);
+int fl_param_read(const fl_param *, const fl_setting *, double *out, char *err, size_t err_size);
 /* "WHERE: unknown WHAT 'WORD'; did you mean 'NEAREST'?; allowed: NAMES" into err; returns -1. */
 int fl_unknown(const char *where, const char *what, const char *word, const char *const *names, size_t n, char *err,
                size_t err_size);

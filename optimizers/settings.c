@@ -59,7 +59,7 @@ static int choice_of(const char *choices, const char *value) {
   return !strcmp(value, "true") || !strcmp(value, "1") ? 1 : !strcmp(value, "false") || !strcmp(value, "0") ? 0 : -1;
 }
 
-int fl_param_read(const fl_param *p, const fl_setting *s, unsigned flags, double *out, char *err, size_t size) {
+int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
   if (p->choices) {
     const int index = choice_of(p->choices, s->value);
     if (index < 0) return snprintf(err, size, "%s: %s = '%s'; allowed: %s", s->where, p->name, s->value, p->choices), -1;
@@ -69,10 +69,12 @@ int fl_param_read(const fl_param *p, const fl_setting *s, unsigned flags, double
   char *end;
   const char *text = !strcmp(s->value, ".inf") ? "inf" : s->value;
   const double v = strtod(text, &end);
-  const int inside = end != text && !*end && v >= p->lo && v <= p->hi && !(flags & FL_ABOVE && v == p->lo);
-  if (!inside || (flags & FL_WHOLE && v != floor(v)))
-    return snprintf(err, size, "%s: %s = '%s'; allowed: %s %s %.10g to %.10g", s->where, p->name, s->value,
-                    flags & FL_WHOLE ? "a whole number" : "a number", flags & FL_ABOVE ? "above" : "from", p->lo, p->hi), -1;
+  const int inside = end != text && !*end && v >= p->lo && v <= p->hi && !(p->flags & FL_ABOVE && v == p->lo) &&
+                     !(p->flags & FL_BELOW && v == p->hi);
+  if (!inside || (p->flags & FL_WHOLE && v != floor(v)))
+    return snprintf(err, size, "%s: %s = '%s'; allowed: %s %s %.16g %s %.16g", s->where, p->name, s->value,
+                    p->flags & FL_WHOLE ? "a whole number" : "a number", p->flags & FL_ABOVE ? "above" : "from", p->lo,
+                    p->flags & FL_BELOW ? "to below" : "to", p->hi), -1;
   *out = v;
   return 0;
 }

@@ -11,7 +11,7 @@
 enum { H_OPTION };
 enum { S_C, S_CI, S_S, S_DC, S_COUNT };
 static const fl_param params[] = {
-  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 full gradient at x, 2 from its change" },
+  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 full gradient at x, 2 from its change", 0 },
 };
 static const fl_slot slots[S_COUNT] = {
   [S_C] = { "c", FL_SERVER, FL_DOWN, NULL },

@@ -13,9 +13,9 @@
 enum { H_ALPHA, H_MIX, H_AGGREGATE };
 enum { S_D, S_THETA, S_D_UP, S_THETA_UP, S_COUNT };
 static const fl_param params[] = {
-  [H_ALPHA] = { "alpha", 0.5, 0, 1, NULL, "weight of the global direction" },
-  [H_MIX] = { "mix", 0, 0, 0, "additive|convex", "add alpha*D to the local step, or weigh them alpha to 1 - alpha" },
-  [H_AGGREGATE] = { "aggregate", 1, 0, 0, "no|yes", "average the rule's second-order state and send it back" },
+  [H_ALPHA] = { "alpha", 0.5, 0, 1, NULL, "weight of the global direction", 0 },
+  [H_MIX] = { "mix", 0, 0, 0, "additive|convex", "add alpha*D to the local step, or weigh them alpha to 1 - alpha", 0 },
+  [H_AGGREGATE] = { "aggregate", 1, 0, 0, "no|yes", "average the rule's second-order state and send it back", 0 },
 };
 static size_t theta_floats(const fl_job *job, const double *h) {
   return h[H_AGGREGATE] != 0 ? job->rule->theta(job->h_rule, job) : 0;

@@ -12,11 +12,11 @@
 
 enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_M_INDEX };
 static const fl_param params[] = {
-  [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment" },
-  [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment" },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment" },
-  [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights" },
-  [H_M_INDEX] = { "m_index", 0, 0, 0, "local|global", "index in the first moment's bias correction: step of the round, or global" },
+  [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
+  [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
+  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
+  [H_M_INDEX] = { "m_index", 0, 0, 0, "local|global", "index in the first moment's bias correction: step of the round, or global", 0 },
 };
 static size_t state(const double *h, const fl_job *job) { (void)h; return 2 * job->layout->d; }
 static size_t theta_floats(const double *h, const fl_job *job) { (void)h; return job->blocks.n; }

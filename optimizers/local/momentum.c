@@ -10,10 +10,10 @@
 
 enum { H_MOMENTUM, H_DAMPENING, H_NESTEROV, H_WEIGHT_DECAY };
 static const fl_param params[] = {
-  [H_MOMENTUM] = { "momentum", 0.9, 0, 1, NULL, "weight of the buffer" },
-  [H_DAMPENING] = { "dampening", 0, 0, 1, NULL, "1 - weight of the new gradient (0: heavy ball; = momentum: average)" },
-  [H_NESTEROV] = { "nesterov", 0, 0, 0, "no|yes", "look-ahead direction" },
-  [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient" },
+  [H_MOMENTUM] = { "momentum", 0.9, 0, 1, NULL, "weight of the buffer", FL_BELOW },
+  [H_DAMPENING] = { "dampening", 0, 0, 1, NULL, "1 - weight of the new gradient (0: heavy ball; = momentum: average)", 0 },
+  [H_NESTEROV] = { "nesterov", 0, 0, 0, "no|yes", "look-ahead direction", 0 },
+  [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
 };
 static size_t state(const double *h, const fl_job *job) { (void)h; return job->layout->d; }
 static void start(const double *h, fl_local *lo, const float *theta) {

@@ -13,13 +13,13 @@
 
 enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE };
 static const fl_param params[] = {
-  [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer" },
-  [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction" },
-  [H_NS_STEPS] = { "ns_steps", 5, 1, 50, NULL, "Newton-Schulz iterations" },
-  [H_LR_SCALE] = { "muon_lr_scale", 1, 0, 1e6, NULL, "step size of matrices over that of the other tensors" },
-  [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights" },
-  [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))" },
-  [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW" },
+  [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
+  [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
+  [H_NS_STEPS] = { "ns_steps", 5, 1, 50, NULL, "Newton-Schulz iterations", FL_WHOLE },
+  [H_LR_SCALE] = { "muon_lr_scale", 1, 0, 1e6, NULL, "step size of matrices over that of the other tensors", 0 },
+  [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
+  [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))", 0 },
+  [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW", 0 },
 };
 static const double aux_beta1 = 0.9, aux_beta2 = 0.95, aux_eps = 1e-10;
 

@@ -7,7 +7,7 @@
 
 enum { H_WEIGHT_DECAY };
 static const fl_param params[] = {
-  [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient" },
+  [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
 };
 typedef struct { float decay, lr; } sgd_args;
 

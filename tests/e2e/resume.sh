@@ -152,4 +152,16 @@ long 9 --resume "$scratch/six"
 [ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 2 ] || { cat "$scratch/err.txt" >&2; fail "6 rounds to 9: began anew"; }
 [ "$(hashes "$scratch/six")" = "$(hashes "$scratch/nine")" ] || fail "6 rounds to 9: other hashes than 9 at once"
 echo "6 rounds, then 9: same hashes as 9 at once"
+
+# Killed after the checkpoint of the round that stops a run, and before its summary: a resume stops there too.
+early=federated.stop_at_target=true,federated.target_accuracy=0.3
+"$fedlane" run "$scratch/config.yaml" --set $early --out "$scratch/early" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+  { cat "$scratch/err.txt" >&2; fail "stop_at_target"; }
+want=$(hashes "$scratch/early")
+grep -q stopped <<< "$want" || fail "no run stopped at its target: $want"
+rm "$scratch"/early/*/summary.json "$scratch"/early/*/params.safetensors
+"$fedlane" run "$scratch/config.yaml" --set $early --resume "$scratch/early" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+  { cat "$scratch/err.txt" >&2; fail "resume of a stopped run"; }
+[ "$(hashes "$scratch/early")" = "$want" ] || fail "a resumed run did not stop where it had stopped: want $want, got $(hashes "$scratch/early")"
+echo "stopped at the target, killed, resumed: same hashes"
 rm -rf "$scratch"
