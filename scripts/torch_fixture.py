@@ -1,4 +1,4 @@
-"""Parameters as a few numbers, so that a result of scripts/torch_replay can be kept in the repository and compared without PyTorch:
+"""Parameters as a few numbers, so that a result of scripts/torch_replay can be kept and compared without PyTorch:
 
     torch_fixture.py FIXTURE ROUNDS RESULT_DIR    compares every run of a result with the fixture; exit 1 when one is too far
 
@@ -75,8 +75,8 @@ def main(fixture, rounds, result):
             raise SystemExit("%s: no '%s' in %s; it has %s" % (path, key, fixture, ", ".join(kept)))
         a, b, worst = difference(kept[key], os.path.join(result, name, "params.safetensors"))
         close = a <= OF_PARAMETERS[rounds] and b <= OF_CHANGE[rounds]      # False for a NaN
-        print("round %s, %s: %.1e of the parameters, %.1e of their change, most in %s%s" %
-              (rounds, key, a, b, worst, "" if close else ": TOO FAR, allowed %g and %g" % (OF_PARAMETERS[rounds], OF_CHANGE[rounds])))
+        print("round %s, %s: %.1e of the parameters, %.1e of their change, most in %s" % (rounds, key, a, b, worst), end="")
+        print("" if close else ": TOO FAR, allowed %g and %g" % (OF_PARAMETERS[rounds], OF_CHANGE[rounds]))
         done.append((key, close))
     missing = sorted(set(kept) - {key for key, _ in done})
     if missing:

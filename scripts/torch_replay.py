@@ -401,8 +401,8 @@ def write(path, rows):
 
 
 def fixture(args, here):
-    """Writes what tests/e2e/torch.sh compares with: the runs of tests/fixtures/torch.yaml after 1 and 3 rounds, replayed in double
-    precision from Fedlane's plans."""
+    """Writes what tests/e2e/torch.sh compares with: the runs of tests/fixtures/torch.yaml after 1 and 3 rounds, replayed in
+    double precision from Fedlane's plans."""
     work = args.work or tempfile.mkdtemp(prefix="torch-fixture-")
     args.config = shutil.copy(os.path.join(here, "tests/fixtures/torch.yaml"), work)
     data = os.path.join(work, "data")
@@ -420,10 +420,10 @@ def fixture(args, here):
                 start, names = [p.clone() for p in replay.x], [n for n, _ in replay.model.named_parameters()]
                 replay.run(False)
                 kept[rounds]["%s %s" % (model, method)] = {n: summary(p, q) for n, p, q in zip(names, replay.x, start)}
-    lines = ",\n".join('  "%d": {\n%s\n  }' % (rounds, ",\n".join('    "%s": %s' % (key, json.dumps(of)) for key, of in runs.items()))
-                       for rounds, runs in kept.items())
+    lines = {r: ",\n".join('    "%s": %s' % (key, json.dumps(of)) for key, of in runs.items()) for r, runs in kept.items()}
     with open(args.fixture + ".tmp", "w", encoding="utf-8") as f:
-        f.write('{"torch": "%s", "rounds": {\n%s\n}}\n' % (torch.__version__, lines))
+        f.write('{"torch": "%s", "rounds": {\n%s\n}}\n' %
+                (torch.__version__, ",\n".join('  "%d": {\n%s\n  }' % item for item in lines.items())))
     os.replace(args.fixture + ".tmp", args.fixture)
     if not args.work:
         shutil.rmtree(work)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every figure that a user reads (summary.json, the table at the end, what --dry-run announces, the report's tables) computed again
-# from rounds.jsonl, the partition and the layout, by a program that shares no code with the one under test.
+# Every figure that a user reads (summary.json, the table at the end, what --dry-run announces, the report's tables) computed
+# again from rounds.jsonl, the partition and the layout, by a program that shares no code with the one under test.
 # usage: accounts.sh FEDLANE SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3
@@ -15,7 +15,11 @@ data: {format: idx, train: data/train-images-idx3-ubyte, test: data/t10k-images-
 partition: {name: dirichlet, dirichlet_alpha: 0.5, min_size: 1, seed: 4}
 model: logistic
 federated: {clients: 100, participation: 0.29, rounds: 7, local_epochs: 2, local_steps: 3, batch_size: 3, target_accuracy: 0.45}
-algorithms: [{name: fedavg, lr: 0.02}, {name: scaffold, lr: 0.02}, {name: fedadamw, lr: 1e-4}, {name: fedmuon, lr: 1e-3, ns_steps: 1}]
+algorithms:
+  - {name: fedavg, lr: 0.02}
+  - {name: scaffold, lr: 0.02}
+  - {name: fedadamw, lr: 1e-4}
+  - {name: fedmuon, lr: 1e-3, ns_steps: 1}
 EOF_CONFIG
 "$fedlane" run config.yaml --out runs > table.txt 2> err.txt || { cat err.txt >&2; exit 1; }
 "$fedlane" run config.yaml --dry-run > dry.json 2> err.txt || { cat err.txt >&2; exit 1; }
@@ -100,7 +104,8 @@ for name in sorted(os.listdir("runs")):
     same(name + ": rounds_to_target", summary["rounds_to_target"], first and first["round"])
     same(name + ": seconds_to_target", summary["seconds_to_target"], first and first["seconds"])
     same(name + ": samples", summary["samples"], samples)
-    same(name + ": bytes", (summary["bytes_up"], summary["bytes_down"]), (lines[-1]["total_bytes_up"], lines[-1]["total_bytes_down"]))
+    for key in ("bytes_up", "bytes_down"):
+        same("%s: %s" % (name, key), summary[key], lines[-1]["total_" + key])
     accuracy.setdefault(method, []).append(mean)
     reached.setdefault(method, []).append(first and first["round"])
 

@@ -97,8 +97,8 @@ config="a b/config.yaml"
 for signal in INT:130 TERM:143; do
   name=${signal%:*} code=0
   dir="to $name"
-  "$fedlane" run "$config" --set federated.rounds=100000,federated.target_accuracy=0.9 --set "federated.eval_every=[1000]" --seeds 3,4 \
-    --threads 1 --out "$dir" > out.txt 2> err.txt &
+  "$fedlane" run "$config" --set federated.rounds=100000,federated.target_accuracy=0.9 --set "federated.eval_every=[1000]" \
+    --seeds 3,4 --threads 1 --out "$dir" > out.txt 2> err.txt &
   pid=$!
   until [ -s "$dir/scaffold-s3/rounds.jsonl" ] || ! kill -0 $pid 2> kill.txt; do sleep 0.01; done
   kill -s "$name" $pid
@@ -123,7 +123,8 @@ for change in federated.batch_size=20:federated.batch_size:20:10 federated.parti
   federated.clients=5:federated.clients:5:6 federated.local_epochs=2:federated.local_epochs:2:1; do
   IFS=: read -r set key now was <<< "$change"
   run 1 --resume short --set "federated.rounds=3,$set"
-  grep -qE "$key is \"?$now\"?, the checkpoint was made with \"?$was\"?\$" err.txt || fail "--set $set: $key is not refused by name"
+  grep -qE "$key is \"?$now\"?, the checkpoint was made with \"?$was\"?\$" err.txt ||
+    fail "--set $set: $key is not refused by name"
 done
 run 0 --resume short --threads 2 --isa scalar --set federated.rounds=12
 is short/scaffold-s1 hash "$(value $whole hash)"

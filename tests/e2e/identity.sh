@@ -20,27 +20,32 @@ EOF_CONFIG
 run() { "$fedlane" run config.yaml "$@" > out.txt 2> err.txt || { cat err.txt >&2; fail "run $*"; }; }
 value() { sed -n "s/^ *\"$2\": \"\\{0,1\\}\\([^\",]*\\)\"\\{0,1\\},\\{0,1\\}\$/\\1/p" "$1"; }   # FILE KEY
 
-# ---- hash, by a program that knows nothing of the format, and --seeds ------------------------------------------------------------
+# ---- hash, by a program that knows nothing of the format, and --seeds ---------------------------------------------
 run --out one --threads 1 --seeds 5,7
-[ "$(ls -d one/*/ | xargs -n 1 basename | tr '\n' ' ')" = "fedadamw-s5 fedadamw-s7 fedavg-s5 fedavg-s7 " ] || fail "--seeds 5,7: $(ls one)"
+[ "$(ls -d one/*/ | xargs -n 1 basename | tr '\n' ' ')" = "fedadamw-s5 fedadamw-s7 fedavg-s5 fedavg-s7 " ] ||
+  fail "--seeds 5,7: $(ls one)"
 for dir in one/*/; do
   # The data are the last 4*7850 bytes.
   [ "$(tail -c 31400 "$dir/params.safetensors" | sha256sum | cut -d ' ' -f 1)" = "$(value "$dir/summary.json" hash)" ] ||
     fail "$dir: hash is not that of the last 31400 bytes"
 done
-[ "$(value one/fedavg-s5/summary.json hash)" != "$(value one/fedavg-s7/summary.json hash)" ] || fail "--seeds 5,7: both give the same hash"
+[ "$(value one/fedavg-s5/summary.json hash)" != "$(value one/fedavg-s7/summary.json hash)" ] ||
+  fail "--seeds 5,7: both give the same hash"
 
 # ---- run_id: what decides the bits, and nothing else ---------------------------------------------------------------------------
 run --out two --threads 2 --isa scalar --seeds 7,5 --set federated.checkpoint_seconds=3,data.train=moved/train-images-idx3-ubyte
 for dir in one/*/; do
   other=two/$(basename "$dir")
   for file in run summary; do
-    [ "$(value "$dir/$file.json" run_id)" = "$(value "$other/$file.json" run_id)" ] || fail "$other/$file.json: another run_id than $dir"
+    [ "$(value "$dir/$file.json" run_id)" = "$(value "$other/$file.json" run_id)" ] ||
+      fail "$other/$file.json: another run_id than $dir"
   done
 done
-"$fedlane" compare one two > out.txt 2> err.txt || { cat out.txt err.txt >&2; fail "other threads, ISA and paths: the bits differ"; }
+"$fedlane" compare one two > out.txt 2> err.txt ||
+  { cat out.txt err.txt >&2; fail "other threads, ISA and paths: the bits differ"; }
 [ "$(grep -c 'same bits: yes$' out.txt)" = 4 ] || fail "compare: not four times the same bits: $(cat out.txt)"
-grep -qE '^  threads: 1 \| 2$' out.txt && grep -q '^  isa_used: ' out.txt || fail "compare: threads and ISA are not named: $(cat out.txt)"
+grep -qE '^  threads: 1 \| 2$' out.txt && grep -q '^  isa_used: ' out.txt ||
+  fail "compare: threads and ISA are not named: $(cat out.txt)"
 ids=$("$fedlane" run config.yaml --dry-run --seeds 5,7 2> err.txt | value /dev/stdin run_id | sort)
 [ "$ids" = "$(for dir in one/*/; do value "$dir/run.json" run_id; done | sort)" ] || fail "--dry-run shows other run_ids"
 for change in federated.rounds=5 federated.batch_size=11 algorithms.lr=0.06 partition.seed=43 model=mlp data.validation=0.2; do
@@ -50,15 +55,16 @@ for change in federated.rounds=5 federated.batch_size=11 algorithms.lr=0.06 part
 done
 # A long list is taken whole.
 long=$(seq -s , 1000 1099)
-[ "$("$fedlane" run config.yaml --dry-run --seeds "$long" 2> err.txt | grep -c '"run_id"')" = 200 ] || fail "--seeds with 100 seeds: $(cat err.txt)"
+[ "$("$fedlane" run config.yaml --dry-run --seeds "$long" 2> err.txt | grep -c '"run_id"')" = 200 ] ||
+  fail "--seeds with 100 seeds: $(cat err.txt)"
 
-# ---- a sweep is its runs one by one: nothing that one of them loads is used for another that needs something else -------------------
-sweep=data.validation=[0,0.2],partition.seed=[42,43],model=[logistic,mlp],federated.rounds=1,algorithms=fedavg
-run --out sweep --seeds 5 --set "$sweep"
+# ---- a sweep is its runs one by one: nothing that one of them loads is used for another that needs something else ------
+short=federated.rounds=1,algorithms=fedavg
+run --out sweep --seeds 5 --set "data.validation=[0,0.2],partition.seed=[42,43],model=[logistic,mlp],$short"
 for validation in 0 0.2; do
   for seed in 42 43; do
     for model in logistic mlp; do
-      run --out alone --seeds 5 --set data.validation=$validation,partition.seed=$seed,model=$model,federated.rounds=1,algorithms=fedavg
+      run --out alone --seeds 5 --set data.validation=$validation,partition.seed=$seed,model=$model,$short
       id=$(value alone/fedavg-s5/summary.json run_id)
       twin=$(dirname "$(grep -l "\"run_id\": \"$id\"" sweep/*/summary.json)")
       for key in hash trajectory_hash; do
@@ -69,7 +75,7 @@ for validation in 0 0.2; do
   done
 done
 
-# ---- compare: the first round, column, tensor and element that differ -------------------------------------------------------------
+# ---- compare: the first round, column, tensor and element that differ ---------------------------------------------
 differs() { # WANTED
   local code=0
   "$fedlane" compare one two > out.txt 2> err.txt || code=$?
@@ -100,7 +106,8 @@ grep -q "fedavg-s5' has no summary.json" err.txt || fail "compare: the unfinishe
 
 # ---- --verify ------------------------------------------------------------------------------------------------------------------
 run --verify --seeds 5
-grep -qE "^fedavg, seed 5, 1 and 3 threads: $(value one/fedavg-s5/summary.json hash | cut -c 1-12) " out.txt || fail "--verify: $(cat out.txt)"
+grep -qE "^fedavg, seed 5, 1 and 3 threads: $(value one/fedavg-s5/summary.json hash | cut -c 1-12) " out.txt ||
+  fail "--verify: $(cat out.txt)"
 [ "$(tail -n 1 out.txt)" = "same bits: yes" ] || fail "--verify: $(cat out.txt)"
 run --verify --seeds 5 --threads 2
 [ "$(grep -c ', 2 and 1 threads: ' out.txt)" = 2 ] || fail "--verify --threads 2: $(cat out.txt)"

@@ -8,10 +8,13 @@ mkdir -p "$scratch"
 cp "$source/tests/fixtures/torch.yaml" "$scratch/"
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 120 10 1
 compare() { PYTHONDONTWRITEBYTECODE=1 python3 "$source/scripts/torch_fixture.py" "$source/tests/fixtures/torch.json" "$@"; }
+run() { # NAME SETTINGS
+  "$fedlane" run "$scratch/torch.yaml" --out "$scratch/$1" --set "$2" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
+    { cat "$scratch/err.txt" >&2; exit 1; }
+}
 code=0
 for rounds in 1 3; do
-  "$fedlane" run "$scratch/torch.yaml" --out "$scratch/$rounds" --set federated.rounds=$rounds > "$scratch/out.txt" 2> "$scratch/err.txt" ||
-    { cat "$scratch/err.txt" >&2; exit 1; }
+  run $rounds federated.rounds=$rounds
   compare $rounds "$scratch/$rounds" || code=1
 done
 [ $code = 0 ] || { echo "torch.sh: FAILED: too far from the replay in tests/fixtures/torch.json" >&2; exit 1; }
@@ -21,7 +24,7 @@ refused() { # WHAT ROUNDS DIR
   if compare "$2" "$3" > "$scratch/out.txt" 2>&1; then echo "torch.sh: FAILED: $1 was accepted" >&2; exit 1; fi
 }
 refused "the result of 3 rounds for that of 1" 1 "$scratch/3"
-"$fedlane" run "$scratch/torch.yaml" --out "$scratch/other" --set federated.rounds=1,algorithms.lr=0.0099 > "$scratch/out.txt" 2> "$scratch/err.txt"
+run other federated.rounds=1,algorithms.lr=0.0099
 refused "another learning rate" 1 "$scratch/other"
 rm -r "$scratch/1/"*scaffold*mlp*
 refused "a result without SCAFFOLD" 1 "$scratch/1"
