@@ -11,13 +11,35 @@ const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggrega
 
 /* ---- checks ----------------------------------------------------------------------------------------------------------------- */
 #define REFUSE(...) return snprintf(err, size, __VA_ARGS__), -1
+/* Tensors one after the other from 0, each as large as its shape, the trained ones first: rules and files rely on it. */
+static int check_layout(const fl_layout *l, char *err, size_t size) {
+  size_t at = 0;
+  if (!l->d) REFUSE("layout: d = 0; allowed: at least one parameter");
+  for (size_t i = 0; i < l->n; i++) {
+    const fl_tensor *t = &l->tensor[i];
+    const char *name = t->name ? t->name : "";
+    size_t product = 1;
+    if (!*name) REFUSE("layout: tensor %zu has no name", i);
+    if (t->ndim < 1 || t->ndim > 4) REFUSE("layout: tensor '%s': ndim = %d; allowed: 1 to 4", name, t->ndim);
+    for (int k = 0; k < t->ndim; k++)
+      if (!t->shape[k] || __builtin_mul_overflow(product, t->shape[k], &product)) REFUSE("layout: tensor '%s': shape[%d] = %zu", name, k, t->shape[k]);
+    if (t->size != product) REFUSE("layout: tensor '%s': size = %zu; allowed: %zu, the product of its shape", name, t->size, product);
+    if (t->offset != at) REFUSE("layout: tensor '%s': offset = %zu; allowed: %zu, where the tensor before it ends", name, t->offset, at);
+    if ((t->role == FL_BUFFER) != (at >= l->d)) REFUSE("layout: tensor '%s' at %zu: buffers begin at d = %zu", name, at, l->d);
+    if (__builtin_add_overflow(at, t->size, &at) || (t->offset < l->d && at > l->d)) REFUSE("layout: tensor '%s' reaches over d = %zu", name, l->d);
+  }
+  if (at != l->d + l->buffers) REFUSE("layout: the tensors have %zu floats; allowed: d + buffers = %zu", at, l->d + l->buffers);
+  return 0;
+}
+
 static int check(const fl_problem *p, const fl_options *o, char *err, size_t size) {
   if (!p->objective || !p->objective->layout || !p->objective->init || !p->objective->loss_grad) REFUSE("objective: layout, init and loss_grad are required");
+  if (check_layout(p->objective->layout, err, size)) return -1;
   if (p->clients < 1 || p->clients > UINT32_MAX) REFUSE("clients = %zu; allowed: 1 to 2^32 - 1", p->clients);
   if (!(p->offset && p->index)) REFUSE("problem: offset and index (the clients' samples) are required");
   if (!(o->participation > 0 && o->participation <= 1)) REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
   if (o->rounds < 1 || o->rounds >= (1u << 24)) REFUSE("rounds = %llu; allowed: 1 to 2^24 - 1", (unsigned long long)o->rounds);
-  if (o->batch_size < 1) REFUSE("batch_size = 0; allowed: at least 1");
+  if (o->batch_size < 1 || o->batch_size > UINT32_MAX) REFUSE("batch_size = %zu; allowed: 1 to 2^32 - 1", o->batch_size);
   if (!o->local_epochs && !o->local_steps) REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
   if (o->threads < 0 || o->threads > 1024) REFUSE("threads = %d; allowed: 0 (the machine's cores) to 1024", o->threads);
   if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
@@ -59,17 +81,26 @@ static int place_all(fl_session *s, char *err, size_t size) {
 
 static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const fl_session *s) { return f ? f(s->job.h_rule, &s->job) : 0; }
 
-static int open_worker(fl_session *s, fl_worker *w) {
+/* Parts of a worker's workspace in bytes; returns their sum. A batch of "all" (batch_size above every client) needs no more room
+ * than the largest client's rows, unless the caller draws the batches. */
+enum { WORKER_PARTS = 9 };
+static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const fl_objective *o = s->problem.objective;
-  const size_t rows = s->opt.batch_size > FL_EVAL_ROWS ? s->opt.batch_size : FL_EVAL_ROWS, f = sizeof(float);
-  const size_t sizes[] = { s->n * f, s->d * f, s->d * f, rule_floats(s->job.rule->state, s) * f, rule_floats(s->job.rule->work, s) * f,
-                           s->work_floats * f, o->work ? o->work(o->self, rows) : 0, s->opt.batch_size * sizeof(uint32_t),
-                           s->largest * sizeof(uint32_t) };
-  void *at[sizeof sizes / sizeof *sizes];
+  const size_t most = s->problem.batch || s->opt.batch_size < s->largest ? s->opt.batch_size : s->largest, f = sizeof(float);
+  const size_t rows = most > FL_EVAL_ROWS ? most : FL_EVAL_ROWS;
+  const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, rule_floats(s->job.rule->state, s) * f,
+                                       rule_floats(s->job.rule->work, s) * f, s->work_floats * f, o->work ? o->work(o->self, rows) : 0,
+                                       most * sizeof(uint32_t), s->largest * sizeof(uint32_t) };
   size_t total = 0;
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) total += fl_arena_round(sizes[i]);
-  if (fl_arena_open(&w->arena, total)) return -1;
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) at[i] = fl_arena_take(&w->arena, sizes[i]);
+  for (size_t i = 0; i < WORKER_PARTS; i++) total += fl_arena_round(bytes[i] = parts[i]);
+  return total;
+}
+
+static int open_worker(fl_session *s, fl_worker *w) {
+  size_t bytes[WORKER_PARTS];
+  void *at[WORKER_PARTS];
+  if (fl_arena_open(&w->arena, worker_parts(s, bytes))) return -1;
+  for (size_t i = 0; i < WORKER_PARTS; i++) at[i] = fl_arena_take(&w->arena, bytes[i]);
   w->s = s;
   w->y = at[0], w->g = at[1], w->all = at[2], w->state = at[3], w->rule_work = at[4], w->slots = at[5];
   w->objective = at[6], w->rows = at[7], w->perm = at[8];
@@ -143,6 +174,11 @@ static int open_all(fl_session *s, char *err, size_t size) {
   if (open_memory(s)) 
     REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
            s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
+  size_t parts[WORKER_PARTS];
+  const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
+  if (workspace * s->threads > available)
+    REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches or "
+           "fewer threads", s->opt.batch_size, s->threads, workspace, available);
   fl_barrier_init(&s->barrier, s->threads);
   int failed = 0;
 #pragma omp parallel num_threads(s->threads)

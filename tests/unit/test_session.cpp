@@ -231,3 +231,50 @@ TEST_CASE("forms of momentum, the clip and the server's step") {
   CHECK(after({ { "rule", "sgd" }, { "server_lr", "0.5" } }) == Approx(8 - 0.5 * 1.52).epsilon(1e-6));
   CHECK(m.update_norm == Approx(0.76));
 }
+
+namespace {
+std::string refused(const fl_layout &l, size_t batch_size = 100) {
+  Run t({ { 0, 1, 2 } });
+  fl_objective o = objective;
+  o.layout = &l;
+  t.problem.objective = &o;
+  t.options.batch_size = batch_size;
+  fl_algorithm a;
+  char err[512] = "";
+  const fl_setting set = { "name", "fedavg", "test" };
+  REQUIRE(fl_algorithm_build(&set, 1, &a, err, sizeof err) == 0);
+  const int r = fl_open(&t.s, &t.problem, &a, &t.options, err, sizeof err);
+  REQUIRE((r == 0) == (err[0] == 0));
+  return err;
+}
+}
+
+TEST_CASE("a layout that the rules could not walk is refused", "[session]") {
+  const fl_tensor weight = { "w", FL_MATRIX, 0, 0, 2, { 2, 3, 0, 0 }, 0, 6 }, bias = { "b", FL_BIAS, 0, 0, 1, { 2, 0, 0, 0 }, 6, 2 };
+  std::vector<fl_tensor> good = { weight, bias };
+  auto with = [&](std::function<void(std::vector<fl_tensor> &)> change, size_t d = 8, size_t buffers = 0) {
+    std::vector<fl_tensor> t = good;
+    change(t);
+    return refused({ t.size(), d, buffers, t.data() });
+  };
+  CHECK(with([](std::vector<fl_tensor> &) {}) == "");
+  CHECK(with([](std::vector<fl_tensor> &t) { t[0].size = 1000; }).find("tensor 'w': size = 1000; allowed: 6") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[0].shape[0] = 0; }).find("shape[0] = 0") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[0].shape[0] = SIZE_MAX; }).find("shape") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[0].ndim = 5; }).find("ndim = 5") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[1].offset = 5; }).find("offset = 5; allowed: 6") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[1].name = nullptr; }).find("no name") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[1].role = FL_BUFFER; }).find("buffers begin at d = 8") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &) {}, 7, 1).find("reaches over d = 7") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &) {}, 8, 2).find("d + buffers = 10") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[1].role = FL_BUFFER; }, 6, 2) == "");
+}
+
+TEST_CASE("a batch of all samples costs the largest client's rows, not the number that was written", "[session]") {
+  Run whole({ { 0, 1, 2 }, { 3 } }), all({ { 0, 1, 2 }, { 3 } });
+  whole.options.batch_size = 3, all.options.batch_size = UINT32_MAX;
+  whole.open({ { "name", "fedavg" } });
+  all.open({ { "name", "fedavg" } });
+  CHECK(fl_session_state_bytes(all.s) == fl_session_state_bytes(whole.s));
+  CHECK(refused(layout, SIZE_MAX).find("batch_size = 18446744073709551615; allowed: 1 to 2^32 - 1") != std::string::npos);
+}
