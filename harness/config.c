@@ -118,7 +118,7 @@ static int copy_path(context *c, char *to, size_t room, const char *where, const
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
 static int data_section(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[8], *where = map->where, *v[5] = { 0 }, *at[5];
+  const char *names[8], *where = map->where, *v[5] = { 0 }, *at[5] = { 0 };
   int bad = 0, from_set[5] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
@@ -131,12 +131,9 @@ static int data_section(context *c, fl_config *run) {
       if (bad) return -1;
     }
   }
-  if (v[4]) {
-    char *end;
-    run->validation = strtod(v[4], &end);
-    if (end == v[4] || *end || !(run->validation >= 0 && run->validation < 1))
-      return fail(c, at[4], "validation", v[4], "a number from 0 to below 1");
-  }
+  static const fl_param validation = { "validation", 0, 0, 1, NULL, "", FL_BELOW };
+  const fl_setting part = { "validation", v[4], at[4] };
+  if (v[4] && fl_param_read(&validation, &part, &run->validation, c->err, c->size)) return -1;
   if (!v[1]) {
     if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
     const size_t n = fl_dataset_known_count();

@@ -10,7 +10,7 @@ extern "C" {
 typedef struct {                                /* what is trained, by whom */
   const fl_objective *objective;
   size_t clients; const size_t *offset; const uint32_t *index;  /* samples of client i: index[offset[i] .. offset[i+1]) */
-  /* The round's clients in draw order into out (max entries), returns how many. NULL: uniform without replacement. */
+  /* The round's clients, each once, in draw order into out (max entries), returns how many. NULL: uniform without replacement. */
   size_t (*cohort)(void *self, uint64_t round, uint32_t *out, size_t max);
   /* Rows (sample indices) of one batch into out (max = batch_size), returns how many (>= 1). NULL: each epoch a new
    * permutation of the client's samples (FL_PURPOSE_SHUFFLE), cut into batches, the last one partial. Called by workers:

@@ -3,6 +3,7 @@
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- before the clients ------------------------------------------------------------------------------------------------ */
@@ -49,10 +50,25 @@ static void make_order(fl_session *s) {
   s->work_longest += longest;
 }
 
+static int ascending(const void *a, const void *b) {
+  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* A client that was drawn twice (two workers would write its state), or UINT32_MAX. */
+static uint32_t repeated_id(fl_session *s) {
+  memcpy(s->order, s->cohort, s->m * sizeof *s->order);   /* make_order fills it anew */
+  qsort(s->order, s->m, sizeof *s->order, ascending);
+  for (size_t p = 1; p < s->m; p++)
+    if (s->order[p] == s->order[p - 1]) return s->order[p];
+  return UINT32_MAX;
+}
+
 /* What a caller's own draw may get wrong, and memory for the states of those that were never drawn before. */
 static int check_cohort(fl_session *s) {
   char what[40];
   size_t more = 0;
+  uint32_t repeated;
   snprintf(what, sizeof what, "round %llu", (unsigned long long)s->round + 1);
   if (s->m < 1 || s->m > s->m_max)
     return snprintf(s->error, sizeof s->error, "%s: a cohort of %zu clients; allowed: 1 to %zu", what, s->m, s->m_max), -1;
@@ -60,6 +76,9 @@ static int check_cohort(fl_session *s) {
     if (s->cohort[p] >= s->problem.clients)
       return snprintf(s->error, sizeof s->error, "%s: cohort[%zu] = %u; allowed: 0 to %zu", what, p, s->cohort[p],
                       s->problem.clients - 1), -1;
+  if (s->problem.cohort && (repeated = repeated_id(s)) != UINT32_MAX)
+    return snprintf(s->error, sizeof s->error, "%s: client %u is in the cohort more than once; allowed: each client once", what,
+                    repeated), -1;
   for (size_t p = 0; s->visited && p < s->m; p++) more += !s->visited[s->cohort[p]];
   return !more ? 0 : fl_reserve_states(s, more, what, s->error, sizeof s->error);
 }

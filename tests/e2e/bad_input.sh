@@ -71,6 +71,7 @@ with $'algorithms: [{name: fedavg, lr: {a: 1}}]' 2 "c.yaml:3:|lr is a map"
 with $'algorithms: [{stack: [scafold], rule: sgd}]' 2 "c.yaml:3:|'scafold'|did you mean 'scaffold'"
 with $'algorithms: [{name: fedavg, model: mlp}]' 2 "no run"
 with $'federated: {rounds: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|rounds = '0'|a whole number from 1"
+expect 2 "validation = '1'|a number from 0 to below 1" run c.yaml --set data.validation=1 --dry-run
 with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
 with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"

@@ -17,9 +17,9 @@ double loss_grad(void *, const fl_kernels *, const float *, const uint32_t *, si
 }
 const fl_objective objective = { "flat", nullptr, &layout, 1, 0, 0, init, nullptr, loss_grad, nullptr };
 size_t cohort_size = 2;
-uint32_t cohort_id = 0;
+uint32_t cohort_id = 0, cohort_step = 1;
 size_t cohort(void *, uint64_t, uint32_t *out, size_t max) {
-  for (size_t i = 0; i < max && i < cohort_size; i++) out[i] = cohort_id + static_cast<uint32_t>(i);
+  for (size_t i = 0; i < max && i < cohort_size; i++) out[i] = cohort_id + cohort_step * static_cast<uint32_t>(i);
   return cohort_size;
 }
 
@@ -83,5 +83,9 @@ TEST_CASE("a caller's cohort is checked", "[memory]") {
     CHECK(std::string(fl_session_error(t.s)) == "round 2: a cohort of " + std::to_string(wrong) + " clients; allowed: 1 to 2");
   }
   cohort_size = 2;
+  cohort_step = 0;
+  CHECK(fl_round(t.s, nullptr) == -1);
+  CHECK(std::string(fl_session_error(t.s)) == "round 2: client 0 is in the cohort more than once; allowed: each client once");
+  cohort_step = 1;
   CHECK(fl_round(t.s, nullptr) == 0);
 }
