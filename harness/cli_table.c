@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { size_t n; double sum, squares; } series;
-static void add(series *s, double v) { s->n++; s->sum += v; s->squares += v * v; }
+typedef struct { size_t n; double sum; } series;
+static void add(series *s, double v) { s->n++; s->sum += v; }
 static double mean(const series *s) { return s->n ? s->sum / (double)s->n : (double)NAN; }
 
 typedef struct {

@@ -11,6 +11,7 @@ fail() { echo "identity.sh: FAILED: $*" >&2; exit 1; }
 bash "$source/tests/e2e/make_data.sh" data 200 70 1
 cp -r data moved
 cat > config.yaml <<'EOF_CONFIG'
+seeds: [1]
 data: {format: idx, train: data/train-images-idx3-ubyte, test: data/t10k-images-idx3-ubyte}
 partition: {name: dirichlet, dirichlet_alpha: 0.5, min_size: 3, seed: 42}
 model: logistic

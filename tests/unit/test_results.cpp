@@ -390,7 +390,7 @@ TEST_CASE_METHOD(fixture, "a checkpoint gives the session back, or says why not"
     std::string first = read_all(path);
     REQUIRE(load() == 0);
     REQUIRE(fl_checkpoint_save(dir.c_str(), &config, session, &back, err, sizeof err) == 0);
-    CHECK(read_all(path) == first);  // with the states of all clients, and the server's
+    CHECK((read_all(path) == first));  // with the states of all clients, and the server's
   }
   SECTION("damage") {
     std::string path = dir + "/checkpoint.bin", bytes = read_all(path);
