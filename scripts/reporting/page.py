@@ -8,8 +8,8 @@ import tables
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;margin:1rem 0;font-size:13px;display:block;overflow-x:auto}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}
-figure{display:inline-block;margin:0 1rem 1.5rem 0;max-width:100%}figure svg{max-width:100%;height:auto}
-figcaption{font-size:13px;color:#444}code,pre{font-size:12px}pre{overflow-x:auto;background:#f6f6f6;padding:.7rem}
+figure{display:inline-block;vertical-align:top;margin:0 1rem 1.5rem 0;max-width:100%}figure svg{max-width:100%;height:auto}
+figcaption{font-size:13px;color:#444;max-width:31rem}td:first-child{white-space:nowrap}code,pre{font-size:12px}pre{overflow-x:auto;background:#f6f6f6;padding:.7rem}
 .note{background:#fff6df;padding:.5rem .8rem}"""
 
 
