@@ -171,7 +171,7 @@ static int open_all(fl_session *s, char *err, size_t size) {
   s->m_max = m < 1 ? 1 : (size_t)m;
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
   if (open_job(s, err, size) || place_all(s, err, size)) return -1;
-  if (open_memory(s)) 
+  if (open_memory(s))
     REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
            s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
   size_t parts[WORKER_PARTS];
