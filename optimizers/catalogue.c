@@ -1,5 +1,6 @@
 /* catalogue.c - rules, stages and methods by name, and an algorithm from key = value settings. Every key of a
  * configuration's algorithm is found in the tables of parameters of the run, the rule and the stages: there is no other list. */
+#include "locale.h"
 #include <fedlane/optimizer.h>
 #include <math.h>
 #include <stdio.h>
@@ -205,7 +206,9 @@ static void each_in(const fl_param *p, size_t n, const double *h, void (*each)(v
       for (int k = 0; k < (int)h[i]; k++) c = strchr(c, '|') + 1;
       snprintf(text, sizeof text, "%.*s", (int)strcspn(c, "|"), c);
     } else {
+      const locale_t before = fl_locale_enter();
       snprintf(text, sizeof text, "%.17g", h[i]);
+      fl_locale_leave(before);
     }
     each(self, p[i].name, text, !p[i].choices && isfinite(h[i]));
   }

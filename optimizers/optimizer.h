@@ -121,7 +121,8 @@ typedef struct {
 /* From settings: name = METHOD, or stack = "a+b" and rule = R; then any parameter of the run, the rule and the stages.
  * Returns 0, or -1 with one message in err that names key, value, what is allowed, and the nearest valid name. */
 int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *err, size_t err_size);
-/* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g). */
+/* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g
+ * and a point in any locale). */
 void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
 double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
 /* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* settings.c - values of parameters and names from text, and the messages about those that are wrong: the same words for
  * methods, partitions, sections of a configuration and commands. */
+#include "locale.h"
 #include <fedlane/optimizer.h>
 #include <math.h>
 #include <stdio.h>
@@ -59,13 +60,7 @@ static int choice_of(const char *choices, const char *value) {
   return !strcmp(value, "true") || !strcmp(value, "1") ? 1 : !strcmp(value, "false") || !strcmp(value, "0") ? 0 : -1;
 }
 
-int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
-  if (p->choices) {
-    const int index = choice_of(p->choices, s->value);
-    if (index < 0) return snprintf(err, size, "%s: %s = '%s'; allowed: %s", s->where, p->name, s->value, p->choices), -1;
-    *out = index;
-    return 0;
-  }
+static int read_number(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
   char *end;
   const char *text = !strcmp(s->value, ".inf") ? "inf" : s->value;
   const double v = strtod(text, &end);
@@ -77,4 +72,17 @@ int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err
                     p->flags & FL_BELOW ? "to below" : "to", p->hi), -1;
   *out = v;
   return 0;
+}
+
+int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
+  if (p->choices) {
+    const int index = choice_of(p->choices, s->value);
+    if (index < 0) return snprintf(err, size, "%s: %s = '%s'; allowed: %s", s->where, p->name, s->value, p->choices), -1;
+    *out = index;
+    return 0;
+  }
+  const locale_t before = fl_locale_enter();
+  const int bad = read_number(p, s, out, err, size);
+  fl_locale_leave(before);
+  return bad;
 }

@@ -1,6 +1,7 @@
 /* memory.c - how much memory this process may still take: the machine's and its control groups'. Client states are touched
  * lazily, so without asking, a population that is too large would end in the kernel's SIGKILL in the middle of a round. */
 #include "internal.h"
+#include "optimizers/locale.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,10 +67,14 @@ int fl_reserve_states(fl_session *s, size_t more, const char *what, char *err, s
   const uint64_t each = s->client_floats * sizeof(float), need = more * each;
   if (need > s->state_room) {
     const uint64_t available = fl_memory_available();
-    if (need > available)
-      return snprintf(err, size, "%s: the states of %zu more clients need %zu x %" PRIu64 " bytes = %.3f GB; %.3f GB of memory "
-                      "are available; fewer clients, or a method without a state for each", what, more, more, each,
-                      1e-9 * (double)need, 1e-9 * (double)available), -1;
+    if (need > available) {
+      const locale_t before = fl_locale_enter();
+      snprintf(err, size, "%s: the states of %zu more clients need %zu x %" PRIu64 " bytes = %.3f GB; %.3f GB of memory "
+               "are available; fewer clients, or a method without a state for each", what, more, more, each,
+               1e-9 * (double)need, 1e-9 * (double)available);
+      fl_locale_leave(before);
+      return -1;
+    }
     s->state_room = available / 8 > need ? available / 8 : need;
   }
   s->state_room -= need;
