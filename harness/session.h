@@ -10,11 +10,12 @@ extern "C" {
 typedef struct {                                /* what is trained, by whom */
   const fl_objective *objective;
   size_t clients; const size_t *offset; const uint32_t *index;  /* samples of client i: index[offset[i] .. offset[i+1]) */
-  /* The round's clients, each once, in draw order into out (max entries), returns how many. NULL: uniform without replacement. */
+  /* The round's clients in draw order into out, returns how many: 1 to max, each below clients and none twice. NULL: uniform
+   * without replacement. */
   size_t (*cohort)(void *self, uint64_t round, uint32_t *out, size_t max);
-  /* Rows (sample indices) of one batch into out (max = batch_size), returns how many (>= 1). NULL: each epoch a new
-   * permutation of the client's samples (FL_PURPOSE_SHUFFLE), cut into batches, the last one partial. Called by workers:
-   * must be a pure function of its arguments. */
+  /* Rows (sample indices below objective->n) of one batch into out, returns how many: 1 to max = batch_size. NULL: each
+   * epoch a new permutation of the client's samples (FL_PURPOSE_SHUFFLE), cut into batches, the last one partial. Called
+   * by workers: must be a pure function of its arguments. */
   size_t (*batch)(void *self, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t max);
   void *self;
 } fl_problem;
@@ -39,16 +40,17 @@ typedef struct {                                /* of one finished round; totals
   uint64_t total_bytes_up, total_bytes_down, gradient_evaluations, samples; /* totals; samples: rows of gradients */
   size_t cohort;
   double seconds, seconds_evaluation;           /* totals: wall without evaluation; wall of evaluation */
-  double thread_seconds[FL_T_COUNT];            /* totals; they add up to threads x (seconds + seconds_evaluation) */
+  double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its (seconds + seconds_evaluation) */
   double bound;                                 /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
 } fl_metrics;
 
 typedef struct fl_session fl_session;
 /* 0, or -1 with a message in err. The problem, the algorithm and the kernels must outlive the session. */
 int fl_open(fl_session **, const fl_problem *, const fl_algorithm *, const fl_options *, char *err, size_t err_size);
-/* One round. 0; 1 when the run is over (rounds done, or diverged); -1 when it cannot begin, as a cohort is not
- * valid or there is no memory for the states of clients drawn for the first time: nothing has changed, fl_session_error says
- * why. metrics may be NULL. */
+/* One round. 0; 1 when the run is over (rounds done, or diverged); -1, and fl_session_error says why: when the round cannot
+ * begin (a cohort that is not valid, no memory for the states of clients drawn for the first time, not as many OpenMP threads
+ * as the session has), nothing has changed and the call may be repeated; after a batch that is not valid, the round is
+ * half-done and the session stays failed. metrics may be NULL. */
 int fl_round(fl_session *, fl_metrics *);
 /* Rounds until over, in one parallel region; after each, `each` is called by one thread: non-zero ends the call. 1 over, 0 ended
  * by `each`, -1 as above. */
@@ -60,7 +62,8 @@ int fl_session_threads(const fl_session *);
 uint64_t fl_session_state_bytes(const fl_session *);     /* client states + workspaces + server slots */
 void fl_close(fl_session *);
 
-/* The complete state at a round's end, for checkpoints: sections of bytes in a fixed order. */
+/* The complete state at a round's end, for checkpoints: sections of bytes in a fixed order. -1 when write says so, or when the
+ * session failed inside a round. */
 int fl_session_save(const fl_session *, int (*write)(void *self, const void *, size_t), void *self);
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 

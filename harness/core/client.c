@@ -1,5 +1,6 @@
 /* client.c - one client's round on one worker: its batches, its oracle, its run through the stack, its leaf. */
 #include "internal.h"
+#include <stdio.h>
 #include <string.h>
 
 size_t fl_client_samples(const fl_session *s, uint32_t client) {
@@ -38,9 +39,29 @@ size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint6
 }
 
 /* ---- oracle --------------------------------------------------------------------------------------------------------- */
+/* A caller's batch, before anything is read through it. The round goes on, so that what is told in the end is the first in
+ * the order of the draw, whoever found what first. */
+static void check_batch(fl_worker *w, uint64_t t) {
+  const size_t most = w->s->opt.batch_size, samples = w->s->problem.objective->n;
+  const int fits = w->count >= 1 && w->count <= most;
+  size_t i = 0;
+  fl_fpenv_enter();                             /* the caller's function may have changed the rounding */
+  while (fits && i < w->count && w->rows[i] < samples) i++;
+  if (fits && i == w->count) return;
+  w->broken = 1;
+  if (w->error[0] && w->bad_position < w->position) return;
+  w->bad_position = w->position;
+  const int at = snprintf(w->error, sizeof w->error, "round %u: batch of client %u, step %llu: ", w->round + 1, w->id,
+                          (unsigned long long)t);
+  if (fits) snprintf(w->error + at, sizeof w->error - (size_t)at, "row[%zu] = %u; allowed: 0 to %zu", i, w->rows[i], samples - 1);
+  else snprintf(w->error + at, sizeof w->error - (size_t)at, "%zu rows; allowed: 1 to %zu", w->count, most);
+}
+
 static void next(void *self, uint64_t t) {
   fl_worker *w = self;
+  if (w->broken) return;
   w->count = fl_draw_batch(w->s, w->round, w->id, t, w->perm, &w->epoch, w->rows);
+  if (w->s->problem.batch) check_batch(w, t);
 }
 
 static double ask_rows(fl_worker *w, const float *at, const uint32_t *rows, size_t count, float *g) {
@@ -70,6 +91,7 @@ static double ask_all(fl_worker *w, const float *at, float *g) {
 static double grad(void *self, const fl_ask *ask, float *g) {
   fl_worker *w = self;
   if (ask->count == FL_ALL) return ask_all(w, ask->at, g);
+  if (w->broken) return memset(g, 0, w->s->d * sizeof *g), 0.0;
   return ask_rows(w, ask->at, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, g);
 }
 
@@ -118,6 +140,8 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   const double begin = fl_now();
   float *leaf = fl_tree_leaf(&s->tree);
   const double start = fl_now();
+  w->position = position;
+  w->broken = 0;
   w->id = s->cohort[position];
   w->round = (uint32_t)s->round;
   w->n = oracle.n = fl_client_samples(s, w->id);

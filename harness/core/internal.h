@@ -32,11 +32,14 @@ typedef struct {                                          /* one thread */
   float *y, *g, *all, *state, *rule_work, *slots;         /* slots: WORK slots of all stages */
   void *objective;                                        /* the objective's scratch */
   uint32_t *rows, *perm;
-  double seconds[FL_T_COUNT];
+  double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
   uint64_t evaluations, samples;
   /* the oracle of the client at hand */
   struct fl_session *s;
+  size_t position;
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
+  int broken;                                             /* this client had a batch that is not valid */
+  size_t bad_position; char error[200];                   /* the first such client of this worker in the draw; "": none */
 } fl_worker;
 
 struct fl_session {
@@ -55,7 +58,7 @@ struct fl_session {
   float *x, *server, *server_state, *client;              /* client: clients x client_floats, touched when visited */
   size_t client_bytes;
   uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
-  char error[300];                                        /* why the last call could not begin its round */
+  char error[400];                                        /* why the last call failed */
   uint8_t *visited;
   fl_worker *worker;
   fl_tree tree;
@@ -66,14 +69,15 @@ struct fl_session {
   uint64_t round, limit;
   size_t m;
   uint32_t *cohort, *order;
+  uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */
   uint64_t *steps, *bits_up;
   double *weight, *loss, lr;
   atomic_size_t next_client, next_chunk;
   size_t eval_chunks;
   fl_eval *eval;
-  int evaluate, stop, over;
+  int evaluate, stop, over, failed;                       /* failed: inside a round, so for good */
   double work_total, work_longest;                        /* for the bound */
-  double pause;                                           /* seconds outside the round (callback) before this one */
+  double begin;                                           /* when the round began: what came before is not its time */
   fl_metrics metrics;
 };
 

@@ -3,7 +3,6 @@
 #include "internal.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- before the clients ------------------------------------------------------------------------------------------------ */
@@ -50,25 +49,22 @@ static void make_order(fl_session *s) {
   s->work_longest += longest;
 }
 
-static int ascending(const void *a, const void *b) {
-  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-  return (x > y) - (x < y);
-}
-
-/* A client that was drawn twice (two workers would write its state), or UINT32_MAX. */
-static uint32_t repeated_id(fl_session *s) {
-  memcpy(s->order, s->cohort, s->m * sizeof *s->order);   /* make_order fills it anew */
-  qsort(s->order, s->m, sizeof *s->order, ascending);
-  for (size_t p = 1; p < s->m; p++)
-    if (s->order[p] == s->order[p - 1]) return s->order[p];
-  return UINT32_MAX;
+/* Position of the first client that was drawn before, m: none. Two workers must never write one client's state. */
+static size_t first_repeat(fl_session *s) {
+  size_t p = 0;
+  for (; p < s->m; p++) {
+    uint64_t *word = &s->drawn[s->cohort[p] / 64], bit = (uint64_t)1 << s->cohort[p] % 64;
+    if (*word & bit) break;
+    *word |= bit;
+  }
+  for (size_t i = 0; i < p; i++) s->drawn[s->cohort[i] / 64] = 0;
+  return p;
 }
 
 /* What a caller's own draw may get wrong, and memory for the states of those that were never drawn before. */
 static int check_cohort(fl_session *s) {
   char what[40];
   size_t more = 0;
-  uint32_t repeated;
   snprintf(what, sizeof what, "round %llu", (unsigned long long)s->round + 1);
   if (s->m < 1 || s->m > s->m_max)
     return snprintf(s->error, sizeof s->error, "%s: a cohort of %zu clients; allowed: 1 to %zu", what, s->m, s->m_max), -1;
@@ -76,9 +72,10 @@ static int check_cohort(fl_session *s) {
     if (s->cohort[p] >= s->problem.clients)
       return snprintf(s->error, sizeof s->error, "%s: cohort[%zu] = %u; allowed: 0 to %zu", what, p, s->cohort[p],
                       s->problem.clients - 1), -1;
-  if (s->problem.cohort && (repeated = repeated_id(s)) != UINT32_MAX)
+  const size_t twice = s->drawn ? first_repeat(s) : s->m;
+  if (twice < s->m)
     return snprintf(s->error, sizeof s->error, "%s: client %u is in the cohort more than once; allowed: each client once", what,
-                    repeated), -1;
+                    s->cohort[twice]), -1;
   for (size_t p = 0; s->visited && p < s->m; p++) more += !s->visited[s->cohort[p]];
   return !more ? 0 : fl_reserve_states(s, more, what, s->error, sizeof s->error);
 }
@@ -86,6 +83,7 @@ static int check_cohort(fl_session *s) {
 static int begin_round(fl_session *s) {
   s->lr = fl_lr_at(&s->algorithm, s->round, s->opt.rounds);
   s->m = fl_draw_cohort(s, s->round, s->cohort);
+  if (s->problem.cohort) fl_fpenv_enter();      /* the caller's function may have changed the rounding */
   if (check_cohort(s)) return -1;
   const double sum = weight_sum(s);
   const int equal = s->algorithm.h_run[FL_H_WEIGHTS] != 0;
@@ -183,69 +181,85 @@ static void combine_evaluation(fl_session *s) {
 }
 
 /* ---- a thread -------------------------------------------------------------------------------------------------------------- */
-/* The wait is kept by the thread and credited before its next wait inside a round: thread 0 reads the clocks of all
- * between the last barrier of a round and the first of the next. */
-static void wait_here(fl_session *s, fl_worker *w, double *idle) {
-  w->seconds[FL_T_IDLE] += *idle;
-  const double t = fl_now();
+/* A wait inside a round. Its time is credited by the caller, that of the round's last wait by thread 0: between this barrier
+ * and the next round's first it reads and writes the clocks of all. */
+static void wait_here(fl_session *s, fl_worker *w) {
+  w->arrived = fl_now();
   fl_barrier_wait(&s->barrier);
-  *idle = fl_now() - t;
 }
 
-static void close_round(fl_session *s, double begin, double served, double end) {
+/* Every clock's parts lie inside the round's wall and do not overlap, so that `other`, what no clock claims, is not negative,
+ * and a round adds threads x wall to the totals, whatever number of threads earlier rounds had. */
+static void close_round(fl_session *s, double served, double end) {
   fl_metrics *m = &s->metrics;
-  m->seconds += served - begin;
+  double other = s->threads * (end - s->begin);
+  m->seconds += served - s->begin;
   m->seconds_evaluation += end - served;
-  double known = 0;
+  for (int w = 0; w < s->threads; w++) s->worker[w].seconds[FL_T_IDLE] += end - s->worker[w].arrived;
   for (int t = 0; t < FL_T_COUNT; t++) {
     if (t == FL_T_OTHER) continue;
     double sum = 0;
     for (int w = 0; w < s->threads; w++) sum += s->worker[w].seconds[t], s->worker[w].seconds[t] = 0;
     m->thread_seconds[t] += sum;
-    known += m->thread_seconds[t];
+    other -= sum;
   }
-  const double other = s->threads * (m->seconds + m->seconds_evaluation) - known;
-  m->thread_seconds[FL_T_OTHER] = other;        /* what no clock claims: the sum is threads x wall by construction */
+  m->thread_seconds[FL_T_OTHER] += other > 0 ? other : 0;   /* a rounding error below 0 when the clocks claim everything */
   s->round++;
   s->over = m->diverged || s->round == s->opt.rounds;
+}
+
+/* Thread 0, after all clients: 1 when a batch was not valid. The first in the order of the draw is told. */
+static int has_failed(fl_session *s) {
+  const fl_worker *first = NULL;
+  for (int w = 0; w < s->threads; w++)
+    if (s->worker[w].error[0] && (!first || s->worker[w].bad_position < first->bad_position)) first = &s->worker[w];
+  if (!first) return 0;
+  snprintf(s->error, sizeof s->error, "%s", first->error);
+  return s->failed = 1;
+}
+
+/* Thread 0, between two barriers: the server's step. When its part ended. */
+static double serve(fl_session *s, fl_worker *w) {
+  const double t = fl_now();
+  if (has_failed(s)) return t;
+  server_step(s);
+  round_metrics(s);
+  const double served = fl_now();
+  w->seconds[FL_T_AGGREGATION] += served - t;
+  return served;
 }
 
 void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
   fl_worker *w = &s->worker[id];
   const uint64_t env = fl_fpenv_enter();
-  double begin = 0, served = 0, paused = fl_now(), idle = 0;
+  double served = 0, t;
   for (;;) {
     if (id == 0) {
       s->stop = s->stop || s->over || s->round == s->limit;
-      begin = fl_now();
-      s->pause = begin - paused;
+      s->begin = fl_now();
       if (!s->stop && begin_round(s)) s->stop = 1;
     }
-    const double arrived = fl_now();
+    t = fl_now();                               /* not w->arrived: thread 0 may still close the round before */
     fl_barrier_wait(&s->barrier);
     if (s->stop) break;
-    const double waited = fl_now() - arrived - (id ? s->pause : 0);
-    idle += waited > 0 ? waited : 0;
+    w->seconds[FL_T_IDLE] += fl_now() - (t > s->begin ? t : s->begin);
     for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->m;) fl_run_client(s, w, s->order[i]);
-    wait_here(s, w, &idle);
-    if (id == 0) {
-      const double t = fl_now();
-      server_step(s);
-      round_metrics(s);
-      served = fl_now();
-      w->seconds[FL_T_AGGREGATION] += served - t;
-    }
-    wait_here(s, w, &idle);
+    wait_here(s, w);
+    w->seconds[FL_T_IDLE] += fl_now() - w->arrived;
+    if (id == 0) served = serve(s, w);
+    wait_here(s, w);
+    if (s->failed) break;
     if (s->evaluate) {
-      const double t = fl_now();
+      t = fl_now();
+      w->seconds[FL_T_IDLE] += t - w->arrived;
       evaluate_chunks(s, w);
       w->seconds[FL_T_EVALUATION] += fl_now() - t;
-      wait_here(s, w, &idle);
-      if (id == 0) combine_evaluation(s);
+      wait_here(s, w);
     }
     if (id == 0) {
-      paused = fl_now();
-      close_round(s, begin, served, paused);
+      t = fl_now();
+      if (s->evaluate) combine_evaluation(s);
+      close_round(s, served, t);
       if (each && each(self, s, &s->metrics)) s->stop = 1;
       fl_fpenv_enter();
     }

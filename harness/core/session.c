@@ -1,5 +1,6 @@
 /* session.c - opens a run (checks, memory, threads), runs rounds, closes it. */
 #include "internal.h"
+#include "optimizers/locale.h"
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -123,6 +124,7 @@ static int open_memory(fl_session *s) {
   s->eval = calloc(s->eval_chunks + 1, sizeof *s->eval);
   s->worker = calloc((size_t)s->threads, sizeof *s->worker);
   if (!s->x || !s->server || !s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
+  if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
   if (fl_tree_open(&s->tree, m, s->leaf_floats, buffers)) return -1;
   if (s->client_floats) {
     if (__builtin_mul_overflow(s->problem.clients, s->client_floats * sizeof(float), &s->client_bytes)) return -1;
@@ -158,6 +160,14 @@ static int open_job(fl_session *s, char *err, size_t size) {
   return 0;
 }
 
+/* Whether OpenMP gave the team that the workers and their barrier are made for. */
+static int check_team(int got, int want, char *err, size_t size) {
+  if (got == want) return 0;
+  REFUSE("%d threads are needed, OpenMP gave %d; allowed: a call outside of other parallel regions (or omp_set_max_active_levels "
+         "for one more level), OMP_DYNAMIC off (omp_set_dynamic(0)), OMP_THREAD_LIMIT of %d or more; or open with threads = %d",
+         want, got, want, got);
+}
+
 /* ---- public ------------------------------------------------------------------------------------------------------------------- */
 static int open_all(fl_session *s, char *err, size_t size) {
   const char *why = NULL;
@@ -180,15 +190,17 @@ static int open_all(fl_session *s, char *err, size_t size) {
     REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches or "
            "fewer threads", s->opt.batch_size, s->threads, workspace, available);
   fl_barrier_init(&s->barrier, s->threads);
-  int failed = 0;
+  int failed = 0, team = 0;
 #pragma omp parallel num_threads(s->threads)
   {
-    const int got = omp_get_num_threads() == s->threads ? open_worker(s, &s->worker[omp_get_thread_num()]) : -1;
-    if (got) {
+    const int got = omp_get_num_threads();
+    if (omp_get_thread_num() == 0) team = got;
+    if (got == s->threads && open_worker(s, &s->worker[omp_get_thread_num()])) {
 #pragma omp atomic write
       failed = 1;
     }
   }
+  if (check_team(team, s->threads, err, size)) return -1;
   if (failed) REFUSE("%d threads with their workspaces could not be had", s->threads);
   const uint64_t env = fl_fpenv_enter();
   o->init(o->self, s->opt.seed, s->x);
@@ -198,7 +210,10 @@ static int open_all(fl_session *s, char *err, size_t size) {
 
 int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
   *out = NULL;
-  if (check(p, o, err, size)) return -1;
+  const locale_t before = fl_locale_enter();
+  const int bad = check(p, o, err, size);
+  fl_locale_leave(before);
+  if (bad) return -1;
   fl_session *s = calloc(1, sizeof *s);
   if (!s) REFUSE("no memory");
   s->problem = *p;
@@ -210,12 +225,19 @@ int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const 
 }
 
 static int run_until(fl_session *s, uint64_t limit, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
+  if (s->failed) return -1;
   s->limit = limit;
   s->stop = 0;
   s->error[0] = 0;
   if (s->over) return 1;
+  int team = 0;
 #pragma omp parallel num_threads(s->threads)
-  fl_run_worker(s, omp_get_thread_num(), each, self);
+  {
+    const int got = omp_get_num_threads();      /* before the first barrier: a smaller team would wait there for ever */
+    if (omp_get_thread_num() == 0) team = got;
+    if (got == s->threads) fl_run_worker(s, omp_get_thread_num(), each, self);
+  }
+  if (check_team(team, s->threads, s->error, sizeof s->error)) return -1;
   return s->error[0] ? -1 : s->over;
 }
 
@@ -249,7 +271,8 @@ void fl_close(fl_session *s) {
   fl_tree_close(&s->tree);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
   if (s->client) munmap(s->client, s->client_bytes);
-  void *const blocks[] = { s->x, s->server, s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->block_runs };
+  void *const blocks[] = { s->x, s->server, s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->drawn,
+                          s->block_runs };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   free(s);
 }

@@ -11,6 +11,7 @@ typedef struct { uint64_t n, server, client, clients, round, over, visited; doub
 static int is_stored(const fl_session *s, size_t id) { return s->visited && s->visited[id]; }
 
 int fl_session_save(const fl_session *s, int (*write)(void *, const void *, size_t), void *self) {
+  if (s->failed) return -1;
   header h = { s->n, s->server_floats, s->client_floats, s->problem.clients, s->round, (uint64_t)s->metrics.diverged, 0, s->work_total, s->work_longest };
   for (size_t i = 0; i < s->problem.clients; i++) h.visited += (uint64_t)is_stored(s, i);
   int r = write(self, &h, sizeof h) || write(self, &s->metrics, sizeof s->metrics) || write(self, s->x, s->n * sizeof(float)) ||

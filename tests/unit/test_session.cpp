@@ -2,8 +2,10 @@
 #include <catch2/catch.hpp>
 #include <algorithm>
 #include <cstring>
+#include <cmath>
 #include <functional>
 #include <fedlane/session.h>
+#include <omp.h>
 #include <set>
 #include <string>
 #include <utility>
@@ -277,4 +279,156 @@ TEST_CASE("a batch of all samples costs the largest client's rows, not the numbe
   all.open({ { "name", "fedavg" } });
   CHECK(fl_session_state_bytes(all.s) == fl_session_state_bytes(whole.s));
   CHECK(refused(layout, SIZE_MAX).find("batch_size = 18446744073709551615; allowed: 1 to 2^32 - 1") != std::string::npos);
+}
+
+// A caller's functions: what they hand out in round 1 (0-based), as each case sets it; well-behaved before.
+namespace {
+std::vector<uint32_t> cohort_of_1, rows_of_1;   // rows of client 1, step 1
+size_t rows_said;                               // how many rows it says it has
+void with_callers(Run &r) {
+  r.problem.cohort = [](void *, uint64_t round, uint32_t *out, size_t max) {
+    if (round != 1) return *out = 0, (size_t)1;
+    std::copy(cohort_of_1.begin(), cohort_of_1.begin() + (long)std::min(max, cohort_of_1.size()), out);
+    return cohort_of_1.size();
+  };
+  r.problem.batch = [](void *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t) {
+    if (round != 1 || client != 1 || step != 1) return *out = client, (size_t)1;
+    std::copy(rows_of_1.begin(), rows_of_1.end(), out);
+    return rows_said;
+  };
+}
+}
+
+TEST_CASE("a caller's cohort has 1 to max clients, each known and none twice; a refused round can be repeated") {
+  Run r(Clients{ { 0 }, { 1 }, { 2 }, { 3 } });
+  with_callers(r);
+  r.options.participation = 0.75, r.options.threads = 2;
+  r.open({ { "stack", "scaffold" }, { "rule", "sgd" } });
+  const float before = r.round();
+  struct { std::vector<uint32_t> cohort; const char *want; } cases[] = {
+    { {}, "round 2: a cohort of 0 clients; allowed: 1 to 3" },
+    { { 0, 1, 2, 3 }, "round 2: a cohort of 4 clients; allowed: 1 to 3" },
+    { { 0, 4 }, "round 2: cohort[1] = 4; allowed: 0 to 3" },
+    { { 2, 1, 2 }, "round 2: client 2 is in the cohort more than once; allowed: each client once" },
+  };
+  for (const auto &c : cases) {
+    cohort_of_1 = c.cohort;
+    CHECK(fl_round(r.s, nullptr) == -1);
+    CHECK(fl_rounds(r.s, nullptr, nullptr) == -1);
+    CHECK(std::string(fl_session_error(r.s)) == c.want);
+    CHECK(fl_params(r.s, nullptr)[0] == before);
+  }
+  cohort_of_1 = { 2, 1, 3 }, rows_of_1 = { 1 }, rows_said = 1;
+  CHECK(fl_round(r.s, nullptr) == 0);
+  CHECK(std::string(fl_session_error(r.s)).empty());
+}
+
+TEST_CASE("a caller's batch: at least one row, at most the batch size, each a sample; a session that failed stays failed") {
+  struct { std::vector<uint32_t> rows; size_t said; const char *want; } cases[] = {
+    { {}, 0, "round 2: batch of client 1, step 1: 0 rows; allowed: 1 to 4" },
+    { {}, 5, "round 2: batch of client 1, step 1: 5 rows; allowed: 1 to 4" },
+    { { 7, 8, 1000 }, 3, "round 2: batch of client 1, step 1: row[2] = 1000; allowed: 0 to 999" },
+  };
+  for (const auto &c : cases)
+    for (int threads : { 1, 3 }) {
+      Run r(Clients{ { 0, 1, 2, 3, 4, 5 }, { 6, 7, 8, 9, 10 }, { 11 }, { 12 } });
+      with_callers(r);
+      cohort_of_1 = { 3, 1, 0, 2 }, rows_of_1 = c.rows, rows_said = c.said;
+      r.options.batch_size = 4, r.options.local_epochs = 3, r.options.threads = threads;
+      r.open({ { "stack", "scaffold" }, { "rule", "sgd" } });
+      const float before = r.round();
+      fl_metrics m = {};
+      for (int twice = 0; twice < 2; twice++) {
+        CHECK(fl_round(r.s, &m) == -1);
+        CHECK(fl_rounds(r.s, nullptr, nullptr) == -1);
+        CHECK(std::string(fl_session_error(r.s)) == c.want);
+        rows_of_1 = { 1 }, rows_said = 1;       // too late
+      }
+      CHECK(m.round == 0);
+      CHECK(fl_params(r.s, nullptr)[0] == before);
+      // The clients' states are half-way: nothing to go on from.
+      CHECK(fl_session_save(r.s, [](void *, const void *, size_t) { return 0; }, nullptr) == -1);
+    }
+}
+
+TEST_CASE("where OpenMP gives fewer threads than a session has, it says so and does not wait for them") {
+  Run r(Clients{ { 0 }, { 1 } });
+  r.options.threads = 2;
+  r.open({ { "rule", "sgd" } });
+  int one = 0, all = 0, opened = 0;
+  std::string why;
+  char err[512] = "";
+  fl_algorithm a;
+  fl_session *inner = nullptr;
+  const fl_setting set[] = { { "stack", "", "test" }, { "rule", "sgd", "test" } };
+  REQUIRE(fl_algorithm_build(set, 2, &a, err, sizeof err) == 0);
+  const int levels = omp_get_max_active_levels();
+  omp_set_max_active_levels(0);                 // a team of one, as inside a region where nesting is off
+  one = fl_round(r.s, nullptr);
+  why = fl_session_error(r.s);
+  all = fl_rounds(r.s, nullptr, nullptr);
+  opened = fl_open(&inner, &r.problem, &a, &r.options, err, sizeof err);
+  fl_close(inner);
+  omp_set_max_active_levels(levels);
+  CHECK(one == -1);
+  CHECK(all == -1);
+  CHECK(opened == -1);
+  CHECK(why.find("2 threads are needed, OpenMP gave 1; allowed: a call outside of other parallel regions") == 0);
+  CHECK(why == err);
+  for (const char *word : { "OMP_DYNAMIC", "OMP_THREAD_LIMIT", "omp_set_max_active_levels", "threads = 1" })
+    CHECK(why.find(word) != std::string::npos);
+  CHECK(fl_round(r.s, nullptr) == 0);           // nothing had changed
+}
+
+TEST_CASE("thread-seconds: no part falls, and a round adds threads x wall, also after a resume with other threads") {
+  std::vector<uint32_t> rows(400);
+  for (uint32_t i = 0; i < 400; i++) rows[i] = i;
+  Clients clients(9, rows);
+  clients[3].resize(1), clients[5].clear();
+  fl_objective tested = objective;
+  tested.n_test = 1000;
+  tested.evaluate = [](void *, const fl_kernels *, const float *x, size_t, size_t count, fl_eval *out, void *) {
+    for (int i = 0; i < 20000; i++) out->loss += std::sqrt((double)x[0] + i);
+    out->count = count;
+  };
+  std::vector<unsigned char> state;
+  fl_metrics last = {};
+  double want = 0;
+  uint64_t rounds = 0;
+  for (int threads : { 4, 1, 3 }) {
+    Run r(clients);
+    r.problem.objective = &tested;
+    r.options.rounds = 18, r.options.batch_size = 10, r.options.threads = threads, r.options.eval_every = 2;
+    r.open({ { "rule", "sgd" }, { "lr", "0.01" } });
+    size_t at = 0;
+    char err[256] = "";
+    std::pair<std::vector<unsigned char> *, size_t *> from{ &state, &at };
+    if (rounds)
+      REQUIRE(fl_session_load(r.s, [](void *self, void *out, size_t n) {
+        auto *f = static_cast<decltype(from) *>(self);
+        std::memcpy(out, f->first->data() + *f->second, n);
+        return *f->second += n, 0;
+      }, &from, err, sizeof err) == 0);
+    for (int i = 0; i < 6; i++) {
+      fl_metrics m;
+      INFO(threads << " threads, round " << rounds + 1);
+      REQUIRE(fl_round(r.s, &m) == 0);
+      want += threads * (m.seconds - last.seconds + m.seconds_evaluation - last.seconds_evaluation);
+      double sum = 0;
+      for (int t = 0; t < FL_T_COUNT; t++) {
+        INFO(fl_time_name[t]);
+        CHECK(m.thread_seconds[t] >= last.thread_seconds[t]);
+        sum += m.thread_seconds[t];
+      }
+      CHECK(sum == Approx(want).epsilon(1e-9));
+      last = m;
+      rounds++;
+    }
+    state.clear();
+    REQUIRE(fl_session_save(r.s, [](void *self, const void *bytes, size_t n) {
+      auto *out = static_cast<std::vector<unsigned char> *>(self);
+      const auto *b = static_cast<const unsigned char *>(bytes);
+      return out->insert(out->end(), b, b + n), 0;
+    }, &state) == 0);
+  }
 }
