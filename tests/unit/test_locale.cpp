@@ -27,7 +27,7 @@ TEST_CASE("numbers have a point in any locale", "[.comma]") {
   fl_algorithm a;
   const fl_setting comma[] = { { "name", "fedavg", "test" }, { "lr_decay", "0,5", "test" } };
   CHECK(fl_algorithm_build(comma, 2, &a, err, sizeof err) == -1);
-  CHECK(std::string(err) == "test: lr_decay = '0,5'; allowed: a number from 0 to 1");
+  CHECK(std::string(err) == "test: lr_decay = '0,5'; allowed: a number above 0 to 1");
   const fl_param fraction = { "fraction", 0.5, 0.25, 0.75, nullptr, "", 0 };
   const fl_setting outside = { "fraction", "0.875", "test" };
   double v;
