@@ -12,7 +12,7 @@ static double mean(const series *s) { return s->n ? s->sum / (double)s->n : (dou
 
 typedef struct {
   const char *label;
-  size_t runs, missed, diverged;
+  size_t runs, missed, diverged, mixed;         /* mixed: times of parts on different threads or machines */
   double *accuracy; size_t n_accuracy;          /* room for all runs of the suite */
   series rounds, seconds, rate, up, down;
   char *hashes; size_t n_hashes;                /* 64 characters each, one after the other */
@@ -38,13 +38,14 @@ static void take(row *r, const json_t *s) {
   add(&r->up, json_number_value(json_object_get(s, "bytes_up")));
   add(&r->down, json_number_value(json_object_get(s, "bytes_down")));
   if (status && !strcmp(status, "diverged")) r->diverged++;
+  if (json_integer_value(json_object_get(s, "parts")) > 1) r->mixed++;
   if (hash && strlen(hash) == 64) memcpy(r->hashes + 64 * r->n_hashes++, hash, 64);
   r->runs++;
 }
 
 /* Sample deviation in two passes; a target that one seed missed is missed. */
 static void print_row(const row *r, int width) {
-  char accuracy[48] = "-", rounds[24] = "-", seconds[24] = "-", up[32], down[32], hash[65];
+  char accuracy[48] = "-", rounds[24] = "-", seconds[24] = "-", rate[24] = "-", up[32], down[32], hash[65];
   double sum = 0, squares = 0;
   const double n = (double)r->n_accuracy;
   for (size_t i = 0; i < r->n_accuracy; i++) sum += r->accuracy[i];
@@ -52,10 +53,12 @@ static void print_row(const row *r, int width) {
   if (r->n_accuracy > 1) snprintf(accuracy, sizeof accuracy, "%.2f +- %.2f", 100 * sum / n, 100 * sqrt(squares / (n - 1)));
   if (r->n_accuracy == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * sum);
   if (r->diverged) snprintf(accuracy, sizeof accuracy, "diverged (%zu)", r->diverged);
-  if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds)), snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));
+  if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds));
+  if (!r->missed && !r->mixed) snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));
+  if (!r->mixed) snprintf(rate, sizeof rate, "%.0f", mean(&r->rate));
   if (r->n_hashes == 1) memcpy(hash, r->hashes, 64), hash[64] = 0;
   else fl_sha256(r->hashes, 64 * r->n_hashes, hash);
-  printf("%-*s  %5zu  %15s  %9s  %9s  %9.0f  %9s  %9s  %.12s\n", width, r->label, r->runs, accuracy, rounds, seconds, mean(&r->rate),
+  printf("%-*s  %5zu  %15s  %9s  %9s  %9s  %9s  %9s  %.12s\n", width, r->label, r->runs, accuracy, rounds, seconds, rate,
          fl_human_bytes(mean(&r->up), up), fl_human_bytes(mean(&r->down), down), hash);
 }
 

@@ -138,6 +138,9 @@ static json_t *sums_of(const json_t *run) {
   return list;
 }
 
+/* Parts made by different threads or machines: its seconds are of none of them. */
+static int is_mixed(const one_run *run) { return json_array_size(json_object_get(run->run, "parts")) > 1; }
+
 static void print_settings(told *t, const one_run *a, const one_run *b) {
   static const char *const machine[] = {"cpu", "isa_used", "threads", "compiler", "flags", "kernel", "governor", "version", "commit",
                                         "dirty"};
@@ -148,6 +151,7 @@ static void print_settings(told *t, const one_run *a, const one_run *b) {
   json_decref(y);
   differ_key(t, "partition sha256", json_object_get(a->run, "partition"), json_object_get(b->run, "partition"), "sha256");
   differ_key(t, "reproducible", a->run, b->run, "reproducible");
+  if (is_mixed(a) || is_mixed(b)) differ_key(t, "parts", a->run, b->run, "parts");
   const json_t *m = json_object_get(a->run, "machine"), *n = json_object_get(b->run, "machine");
   for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) differ_key(t, machine[i], m, n, machine[i]);
 }
@@ -287,7 +291,8 @@ static int compare_two(const result *a, const result *b, char *err, size_t err_s
     double s = json_number_value(json_object_get(run->summary, "seconds"));
     double u = json_number_value(json_object_get(other->summary, "seconds"));
     printf("%-*s  %10.3f  %10.3f  ", width, run->name, s, u);
-    if (s > 0) printf("%7.3f", u / s);
+    const int mixed = is_mixed(run) || is_mixed(other);
+    if (s > 0 && !mixed) printf("%7.3f", u / s);
     else printf("%7s", "-");
     printf("  same bits: %s%s\n", same ? "yes" : "no, ", same ? "" : what);
     differing += !same;

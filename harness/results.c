@@ -74,6 +74,32 @@ static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) 
   return all;
 }
 
+/* What made the rounds from `first` on. */
+static json_t *part_json(const json_t *run, uint64_t first) {
+  const json_t *machine = json_object_get(run, "machine");
+  return json_pack("{s:O, s:O, s:O, s:I}", "threads", json_object_get(run, "threads"), "isa", json_object_get(machine, "isa_used"),
+                   "cpu", json_object_get(machine, "cpu"), "from_round", (json_int_t)first);
+}
+
+static int same_maker(const json_t *a, const json_t *b) {
+  static const char *const key[] = {"threads", "isa", "cpu"};
+  for (size_t i = 0; i < sizeof key / sizeof *key; i++)
+    if (!json_equal(json_object_get(a, key[i]), json_object_get(b, key[i]))) return 0;
+  return 1;
+}
+
+/* The parts of the rounds that are kept, and this one if another machine or number of threads makes it. */
+static json_t *parts_json(const json_t *previous, const json_t *run, uint64_t rounds) {
+  json_t *parts = json_array(), *part, *mine = part_json(run, rounds + 1);
+  json_t *last = NULL;
+  size_t i;
+  json_array_foreach(json_object_get(previous, "parts"), i, part)
+    if (json_integer_value(json_object_get(part, "from_round")) <= (json_int_t)rounds) json_array_append(parts, last = part);
+  if (!last || !same_maker(last, mine)) json_array_append(parts, mine);
+  json_decref(mine);
+  return parts;
+}
+
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
                         const fl_kernels *kernels, int threads, const char *not_reproducible) {
   char run_id[17];
@@ -91,6 +117,7 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_object_set_new(run, "layout", layout_json(layout));
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));
   json_object_set_new(run, "threads", json_integer(threads));
+  json_object_set_new(run, "parts", parts_json(NULL, run, 0));
   json_object_set_new(run, "reproducible", json_boolean(!not_reproducible));
   json_object_set_new(run, "reasons", reasons_json(not_reproducible));
   json_object_set_new(run, "started_at", now());
@@ -225,6 +252,7 @@ int fl_result_cut(fl_result *r, uint64_t rounds, char *err, size_t err_size) {
       resumed = json_is_array(resumed) ? json_copy(resumed) : json_array();
       json_array_append_new(resumed, now());
       json_object_set_new(r->run, "resumed_at", resumed);
+      json_object_set_new(r->run, "parts", parts_json(r->previous, r->run, rounds));
     }
     if (describe(r, err, err_size)) return -1;
     json_decref(r->previous);

@@ -65,6 +65,10 @@ class Run:
         self.machine = machine if isinstance(machine, dict) else {}
         self.cpu = str(self.machine.get("cpu") or "unknown CPU")
         self.status = self.summary.get("status", "unfinished")
+        parts = self.record.get("parts")
+        self.parts = parts if isinstance(parts, list) else []
+        # Resumed with other threads or on another machine: the times are of none of them, and are left out.
+        self.mixed = len(self.parts) > 1
 
     @staticmethod
     def _name(value, fallback):
@@ -108,7 +112,8 @@ class Run:
             if accuracy is None or r.get("evaluated") in (0, False):
                 continue
             sent = (number(r.get("total_bytes_up")) or 0) + (number(r.get("total_bytes_down")) or 0)
-            out.append((r["round"], number(r.get("seconds")) or 0.0, sent, accuracy, number(r.get("test_loss"))))
+            seconds = None if self.mixed else number(r.get("seconds")) or 0.0
+            out.append((r["round"], seconds, sent, accuracy, number(r.get("test_loss"))))
         return out
 
     def last(self, key):
@@ -126,7 +131,7 @@ class Run:
         return t or None
 
     def reach(self):
-        """(rounds, seconds) until the target accuracy was first evaluated, or None."""
+        """(rounds, seconds or None) until the target accuracy was first evaluated, or None."""
         t = self.target()
         for e in self.evaluations():
             if t is not None and e[3] >= t:
@@ -135,10 +140,10 @@ class Run:
 
     def samples_per_second(self):
         n, s = self.last("samples"), self.last("seconds")
-        return n / s if n and s else None
+        return n / s if n and s and not self.mixed else None
 
     def thread_seconds(self):
-        t = self.rounds[-1].get("thread_seconds") if self.rounds else None
+        t = self.rounds[-1].get("thread_seconds") if self.rounds and not self.mixed else None
         return {k: number(v) or 0.0 for k, v in t.items()} if isinstance(t, dict) else {}
 
     def class_counts(self):
@@ -193,16 +198,16 @@ class Series:
         values = [r.reach() for r in self.runs]
         if any(v is None for v in values):
             return None
-        return statistics.fmean(v[0] for v in values), statistics.fmean(v[1] for v in values)
+        return statistics.fmean(v[0] for v in values), self.mean(v[1] for v in values)
 
     def curve(self, x, y):
         """[(x, mean, min, max)] over the rounds that every seed evaluated. x, y: columns of Run.evaluations."""
         runs = [{e[0]: e for e in r.evaluations()} for r in self.runs]
         points = []
         for k in sorted(set(runs[0]).intersection(*runs[1:])) if runs else []:
-            ys = [r[k][y] for r in runs]
-            if all(v is not None for v in ys):
-                points.append((statistics.fmean(r[k][x] for r in runs), statistics.fmean(ys), min(ys), max(ys)))
+            xs, ys = [r[k][x] for r in runs], [r[k][y] for r in runs]
+            if all(v is not None for v in xs + ys):
+                points.append((statistics.fmean(xs), statistics.fmean(ys), min(ys), max(ys)))
         return points
 
 
@@ -257,8 +262,9 @@ def conditions(run):
         found["data files"] = " ".join(str(f.get("sha256"))[:8] for f in data.get("files", []))
     if isinstance(partition, dict):
         found["partition"] = str(partition.get("sha256"))[:8]
-    found["threads"] = run.record.get("threads")
-    found["isa"] = run.machine.get("isa_used")
+    found["threads"], found["isa"] = run.record.get("threads"), run.machine.get("isa_used")
+    if run.mixed:
+        found["threads"], found["isa"] = ("+".join(str(p.get(k)) for p in run.parts) for k in ("threads", "isa"))
     return found
 
 

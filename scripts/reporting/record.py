@@ -17,6 +17,8 @@ def write(runs, out):
                "threads": r.record.get("threads"), "config": r.config,
                "partition_sha256": (r.record.get("partition") or {}).get("sha256")}
         row.update((k, r.summary[k]) for k in KEEP if k in r.summary)
+        if r.mixed:
+            row["parts"] = r.parts
         rows.append(row)
     path = os.path.join(out, "summary.json")
     with open(path + ".new", "w") as f:

@@ -32,7 +32,9 @@ def caption(all_series):
     text = ("Accuracy: mean of the last 5 evaluations of a run, then mean ± sample standard deviation over seeds. Seconds leave "
             "evaluation out. Target: ")
     text += ", ".join("%.1f %%" % (100 * t) for t in targets) if targets else "none set"
-    return text + '; "-": not reached by every seed.'
+    text += '; "-": not reached by every seed'
+    mixed = any(r.mixed for s in all_series for r in s.runs)
+    return text + (", or no times, as a run was resumed with other threads or on another machine." if mixed else ".")
 
 
 def latex_text(text):
