@@ -35,7 +35,8 @@ extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT
 typedef struct { size_t index, count; uint64_t rounds_all, rounds_before, rounds_run; double started; double last_line; int tty; } fl_progress;
 /* One run into DIR/folder. 0 done (also diverged and stopped), 1 interrupted, -1 failed. */
 int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
-int fl_suite_write(const fl_suite *, const char *dir, char *err, size_t err_size);   /* suite.json: the folders of the runs, in order */
+/* suite.json: the folders of the runs, in order; a resume adds to those that are named there. */
+int fl_suite_write(const fl_suite *, int resume, const char *dir, char *err, size_t err_size);
 int fl_table_print(const fl_suite *, const char *dir, char *err, size_t err_size);
 int fl_dry_run(fl_work *, const fl_suite *);
 int fl_verify(fl_work *, const fl_suite *, int threads);

@@ -62,13 +62,19 @@ static void print_row(const row *r, int width) {
          fl_human_bytes(mean(&r->up), up), fl_human_bytes(mean(&r->down), down), hash);
 }
 
-int fl_suite_write(const fl_suite *suite, const char *dir, char *err, size_t size) {
-  char path[4096];
-  json_t *runs = json_array(), *o = json_object();
-  for (size_t i = 0; i < suite->n; i++) json_array_append_new(runs, json_string(suite->run[i].folder));
+int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err, size_t size) {
+  char path[4096], ignored[64];
+  snprintf(path, sizeof path, "%s/suite.json", dir);
+  json_t *was = resume ? fl_file_read_json(path, ignored, sizeof ignored) : NULL, *name;
+  json_t *runs = json_is_array(json_object_get(was, "runs")) ? json_incref(json_object_get(was, "runs")) : json_array(), *o = json_object();
+  json_decref(was);
+  for (size_t i = 0; i < suite->n; i++) {
+    size_t k = 0;
+    json_array_foreach(runs, k, name) if (json_is_string(name) && !strcmp(json_string_value(name), suite->run[i].folder)) break;
+    if (k == json_array_size(runs)) json_array_append_new(runs, json_string(suite->run[i].folder));
+  }
   json_object_set_new(o, "schema", json_integer(1));
   json_object_set_new(o, "runs", runs);
-  snprintf(path, sizeof path, "%s/suite.json", dir);
   const int bad = fl_file_write_json(path, o, err, size);
   json_decref(o);
   return bad;

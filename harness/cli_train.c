@@ -23,12 +23,13 @@ static void show(training *t, const fl_metrics *m, int end) {
   if (!end && now - p->last_line < pause) return;
   const uint64_t done = p->rounds_before + m->round, left = p->rounds_all > done ? p->rounds_all - done : 0;
   const double eta = (now - p->started) / (double)p->rounds_run * (double)left;
-  char accuracy[32] = "-";
+  char accuracy[32] = "-", loss[32] = "-";
   p->last_line = now;
   if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
-  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: round %llu/%llu, accuracy %s, loss %.4f, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
+  if (isfinite(m->train_loss)) snprintf(loss, sizeof loss, "%.4f", m->train_loss);
+  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: round %llu/%llu, accuracy %s, loss %s, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
           p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, (unsigned long long)m->round,
-          (unsigned long long)t->c->rounds, accuracy, m->train_loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
+          (unsigned long long)t->c->rounds, accuracy, loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
 }
 
 static int save(training *t, const fl_session *s, const fl_metrics *m) {

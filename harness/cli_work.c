@@ -57,6 +57,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     w->data_of = c;
     if (c->validation > 0 && fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
   }
+  if (c->target_accuracy > 0 && !w->data.test.n)
+    return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy, w->data.name), -1;
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;

@@ -55,6 +55,11 @@ grep -q 'earlier result' "$scratch/run.err" || fail "results are replaced withou
 [ "$(rows "$scratch/both/table.csv" 'fedavg')" = 1 ] && grep -q 'old-s2 left out' "$scratch/err" ||
   fail "a folder that suite.json does not name is drawn: $(cat "$scratch/both/table.csv" "$scratch/err")"
 
+# A resume with one of the seeds leaves the others in the suite.
+run --resume "$scratch/one" --seeds 2 --set algorithms.fedadamw.lr=1e-2
+"$fedlane" report "$scratch/one" --out "$scratch/both" > "$scratch/out"
+[ "$(rows "$scratch/both/table.csv" ',fedavg,2,')" = 1 ] || fail "a resume of one seed drops the others: $(cat "$scratch/both/table.csv")"
+
 cmake --install "$(dirname "$fedlane")" --prefix "$scratch/prefix" > "$scratch/install.log"
 "$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" || fail "the installed program's report"
 [ -s "$scratch/installed/report.html" ] || fail "the installed program wrote no page"
