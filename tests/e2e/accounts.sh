@@ -140,6 +140,7 @@ for run in read("dry.json")["runs"]:
     same("--dry-run, %s: cohort" % run["folder"], run["cohort"], 29)
     for key in ("bytes_up", "bytes_down"):
         same("--dry-run, %s: %s" % (run["folder"], key), run[key], summary[key])
+        same("--dry-run, %s: %s_per_round" % (run["folder"], key), 7 * run[key + "_per_round"], summary[key])
 for line in bad[:20]:
     print("accounts.sh: FAILED:", line, file=sys.stderr)
 print("%d runs, %d complaints" % (sum(map(len, accuracy.values())), len(bad)))

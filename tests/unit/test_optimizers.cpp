@@ -195,6 +195,12 @@ TEST_CASE("second-moment blocks of a layout") {
   CHECK(sizes(1) == neuron);
   CHECK(sizes(2) == list{ 20, 24, 24, 24, 24, 4, 5 });                            // tensor
   CHECK(sizes(3) == list(125, 1));                                                // full
+  const fl_tensor fused = { "qkv", FL_QKV, 0, 2, 2, { 12, 4, 0, 0 }, 0, 48 };       // q, k and v, each by heads
+  const fl_layout one = { 1, 48, 0, &fused };
+  fl_run run[6];
+  REQUIRE(fl_blocks_of(&one, 0, nullptr) == 6);
+  fl_blocks_of(&one, 0, run);
+  for (size_t i = 0; i < 6; i++) CHECK((run[i].offset == 8 * i && run[i].size == 8));
 }
 
 TEST_CASE("equalities between methods, to the bit") {

@@ -1,6 +1,7 @@
 // Rounds worked out by hand: what a session does between the oracle and the server's step, and who is drawn.
 #include <catch2/catch.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <cmath>
 #include <functional>
@@ -431,4 +432,14 @@ TEST_CASE("thread-seconds: no part falls, and a round adds threads x wall, also 
       return out->insert(out->end(), b, b + n), 0;
     }, &state) == 0);
   }
+}
+
+TEST_CASE("FedAdamW's second moments are averaged over clients alike, whatever the weights of their changes") {
+  Run r(Clients{ { 0 }, Clients::value_type(9, 6) });        // targets 0 and 6, one and nine samples
+  r.open({ { "name", "fedadamw" }, { "alpha", "0" }, { "weight_decay", "0" }, { "lr", "0.1" }, { "lr_schedule", "constant" },
+           { "weights", "samples" } });
+  CHECK(r.round() == Approx(7.9).epsilon(1e-6));             // the first step is the gradient's sign
+  const double x = 7.9, mean = 0.001 * (8 * 8 + 2 * 2) / 2;
+  auto step = [&](double g) { return 0.1 * g / std::sqrt((0.999 * mean + 0.001 * g * g) / (1 - 0.999 * 0.999)); };
+  CHECK(r.round() == Approx(x - (1 * step(x) + 9 * step(x - 6)) / 10).epsilon(1e-6));
 }
