@@ -1,10 +1,4 @@
 #include "kernels/math/log.h"
-#include "kernels/simd/decl.h"
+#include "kernels/simd/each.h"
 
-void FL_FN(log)(size_t n, float *y, const float *x) {
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    v_store(y + i, v_log(v_load(x + i)));
-  if (i < n)
-    v_store_n(y + i, n - i, v_log(v_load_n(x + i, n - i, 1.0f)));
-}
+void FL_FN(log)(size_t n, float *y, const float *x) { FL_EACH(n, v_put(y + i, lanes, v_log(v_get(x + i, lanes)))); }
