@@ -6,21 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats that a client sends and receives, from the declared slots. */
-static void traffic(const fl_job *job, double *up, double *down) {
-  const double model = (double)(job->layout->d + job->layout->buffers);
-  *up = *down = model;
-  for (size_t i = 0; i < job->n_stages; i++) {
-    const fl_stage *st = job->stage[i];
-    for (size_t j = 0; j < st->n_slots; j++) {
-      const fl_slot *slot = &st->slot[j];
-      const double n = slot->floats ? (double)slot->floats(job, job->h_stage[i]) : (double)job->layout->d;
-      if (slot->place == FL_SERVER && (slot->flags & FL_DOWN)) *down += n;
-      if (slot->place == FL_UP && !(slot->flags & FL_DERIVED)) *up += n;
-    }
-  }
-}
-
 int fl_dry_run(fl_work *w, const fl_suite *suite) {
   char err[FL_ERR] = "", id[17];
   double total_up = 0, total_down = 0;
@@ -34,9 +19,9 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
       json_decref(o);
       return FL_EXIT_FAILED;
     }
-    double up, down;
-    const double m = (double)fl_session_cohort_size(s), rounds = (double)c->rounds;
-    traffic(fl_session_job(s), &up, &down);
+    size_t floats_up, floats_down;
+    fl_session_traffic(s, &floats_up, &floats_down);
+    const double up = (double)floats_up, down = (double)floats_down, m = (double)fl_session_cohort_size(s), rounds = (double)c->rounds;
     total_up += 4 * up * m * rounds;
     total_down += 4 * down * m * rounds;
     fl_run_id(c, &w->data, &w->split, id);

@@ -68,6 +68,8 @@ int fl_session_save(const fl_session *, int (*write)(void *self, const void *, s
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 
 /* What the plan of a run is, without running it (export for an independent replay). */
+/* Floats that a client sends and receives in a round, from the declared slots: what the bytes of a run are counted by. */
+void fl_session_traffic(const fl_session *, size_t *up, size_t *down);
 size_t fl_session_cohort_size(const fl_session *);                                           /* m */
 size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: m entries */
 size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);

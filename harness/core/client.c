@@ -116,7 +116,7 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps };
   lo->mix.ga = 1.0f;
   for (size_t u = 0; u < s->n_up; u++)
-    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, s->up[u].flags & FL_DERIVED ? 0 : 32 * (uint64_t)s->up[u].floats, 1.0 };
+    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };
 }
 
 /* Leaf of the tree: every upload times its weight; derived ones from the change as sent. */

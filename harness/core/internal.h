@@ -9,6 +9,8 @@ enum { FL_MAX_SLOTS = 8, FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, F
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
 typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
+/* Of an upload that a client sends: a derived one the server forms by itself. */
+static inline size_t fl_sent_floats(const fl_upload *u) { return u->flags & FL_DERIVED ? 0 : u->floats; }
 
 /* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
 typedef struct {

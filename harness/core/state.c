@@ -46,6 +46,11 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   return 0;
 }
 
+void fl_session_traffic(const fl_session *s, size_t *up, size_t *down) {
+  *up = 0;
+  *down = s->down_floats;
+  for (size_t u = 0; u < s->n_up; u++) *up += fl_sent_floats(&s->up[u]);
+}
 size_t fl_session_cohort_size(const fl_session *s) { return s->m_max; }
 size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) { return fl_draw_cohort(s, round, out); }
 uint64_t fl_session_steps(const fl_session *s, uint32_t client) { return fl_steps_of(s, client); }
