@@ -68,11 +68,12 @@ int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err
   json_t *was = resume ? fl_file_read_json(path, ignored, sizeof ignored) : NULL, *name;
   json_t *runs = json_is_array(json_object_get(was, "runs")) ? json_incref(json_object_get(was, "runs")) : json_array(), *o = json_object();
   json_decref(was);
-  for (size_t i = 0; i < suite->n; i++) {
-    size_t k = 0;
-    json_array_foreach(runs, k, name) if (json_is_string(name) && !strcmp(json_string_value(name), suite->run[i].folder)) break;
-    if (k == json_array_size(runs)) json_array_append_new(runs, json_string(suite->run[i].folder));
-  }
+  json_t *named = json_object();                /* a set: a suite may have 100,000 runs */
+  size_t k;
+  json_array_foreach(runs, k, name) if (json_is_string(name)) json_object_set_new(named, json_string_value(name), json_true());
+  for (size_t i = 0; i < suite->n; i++)
+    if (!json_object_get(named, suite->run[i].folder)) json_array_append_new(runs, json_string(suite->run[i].folder));
+  json_decref(named);
   json_object_set_new(o, "schema", json_integer(1));
   json_object_set_new(o, "runs", runs);
   const int bad = fl_file_write_json(path, o, err, size);

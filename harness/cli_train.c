@@ -63,9 +63,9 @@ static int finished(const fl_work *w, const fl_config *c, const char *dir) {
   char path[4096], id[17];
   snprintf(path, sizeof path, "%s/summary.json", dir);
   json_t *s = json_load_file(path, 0, NULL);
-  const char *was = json_string_value(json_object_get(s, "run_id")), *status = json_string_value(json_object_get(s, "status"));
+  const char *was = json_string_value(json_object_get(s, "run_id"));
   fl_run_id(c, &w->data, &w->split, id);
-  const int same = was && status && !strcmp(was, id) && strcmp(status, "interrupted");
+  const int same = was && !strcmp(was, id);
   json_decref(s);
   return same;
 }
