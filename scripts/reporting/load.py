@@ -1,6 +1,4 @@
 """Reads result folders (docs/results.md) into Run objects, and groups them into series of seeds."""
-import gzip
-import hashlib
 import json
 import os
 import statistics
@@ -21,25 +19,6 @@ def read_json(path):
         raise ReportError("%s: not JSON: %s" % (path, e))
 
 
-LABELS = {}  # (sha256, rows): labels; every run of a suite names the same files
-
-
-def idx_labels(path, sha256, rows):
-    """The labels in an IDX file (raw or gzip) of this SHA-256 with at least `rows` of them, else None."""
-    try:
-        with open(path, "rb") as f:
-            raw = f.read()
-        if hashlib.sha256(raw).hexdigest() != sha256:
-            return None
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError):
-        return None
-    if raw[:4] != b"\0\0\x08\x01" or not rows or len(raw) - 8 < rows:
-        return None
-    return raw[8:8 + rows]
-
-
 def number(value):
     """A float, or None for null, a missing field, NaN or infinity."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -53,7 +32,7 @@ class Run:
     def __init__(self, folder):
         self.folder = folder
         self.record = read_json(os.path.join(folder, "run.json"))
-        self.config = self.record.get("config") or self.record.get("configuration") or {}
+        self.config = self.record.get("config") or {}
         path = os.path.join(folder, "summary.json")
         self.summary = read_json(path) if os.path.exists(path) else {}
         self.rounds = self._rounds(os.path.join(folder, "rounds.jsonl"))
@@ -125,10 +104,8 @@ class Run:
         return statistics.fmean(tail) if tail and self.status != "diverged" else None
 
     def target(self):
-        t = number(self.config.get("target_accuracy"))
-        if t is None and isinstance(self.config.get("federated"), dict):
-            t = number(self.config["federated"].get("target_accuracy"))
-        return t or None
+        federated = self.config.get("federated")
+        return (number(federated.get("target_accuracy")) if isinstance(federated, dict) else None) or None
 
     def reach(self):
         """(rounds, seconds or None) until the target accuracy was first evaluated, or None."""
@@ -147,33 +124,10 @@ class Run:
         return {k: number(v) or 0.0 for k, v in t.items()} if isinstance(t, dict) else {}
 
     def class_counts(self):
-        """Samples by client and class: from run.json, else from partition.json and the training labels that run.json names,
-        if that very file (by its SHA-256) is on this machine. None when neither is there."""
+        """Samples by client and class, or None when run.json does not hold them."""
         p = self.record.get("partition")
-        if isinstance(p, dict) and isinstance(p.get("class_counts"), list):
-            return p["class_counts"]
-        path = os.path.join(self.folder, "partition.json")
-        labels = self._labels() if os.path.exists(path) else None
-        index = read_json(path).get("index") if labels else None
-        if not isinstance(index, list):
-            return None
-        classes = 1 + max(labels)
-        counts = [[0] * classes for _ in index]
-        for row, samples in zip(counts, index):
-            for i in samples:
-                row[labels[i]] += 1
-        return counts
-
-    def _labels(self):
-        data = self.record.get("data")
-        rows = data.get("train") if isinstance(data, dict) else None
-        for f in data.get("files", []) if isinstance(data, dict) else []:
-            key = f.get("sha256"), rows
-            if key not in LABELS:
-                LABELS[key] = idx_labels(f.get("path", ""), *key)
-            if LABELS[key]:
-                return LABELS[key]
-        return None
+        counts = p.get("class_counts") if isinstance(p, dict) else None
+        return counts if isinstance(counts, list) else None
 
 
 class Series:
