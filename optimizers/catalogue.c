@@ -170,6 +170,12 @@ static void name_it(fl_algorithm *a, const fl_method *m) {
   snprintf(a->label + at, sizeof a->label - at, "%s", a->rule->name);
 }
 
+const char *fl_rules_refuse(const fl_job *job) {
+  const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
+  if (!why && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);
+  return why;
+}
+
 int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *err, size_t size) {
   const fl_method *method = NULL;
   memset(a, 0, sizeof *a);
@@ -190,7 +196,10 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   }
   /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
    * fl_open asks again, as an algorithm need not come from here and a stage may look at the layout. */
-  const fl_job job = { .rule = a->rule, .h_rule = a->h_rule, .n_stages = a->n_stages };
+  const fl_job job = { .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
+                       .n_stages = a->n_stages };
+  const char *refused = fl_rules_refuse(&job);
+  if (refused) return snprintf(err, size, "%s: %s", n ? set[0].where : "algorithm", refused), -1;
   for (size_t i = 0; i < a->n_stages; i++) {
     const char *why = a->stage[i]->setup ? a->stage[i]->setup(a->h_stage[i], &job) : NULL;
     if (why) return snprintf(err, size, "%s: %s; rule is '%s'", n ? set[0].where : "algorithm", why, a->rule->name), -1;

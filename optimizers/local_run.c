@@ -44,6 +44,7 @@ void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
     const fl_ask ask = { .at = lo->y, .first = 0, .count = 0 };
     lo->clock.k = k;
     lo->clock.t = t0 + k;
+    lo->key.step = (uint32_t)k;
     lo->oracle->next(lo->oracle->self, k - 1);
     sum += lo->oracle->grad(lo->oracle->self, &ask, lo->g);
     const double after_gradient = clock ? clock() : 0;

@@ -21,6 +21,8 @@ typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-
 typedef struct {
   const float *at;                              /* point (d + buffers) */
   size_t first, count;                          /* rows of the current batch; count 0 = all of it, FL_ALL = all local data */
+  const fl_key *labels;                         /* not NULL: labels drawn from the model's own softmax with this key (Sophia-G);
+                                                   the objective must offer sampled_grad */
 } fl_ask;
 typedef struct {
   void *self; size_t n;                         /* local samples */
@@ -30,12 +32,15 @@ typedef struct {
 
 /* ---- rule: how a gradient moves a vector. The same table centrally, on clients and on the server. -------------------- */
 typedef struct fl_local fl_local; typedef struct fl_server fl_server; typedef struct fl_job fl_job;
-typedef struct { double lr, lr_decay; uint64_t k, t; } fl_clock;      /* lr of the step; lr that multiplies weight_decay;
-                                                                         k from 1 in this run; t = r*local_steps + k */
+/* lr of the step; lr that multiplies weight_decay; k from 1 in this run of steps; t = r*local_steps + k; total: t of the last
+ * step of all rounds (on the server a step is a round: k = t = round from 1, total = rounds). */
+typedef struct { double lr, lr_decay; uint64_t k, t, total; } fl_clock;
 /* The rule uses v = ga*g + gb*y + gq[0]*q[0] + gq[1]*q[1], then y -= cd*drift, all in its one pass over y. */
 typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl_mix;
 typedef struct fl_rule {
   const char *name, *help; const fl_param *params; size_t n_params;
+  /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
+  const char *(*setup)(const double *h, const fl_job *, int as_server);
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
   size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *), (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
@@ -54,7 +59,8 @@ typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* 
 struct fl_local {                               /* one run of `steps` steps: a client's round, or the server rule's step */
   const fl_job *job; const fl_kernels *k;
   const fl_oracle *oracle;                      /* NULL for the server rule */
-  fl_clock clock; fl_mix mix; double clip;      /* clip: scale found by the loop for g (<= 1), folded into mix.ga by rules */
+  fl_clock clock; fl_mix mix; fl_key key;       /* key: what a rule draws from in this step (Sophia); purpose set by the rule */
+  double clip;      /* clip: scale found by the loop for g (<= 1), folded into mix.ga by rules */
   float *y, *g, *state, *work;
   const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
   uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
@@ -124,6 +130,8 @@ int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *er
 /* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g
  * and a point in any locale). */
 void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
+/* NULL, or why the job's rule or server rule cannot run in it. */
+const char *fl_rules_refuse(const fl_job *);
 double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
 /* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */
 /* The setting's value (a choice's index) into *out. 0, or -1 with a message: place, key, value, what is allowed. */

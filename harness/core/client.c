@@ -64,9 +64,10 @@ static void next(void *self, uint64_t t) {
   if (w->s->problem.batch) check_batch(w, t);
 }
 
-static double ask_rows(fl_worker *w, const float *at, const uint32_t *rows, size_t count, float *g) {
+static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, float *g) {
   const fl_objective *o = w->s->problem.objective;
-  const double loss = o->loss_grad(o->self, w->s->k, at, rows, count, g, w->objective);
+  const double loss = ask->labels ? o->sampled_grad(o->self, w->s->k, ask->at, rows, count, ask->labels, g, w->objective)
+                                  : o->loss_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective);
   fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
   w->evaluations++;
   w->samples += count;
@@ -74,7 +75,7 @@ static double ask_rows(fl_worker *w, const float *at, const uint32_t *rows, size
 }
 
 /* All local data: batches in order, weighed by their rows. */
-static double ask_all(fl_worker *w, const float *at, float *g) {
+static double ask_all(fl_worker *w, const fl_ask *ask, float *g) {
   const uint32_t *index = w->s->problem.index + w->s->problem.offset[w->id];
   const size_t batch = w->s->opt.batch_size, d = w->s->d;
   double loss = 0;
@@ -82,7 +83,7 @@ static double ask_all(fl_worker *w, const float *at, float *g) {
   for (size_t i = 0; i < w->n; i += batch) {
     const size_t count = w->n - i < batch ? w->n - i : batch;
     const double share = (double)count / (double)w->n;
-    loss += share * ask_rows(w, at, index + i, count, w->all);
+    loss += share * ask_rows(w, ask, index + i, count, w->all);
     w->s->k->axpy(d, g, (float)share, w->all);
   }
   return loss;
@@ -90,9 +91,9 @@ static double ask_all(fl_worker *w, const float *at, float *g) {
 
 static double grad(void *self, const fl_ask *ask, float *g) {
   fl_worker *w = self;
-  if (ask->count == FL_ALL) return ask_all(w, ask->at, g);
+  if (ask->count == FL_ALL) return ask_all(w, ask, g);
   if (w->broken) return memset(g, 0, w->s->d * sizeof *g), 0.0;
-  return ask_rows(w, ask->at, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, g);
+  return ask_rows(w, ask, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, g);
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
@@ -113,7 +114,9 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
                     .start = s->x, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
                     .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
-  lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps };
+  lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps,
+                          .total = s->job.rounds * s->job.local_steps };
+  lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };
   lo->mix.ga = 1.0f;
   for (size_t u = 0; u < s->n_up; u++)
     up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };

@@ -120,7 +120,8 @@ static void server_step(fl_session *s) {
   fl_local lo = { .job = &s->job, .k = s->k, .y = s->x, .g = move, .state = s->server_state, .clip = 1.0, .start = s->x, .round = s->round };
   lo.mix.ga = 1.0f;
   lo.clock = (fl_clock){ .lr = s->algorithm.h_run[FL_H_SERVER_LR], .lr_decay = s->algorithm.h_run[FL_H_SERVER_LR],
-                         .k = s->round + 1, .t = s->round + 1 };
+                         .k = s->round + 1, .t = s->round + 1, .total = s->opt.rounds };
+  lo.key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round };
   s->job.server_rule->step(s->job.h_server, &lo);
   fl_tree_release(&s->tree);
 }

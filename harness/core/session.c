@@ -153,6 +153,8 @@ static int open_job(fl_session *s, char *err, size_t size) {
   if (!s->block_runs) REFUSE("no memory for %zu blocks", job->blocks.n);
   fl_blocks_of(job->layout, rule, s->block_runs);
   job->blocks.run = s->block_runs;
+  const char *refused = fl_rules_refuse(job);
+  if (refused) REFUSE("%s", refused);
   for (size_t i = 0; i < a->n_stages; i++) {
     const char *why = job->stage[i]->setup ? job->stage[i]->setup(job->h_stage[i], job) : NULL;
     if (why) REFUSE("%s", why);
