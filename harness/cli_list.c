@@ -75,7 +75,7 @@ static void list_partitioners(void) {
 }
 
 static void list_kernels(void) {
-#define FL_OP(family, name, ret, args, bytes, formula) printf("%-8s %-18s %s\n", #family, #name, formula);
+#define FL_OP(family, name, ret, args, traffic, formula) printf("%-8s %-18s %s\n", #family, #name, formula);
 #include <fedlane/ops.def>
   fl_isa_info info;
   fl_isa_detect(&info);

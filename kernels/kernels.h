@@ -55,7 +55,7 @@ size_t fl_conv_work(const fl_conv *s, size_t n);
 typedef struct fl_kernels {
   fl_isa isa;
   const char *name;             /* "scalar", "scalar+fma", "avx2", "avx512", "neon" */
-#define FL_OP(family, name, ret, args, bytes, formula) ret (*name) args;
+#define FL_OP(family, name, ret, args, traffic, formula) ret (*name) args;
 #include "ops.def"
 } fl_kernels;
 

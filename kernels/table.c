@@ -16,6 +16,6 @@
 const fl_kernels FL_FN(table) = {
   .isa = (fl_isa)FL_SIMD_ISA,
   .name = ISA_NAME,
-#define FL_OP(family, op, ret, args, bytes, formula) .op = FL_FN(op),
+#define FL_OP(family, op, ret, args, traffic, formula) .op = FL_FN(op),
 #include <fedlane/ops.def>
 };

@@ -5,7 +5,7 @@
 #include <fedlane/kernels.h>
 #include "kernels/simd/simd.h"
 
-#define FL_OP(family, name, ret, args, bytes, formula) ret FL_FN(name) args;
+#define FL_OP(family, name, ret, args, traffic, formula) ret FL_FN(name) args;
 #include <fedlane/ops.def>
 
 extern const fl_kernels FL_FN(table);

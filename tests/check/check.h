@@ -47,6 +47,6 @@ int self_test(uint64_t seed);
 int bench(const fl_kernels *, const fl_kernels *scalar);
 int print_hashes(const fl_kernels *, FILE *);
 int compare_golden(const fl_kernels *, const char *path);
-#define FL_OP(family, name, ret, args, bytes, formula) void check_##name(check *);
+#define FL_OP(family, name, ret, args, traffic, formula) void check_##name(check *);
 #include <fedlane/ops.def>
 #endif

@@ -6,7 +6,7 @@
 #include <time.h>
 
 const op_test op_tests[] = {
-#define FL_OP(family, name, ret, args, bytes, formula) { #family, #name, check_##name },
+#define FL_OP(family, name, ret, args, traffic, formula) { #family, #name, check_##name },
 #include <fedlane/ops.def>
 };
 const size_t op_count = sizeof op_tests / sizeof *op_tests;
@@ -67,7 +67,7 @@ static int run_all(check *t, char *const *word, int words) {
 }
 
 static int list(void) {
-#define FL_OP(family, name, ret, args, bytes, formula) printf("%-7s %-17s %s\n", #family, #name, formula);
+#define FL_OP(family, name, ret, args, traffic, formula) printf("%-7s %-17s %s\n", #family, #name, formula);
 #include <fedlane/ops.def>
   return 0;
 }
