@@ -9,6 +9,12 @@
  *   element-wise  the formula in ops.def, each written operation rounded once; fma is one rounding.
  *   sum, dot ...  32 double partials, element i to partial i%32, then halving (j += j + 16, 8, 4, 2, 1). Above 4096
  *                 elements: chunks of 4096 from the start, combined by the fixed tree.
+ *   mean_runs     (float)(s/(double)size), s the sum (mean_sq_runs: of squares) of the run alone, as above. A run of no
+ *                 elements has mean NaN.
+ *   variance      of the population. A chunk of 4096 gives s, its sum, and q, its sum of fma(e, e, .) with e = x - s/n in
+ *                 double, partials as above; the fixed tree's node of a and b, na and nb elements: s = sa + sb,
+ *                 d = sb/nb - sa/na, q = fma(d*d, na*nb/(na + nb), qa + qb). Mean s/n, variance q/n; of nothing: NaN.
+ *   argmax        index of the first of the largest elements (argabsmax: by |x|); of the first NaN, if there is one; 0 if n = 0.
  *   fixed tree    over leaves 0..n-1: left child = largest power of two below n; node = left + right.
  *   gemm          one fp32 accumulator an output, from +0, k ascending, fma; k is cut every `piece` (FL_GEMM_PIECE
  *                 unless a gradient cuts at whole samples), pieces combined by the fixed tree.
@@ -39,6 +45,8 @@ typedef struct { float mu, damp, lr, decay; int nesterov; } fl_momentum_args;
 /* m = fma(beta1, m, omb1*g); v = fma(beta2, v, (omb2*g)*g); y = fma(-step, m/(sqrt(v) + eps), decay*y), with
  * step = lr*sqrt(1-beta2^t)/(1-beta1^k), eps = eps0*sqrt(1-beta2^t) folded by the caller in double. m, v below 2^-126 are stored +0. */
 typedef struct { float beta1, omb1, beta2, omb2, decay, step, eps; } fl_adamw_args;
+/* A contiguous run of a flat vector. */
+typedef struct { size_t offset, size; } fl_run;
 /* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
  * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
  * padding is absent or a product with +0, the same on every ISA: the two differ only where the weight is infinite or NaN,

@@ -13,7 +13,6 @@ extern "C" {
  * default index). Names have one meaning in the whole program. */
 enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4 };    /* a whole number; lo itself, hi itself is not allowed */
 typedef struct { const char *name; double def, lo, hi; const char *choices, *help; unsigned flags; } fl_param;
-typedef struct { size_t offset, size; } fl_run;                       /* a contiguous run of the flat vector */
 typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-moment blocks, in order, covering 0..d */
 
 /* ---- gradient oracle: the only view of model and data. Counts its own evaluations. ----------------------------------- */

@@ -35,10 +35,7 @@ static void start(const double *h, fl_local *lo, const float *theta) {
 static void pack(const double *h, const fl_local *lo, float *theta) {
   const float *s = lo->state + lo->job->layout->d;
   (void)h;
-  for (size_t b = 0; b < lo->job->blocks.n; b++) {
-    const fl_run r = lo->job->blocks.run[b];
-    theta[b] = (float)(lo->k->sum(r.size, s + r.offset) / (double)r.size);
-  }
+  lo->k->mean_runs(lo->job->blocks.n, lo->job->blocks.run, s, theta);
 }
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {

@@ -35,10 +35,20 @@ static void b_sumsq(const fl_kernels *k) { sink = k->sumsq(LENGTH, A); }
 static void b_sumsq_diff(const fl_kernels *k) { sink = k->sumsq_diff(LENGTH, A, B); }
 static void b_absmax(const fl_kernels *k) { sink = (double)k->absmax(LENGTH, A); }
 
+static void b_asum(const fl_kernels *k) { sink = k->asum(LENGTH, A); }
+static void b_argmax(const fl_kernels *k) { sink = (double)k->argmax(LENGTH, A); }
+static void b_variance(const fl_kernels *k) { double mean; sink = k->variance(LENGTH, A, &mean); }
+static void b_mean_runs(const fl_kernels *k) { /* rows of 64 */
+  static fl_run row[LENGTH / 64];
+  for (size_t r = 0; r < LENGTH / 64; r++) { row[r] = (fl_run){ 64 * r, 64 }; }
+  k->mean_sq_runs(LENGTH / 64, row, A, B);
+}
+
 static const struct { const char *name; void (*run)(const fl_kernels *); } benches[] = {
   { "mix", b_mix }, { "axpy", b_axpy }, { "scale", b_scale }, { "add", b_add }, { "sub", b_sub }, { "sgd", b_sgd },
   { "momentum", b_momentum }, { "adamw", b_adamw }, { "muon_momentum", b_muon }, { "sum", b_sum }, { "dot", b_dot },
   { "sumsq", b_sumsq }, { "sumsq_diff", b_sumsq_diff }, { "absmax", b_absmax },
+  { "asum", b_asum }, { "argmax", b_argmax }, { "variance", b_variance }, { "mean_sq_runs", b_mean_runs },
 };
 
 static double now_ns(void) {

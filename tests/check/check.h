@@ -14,7 +14,7 @@ typedef struct { size_t s[8]; float f[4]; void *p[MAX_ARGS]; const void *param; 
 typedef void (*caller)(const fl_kernels *, call *);
 
 /* One array: role 'i' read only, 'o' written only, 'x' read and written, 's' scratch; type 'f' float, 'u' uint32,
- * 'l' int32, 'b' byte; the same memory as argument `alias` when that is >= 0; with ld, rows of `row` elements ld apart
+ * 'l' int32, 'b' byte, 'd' double; the same memory as argument `alias` when that is >= 0; with ld, rows of `row` elements ld apart
  * whose gaps must stay untouched. init NULL: filled with the pattern. */
 typedef struct { char role, type; size_t n; const void *init; int alias; size_t row, ld; } arg;
 

@@ -1,4 +1,4 @@
-/* elements.c - tests of the element-wise families: step, reduce, math, random. */
+/* elements.c - tests of the element-wise families: step, math. */
 #include "check.h"
 #include <stddef.h>
 
@@ -52,18 +52,6 @@ void check_muon_momentum(check *t) {
   }
 }
 
-/* ---- reduce ----------------------------------------------------------------------------------------------------------- */
-static void call_sum(const fl_kernels *k, call *c) { c->ret = k->sum(N, c->p[0]); }
-static void call_dot(const fl_kernels *k, call *c) { c->ret = k->dot(N, c->p[0], c->p[1]); }
-static void call_sumsq(const fl_kernels *k, call *c) { c->ret = k->sumsq(N, c->p[0]); }
-static void call_sumsq_diff(const fl_kernels *k, call *c) { c->ret = k->sumsq_diff(N, c->p[0], c->p[1]); }
-static void call_absmax(const fl_kernels *k, call *c) { c->ret = k->absmax(N, c->p[0]); }
-void check_sum(check *t) { elementwise(t, call_sum, &(call){ 0 }, "i", NULL); }
-void check_dot(check *t) { elementwise(t, call_dot, &(call){ 0 }, "ii", ALIASES("01")); }
-void check_sumsq(check *t) { elementwise(t, call_sumsq, &(call){ 0 }, "i", NULL); }
-void check_sumsq_diff(check *t) { elementwise(t, call_sumsq_diff, &(call){ 0 }, "ii", ALIASES("01")); }
-void check_absmax(check *t) { elementwise(t, call_absmax, &(call){ 0 }, "i", NULL); }
-
 /* ---- math ------------------------------------------------------------------------------------------------------------- */
 static void call_exp(const fl_kernels *k, call *c) { k->exp(N, c->p[0], c->p[1]); }
 static void call_log(const fl_kernels *k, call *c) { k->log(N, c->p[0], c->p[1]); }
@@ -76,44 +64,3 @@ void check_exp(check *t) {
   run_case(t, "from underflow to overflow", call_exp, &(call){ .s = { COUNT } }, 2, a);
 }
 void check_log(check *t) { elementwise(t, call_log, &(call){ 0 }, "oi", ALIASES("01")); }
-
-/* ---- random ----------------------------------------------------------------------------------------------------------- */
-static void call_bits(const fl_kernels *k, call *c) { k->bits(N, c->p[0], c->s[1], c->param); }
-static void call_uniform(const fl_kernels *k, call *c) { k->uniform(N, c->p[0], c->s[1], c->param); }
-static void call_gaussian(const fl_kernels *k, call *c) { k->gaussian(N, c->p[0], c->s[1], c->param); }
-
-static fl_key some_key(check *t) {
-  const uint64_t high = rnd(t);
-  return (fl_key){ high << 32 | rnd(t), 1 + (uint32_t)rnd_below(t, 254), (uint32_t)rnd_below(t, 1u << 24), rnd(t), rnd(t) };
-}
-
-static void draws(check *t, caller f, char type) {
-  static const size_t first[] = { 0, 1, 15, 16, 63, 64, 100, 1u << 20 };
-  char what[64];
-  for (size_t n = 0; n != SIZE_MAX; n = next_length(t, n)) {
-    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-      const fl_key key = some_key(t);
-      const arg a = { 'o', type, n, NULL, -1, 0, 0 };
-      snprintf(what, sizeof what, "n=%zu first=%zu", n, first[i]);
-      run_case(t, what, f, &(call){ .s = { n, first[i] }, .param = &key }, 1, &a);
-    }
-  }
-}
-
-/* The definition, element by element from Philox itself: an error common to all tables must not pass. */
-void check_bits(check *t) {
-  enum { COUNT = 300 };
-  draws(t, call_bits, 'u');
-  const fl_key key = some_key(t);
-  uint32_t got[COUNT];
-  t->dut->bits(COUNT, got, 77, &key);
-  for (size_t i = 0; i < COUNT; i++) {
-    const size_t e = 77 + i;
-    const uint32_t counter[4] = { (uint32_t)(16 * (e / 64) + e % 16), key.step, key.client, key.purpose << 24 | key.round };
-    uint32_t word[4];
-    fl_philox(counter, key.seed, word);
-    if (got[i] != word[(e / 16) % 4]) { fail(t, "element %zu is %08x, Philox gives %08x", e, got[i], word[(e / 16) % 4]); break; }
-  }
-}
-void check_uniform(check *t) { draws(t, call_uniform, 'f'); }
-void check_gaussian(check *t) { draws(t, call_gaussian, 'f'); }

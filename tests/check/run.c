@@ -1,5 +1,6 @@
 /* run.c - guarded memory, one case, comparison. */
 #include "check.h"
+#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -93,7 +94,7 @@ void fail(check *t, const char *format, ...) {
 }
 
 /* ---- guarded memory --------------------------------------------------------------------------------------------------- */
-static size_t width(const arg *a) { return a->type == 'b' ? 1 : 4; }
+static size_t width(const arg *a) { return a->type == 'b' ? 1 : a->type == 'd' ? 8 : 4; }
 
 static void need(slot *s, size_t bytes) {
   const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (bytes + 2 * MARGIN + 64 + page - 1) / page * page;
@@ -113,7 +114,7 @@ static uint8_t *place(slot *s, const arg *a, int where, unsigned offset) {
   const size_t bytes = a->n * width(a);
   need(s, bytes);
   if (where == AT_END) { return s->base + s->size - bytes; }
-  return where == AT_START ? s->base : s->base + 64 + (a->type == 'b' ? offset : 4 * offset);
+  return where == AT_START ? s->base : s->base + 64 + offset * width(a);
 }
 
 static size_t margin_before(const slot *s, const uint8_t *p) { const size_t d = (size_t)(p - s->base); return d < MARGIN ? d : MARGIN; }
@@ -204,14 +205,20 @@ static int same_element(const arg *a, const uint8_t *got, const uint8_t *want, s
   const size_t w = width(a);
   if (!memcmp(got + w * i, want + w * i, w)) { return 1; }
   float x, y;
+  double dx, dy;
+  if (a->type == 'd') {
+    memcpy(&dx, got + 8 * i, 8);
+    memcpy(&dy, want + 8 * i, 8);
+    return dx != dx && dy != dy;
+  }
   if (a->type != 'f') { return 0; }
   memcpy(&x, got + 4 * i, 4);
   memcpy(&y, want + 4 * i, 4);
   return x != x && y != y;
 }
 
-static uint32_t element(const arg *a, const uint8_t *p, size_t i) {
-  uint32_t u = 0;
+static uint64_t element(const arg *a, const uint8_t *p, size_t i) {
+  uint64_t u = 0;
   memcpy(&u, p + width(a) * i, width(a));
   return u;
 }
@@ -221,9 +228,10 @@ static int compare_arg(check *t, const char *what, const char *where, size_t num
                        const uint8_t *want, uint8_t pattern) {
   for (size_t i = 0; i < a->n; i++) {
     const int gap = a->ld && i % a->ld >= a->row;
-    if (gap ? element(a, p, i) != (a->type == 'b' ? pattern : 0x01010101u * pattern) : !same_element(a, p, want, i)) {
-      fail(t, "%s, %s: %s argument %zu element %zu of %zu is %08x, not %08x", what, where,
-           gap ? "gap of" : a->role == 'i' ? "changed input," : "", number, i, a->n, element(a, p, i), element(a, want, i));
+    if (gap ? element(a, p, i) != (UINT64_C(0x0101010101010101) * pattern >> (64 - 8 * width(a))) : !same_element(a, p, want, i)) {
+      fail(t, "%s, %s: %s argument %zu element %zu of %zu is %0*" PRIx64 ", not %0*" PRIx64, what, where,
+           gap ? "gap of" : a->role == 'i' ? "changed input," : "", number, i, a->n, 2 * (int)width(a), element(a, p, i),
+           2 * (int)width(a), element(a, want, i));
       return 1;
     }
   }
@@ -266,9 +274,10 @@ static void digest(check *t, const call *c, size_t nargs, const arg *a) {
     if (a[i].role != 'o' && a[i].role != 'x') { continue; }
     for (size_t e = 0; e < a[i].n; e++) {
       if (a[i].ld && e % a[i].ld >= a[i].row) { continue; }
-      uint32_t u = element(&a[i], c->p[i], e);
+      uint64_t u = element(&a[i], c->p[i], e);
       if (a[i].type == 'f' && (u & 0x7fffffffu) > 0x7f800000u) { u = 0x7fc00000u; }
-      EVP_DigestUpdate(t->sha, &u, 4);
+      if (a[i].type == 'd' && (u & INT64_MAX) > 0x7ff0000000000000u) { u = nan; }
+      EVP_DigestUpdate(t->sha, &u, a[i].type == 'd' ? 8 : 4);
     }
   }
 }
