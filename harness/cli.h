@@ -15,18 +15,23 @@ void fl_cli_markdown(void);                     /* docs/configuration.md on stdo
 typedef struct {
   const char *config; const char **set; size_t n_set;
   const char *seeds, *isa, *out, *resume, *export_plan;
+  char backend[128];                            /* as one of `set` */
   int threads, dry_run, verify;
 } fl_run_options;
 
 /* What consecutive runs share: data set, partition and model are made again only when the configuration differs. */
 typedef struct {
-  const fl_kernels *kernels;
+  const fl_kernels *native;
+  const fl_onednn_backend *onednn;              /* NULL: no run of the suite wants it */
   const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
   int threads;
   fl_dataset data; fl_split split; fl_model *model;
   const fl_config *data_of, *split_of, *model_of;
 } fl_work;
 int fl_work_start(fl_work *, const char *isa, int threads, char *err, size_t err_size);
+int fl_work_backends(fl_work *, const fl_suite *, char *err, size_t err_size);   /* loads what the runs ask for */
+const fl_onednn_backend *fl_work_backend(const fl_work *, const fl_config *);    /* the run's; NULL: native */
+const fl_kernels *fl_work_kernels(const fl_work *, const fl_config *);
 int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
 int fl_work_open(fl_work *, const fl_config *, int threads, fl_session **, char *err, size_t err_size);
 void fl_work_end(fl_work *);

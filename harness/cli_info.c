@@ -100,13 +100,18 @@ int fl_cli_info(int argc, char **argv) {
   fl_work w;
   char err[FL_ERR];
   if (fl_work_start(&w, isa, 0, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
-  json_t *o = fl_machine_json(w.kernels, fl_default_threads()), *v;
+  json_t *o = fl_machine_json(w.native, fl_default_threads()), *v;
+  char why[2200];
+  const fl_onednn_backend *onednn = fl_onednn_load(w.native, why, sizeof why);
   if (as_json) {
+    json_object_set_new(o, "onednn", onednn ? fl_backend_json(onednn) : json_null());
     json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
   } else {
     printf("%-20s %s\n", "fedlane", FL_VERSION);
     json_object_foreach(o, key, v) print_value(key, v, 0);
+    if (onednn) printf("%-20s %s, %s; with backend: onednn it computes %s\n", "onednn", onednn->version, onednn->library, onednn->operations);
+    else printf("%-20s %s\n", "onednn", why);
     printf("%-20s %s%s\n", "self-test", w.not_reproducible ? "failed: " : "passed", w.not_reproducible ? w.not_reproducible : "");
   }
   json_decref(o);

@@ -46,7 +46,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     fl_close(s);
   }
   json_object_set_new(o, "runs", runs);
-  json_object_set_new(o, "isa", json_string(w->kernels->name));
+  json_object_set_new(o, "isa", json_string(w->native->name));
   json_object_set_new(o, "bytes_up", json_integer((json_int_t)total_up));
   json_object_set_new(o, "bytes_down", json_integer((json_int_t)total_down));
   json_dumpf(o, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));

@@ -10,13 +10,14 @@
 
 static const char usage[] =
   "usage: fedlane run CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
-  "                   [--out DIR | --resume DIR] [--dry-run] [--verify] [--export-plan DIR]\n"
+  "                   [--backend native|onednn] [--out DIR | --resume DIR] [--dry-run] [--verify] [--export-plan DIR]\n"
   "  --set          overrides the file, e.g. federated.rounds=5, algorithms.fedavg.lr=[0.03,0.1] (a list: a run each)\n"
   "  --out          the folder for the results; default fedlane-out/NAME, NAME being the file's or its folder's\n"
   "  --resume       continues the runs in that folder, after an interruption or with more rounds\n"
   "  --dry-run      prints the runs, their resolved configurations (as JSON) and bytes, and trains nothing\n"
   "  --verify       runs everything twice with different numbers of threads, and compares the hashes\n"
   "  --export-plan  writes initial parameters, cohorts and batches of every run, for a replay by another program\n"
+  "  --backend      who computes the matrix products; with onednn the bits are not promised, and the results say so\n"
   "  --threads      default: the physical cores allowed; the number changes no bit, nor does --isa\n";
 
 static void on_signal(int number) {
@@ -27,6 +28,7 @@ static void on_signal(int number) {
 static int parse(int argc, char **argv, fl_run_options *o) {
   static const struct option longs[] = {
     { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' }, { "out", 1, NULL, 'o' },
+    { "backend", 1, NULL, 'b' },
     { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
     { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
   char *end;
@@ -41,6 +43,10 @@ static int parse(int argc, char **argv, fl_run_options *o) {
       o->threads = (int)n;
       break;
     case 'i': o->isa = optarg; break;
+    case 'b':                                   /* the key of that name: it decides the bits */
+      snprintf(o->backend, sizeof o->backend, "backend=%s", optarg);
+      o->set[o->n_set++] = o->backend;
+      break;
     case 'o': o->out = optarg; break;
     case 'r': o->resume = optarg; break;
     case 'd': o->dry_run = 1; break;
@@ -132,7 +138,7 @@ int fl_cli_run(int argc, char **argv) {
   if (fl_suite_load(&suite, o.config, o.set, o.n_set, o.seeds, err, sizeof err)) {
     fprintf(stderr, "fedlane: %s\n", err);
   } else {
-    if (fl_work_start(&w, o.isa, o.threads, err, sizeof err)) {
+    if (fl_work_start(&w, o.isa, o.threads, err, sizeof err) || fl_work_backends(&w, &suite, err, sizeof err)) {
       fprintf(stderr, "fedlane: %s\n", err);
     } else {
       if (o.resume || o.out) snprintf(out, sizeof out, "%s", o.resume ? o.resume : o.out);

@@ -84,6 +84,17 @@ static int begin(training *t, fl_session *s, int resume) {
   return 0;
 }
 
+/* The reasons, joined by "; ": what makes the bits of this run depend on the machine. */
+static void not_reproducible(const fl_work *w, const fl_config *c, char *why, size_t size) {
+  const fl_onednn_backend *b = fl_work_backend(w, c);
+  snprintf(why, size, "%s", w->not_reproducible ? w->not_reproducible : "");
+  if (c->time_budget > 0)
+    snprintf(why + strlen(why), size - strlen(why), "%stime_budget: the number of rounds depends on the speed", *why ? "; " : "");
+  if (b)
+    snprintf(why + strlen(why), size - strlen(why), "%sbackend onednn: oneDNN %s computes %s, in an order of its own", *why ? "; " : "",
+             b->version, b->operations);
+}
+
 int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_progress *progress, char *err, size_t size) {
   char dir[3500], hash[65], trajectory[65];
   fl_session *s = NULL;
@@ -94,13 +105,11 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     return 0;
   }
   if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
-  /* How many rounds fit into a time depends on the machine, so the hash does. */
   char why[FL_ERR];
-  snprintf(why, sizeof why, "%s%s%s", w->not_reproducible ? w->not_reproducible : "", w->not_reproducible && c->time_budget > 0 ? "; " : "",
-           c->time_budget > 0 ? "time_budget: the number of rounds depends on the speed" : "");
+  not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
-  t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, w->kernels, fl_session_threads(s),
-                            why[0] ? why : NULL, err, size);
+  t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c), fl_work_backend(w, c),
+                            fl_session_threads(s), why[0] ? why : NULL, err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();

@@ -14,12 +14,30 @@ const char *fl_human_bytes(double bytes, char out[32]) {
 int fl_work_start(fl_work *w, const char *isa, int threads, char *err, size_t size) {
   const char *why = NULL;
   memset(w, 0, sizeof *w);
-  w->kernels = fl_kernels_select(isa, &why);
-  if (!w->kernels)
+  w->native = fl_kernels_select(isa, &why);
+  if (!w->native)
     return snprintf(err, size, "%s%s%s%s", isa ? "--isa '" : "", isa ? isa : "", isa ? "': " : "", why ? why : "no instruction set can run here"), -1;
   w->threads = threads;
-  w->not_reproducible = fl_kernels_self_test(w->kernels);
+  w->not_reproducible = fl_kernels_self_test(w->native);
   return 0;
+}
+
+/* Before the first run: a suite must not end in the middle for want of a library. */
+int fl_work_backends(fl_work *w, const fl_suite *suite, char *err, size_t size) {
+  char why[2200];
+  for (size_t i = 0; i < suite->n && !w->onednn; i++)
+    if (suite->run[i].backend == FL_BACKEND_ONEDNN && !(w->onednn = fl_onednn_load(w->native, why, sizeof why)))
+      return snprintf(err, size, "backend = 'onednn': %s; allowed here: native", why), -1;
+  return 0;
+}
+
+const fl_onednn_backend *fl_work_backend(const fl_work *w, const fl_config *c) {
+  return c->backend == FL_BACKEND_ONEDNN ? w->onednn : NULL;
+}
+
+const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
+  const fl_onednn_backend *b = fl_work_backend(w, c);
+  return b ? &b->kernels : w->native;
 }
 
 static int same_data(const fl_config *a, const fl_config *b) {
@@ -80,6 +98,6 @@ int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, ch
                          .index = w->split.index };
   const fl_options o = { .seed = c->seed, .rounds = c->rounds, .participation = c->participation, .local_epochs = c->local_epochs,
                          .local_steps = c->local_steps, .batch_size = c->batch_size, .eval_every = c->eval_every,
-                         .threads = threads, .kernels = w->kernels };
+                         .threads = threads, .kernels = fl_work_kernels(w, c) };
   return fl_open(s, &p, &c->algorithm, &o, err, size);
 }

@@ -27,6 +27,7 @@ const fl_key_help fl_top_keys[] = {
   { "data", "data set: a known name, or {format, train, test}" },
   { "partition", "how the training rows are divided: a partitioner's name, or {name, seed, and its parameters}" },
   { "model", "network (fedlane list models)" },
+  { "backend", "who computes the matrix products (also --backend): native, or onednn, whose bits are not promised; default native" },
   { "federated", "clients, rounds, batches, evaluation, limits" },
   { "algorithms", "list of methods: a name, {name, parameters}, or {stack: [stages], rule, parameters}" },
 };
@@ -250,6 +251,17 @@ static int model_section(context *c, fl_config *run) {
   return !name || check_model(c, where, name) || copy_text(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
 }
 
+static int backend_section(context *c, fl_config *run) {
+  static const fl_param backend = { "backend", FL_BACKEND_NATIVE, 0, 0, FL_BACKEND_CHOICES, "", 0 };
+  const fl_node *node = fl_node_get(c->root, "backend");
+  fl_setting set = { "backend", NULL, NULL };
+  int bad = 0;
+  double v = backend.def;
+  if (node && (!(set.value = text_of(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size))) return -1;
+  run->backend = v == FL_BACKEND_ONEDNN ? FL_BACKEND_ONEDNN : FL_BACKEND_NATIVE;
+  return 0;
+}
+
 /* ---- labels ---------------------------------------------------------------------------------------------------------- */
 static void safe_name(char *to, size_t size, const char *label, uint64_t seed) {
   size_t n = 0;
@@ -377,14 +389,14 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
 }
 
 static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
-  static const char *const section[] = { "data", "partition", "model", "federated" };
-  for (size_t i = 0; i < 4; i++) {
+  static const char *const section[] = { "data", "partition", "model", "backend", "federated" };
+  for (size_t i = 0; i < sizeof section / sizeof *section; i++) {
     fl_node *open = first_open(fl_node_get(root, section[i]), 0);
     if (open) return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
   }
   fl_config shared;
   memset(&shared, 0, sizeof shared);
-  if (data_section(c, &shared) || federated_section(c, &shared) || partition_section(c, &shared) || model_section(c, &shared)) return -1;
+  if (data_section(c, &shared) || federated_section(c, &shared) || partition_section(c, &shared) || model_section(c, &shared) || backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
   for (size_t i = 0; i < list->n; i++)
     if (expand_algorithm(c, &shared, list->child[i])) return -1;

@@ -2,6 +2,7 @@
  * is a sweep. Errors name file, line, column, key, value, what is allowed, and the nearest valid name. */
 #ifndef FEDLANE_CONFIG_H
 #define FEDLANE_CONFIG_H
+#include "backend.h"
 #include "data.h"
 #include "partition.h"
 #include <fedlane/session.h>
@@ -13,6 +14,7 @@ typedef struct {                                /* one resolved run */
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
   fl_partition_config partition;
   char model[64];
+  fl_backend backend;
   size_t clients;
   double participation;
   uint64_t rounds;

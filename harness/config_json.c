@@ -57,6 +57,7 @@ json_t *fl_config_json(const fl_config *c) {
   json_object_set_new(o, "data", data);
   json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", json_string(c->model));
+  if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));   /* the native bits need no name */
   json_object_set_new(o, "federated", federated_json(c));
   fl_algorithm_each(&c->algorithm, put_setting, algorithm);
   json_object_set_new(o, "algorithm", algorithm);

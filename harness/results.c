@@ -101,7 +101,7 @@ static json_t *parts_json(const json_t *previous, const json_t *run, uint64_t ro
 }
 
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
-                        const fl_kernels *kernels, int threads, const char *not_reproducible) {
+                        const fl_kernels *kernels, const fl_onednn_backend *backend, int threads, const char *not_reproducible) {
   char run_id[17];
   fl_run_id(config, data, split, run_id);
   json_t *run = json_object();
@@ -116,6 +116,7 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
                                                   "class_counts", class_counts_json(data, split)));
   json_object_set_new(run, "layout", layout_json(layout));
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));
+  json_object_set_new(run, "backend", fl_backend_json(backend));
   json_object_set_new(run, "threads", json_integer(threads));
   json_object_set_new(run, "parts", parts_json(NULL, run, 0));
   json_object_set_new(run, "reproducible", json_boolean(!not_reproducible));
@@ -152,8 +153,8 @@ static int open_rounds(fl_result *r, char *err, size_t err_size) {
 }
 
 fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dataset *data, const fl_split *split,
-                          const fl_layout *layout, const fl_kernels *kernels, int threads, const char *not_reproducible,
-                          char *err, size_t err_size) {
+                          const fl_layout *layout, const fl_kernels *kernels, const fl_onednn_backend *backend, int threads,
+                          const char *not_reproducible, char *err, size_t err_size) {
   fl_result *r = calloc(1, sizeof *r);
   if (!r || strlen(dir) >= sizeof r->dir) {
     snprintf(err, err_size, "cannot open result folder '%s': %s", dir, strerror(r ? ENAMETOOLONG : ENOMEM));
@@ -175,7 +176,7 @@ fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dat
     return NULL;
   }
   fl_result_reset(r);
-  r->run = run_json(config, data, split, layout, kernels, threads, not_reproducible);
+  r->run = run_json(config, data, split, layout, kernels, backend, threads, not_reproducible);
   path_in(r, "run.json", path);
   /* What an earlier start left stays until fl_result_cut knows whether this run continues it. A run.json that cannot be
    * read describes nothing that could be continued. */

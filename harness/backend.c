@@ -1,0 +1,63 @@
+/* backend.c - finds and loads the plug-in of kernels/onednn. */
+#include "backend.h"
+#include "kernels/onednn/plugin.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Beside the program or one folder up (the build tree), or where the installation puts it, from the program's own place. */
+static int find_plugin(char *path, size_t size) {
+  static const char *const place[] = { ".", "..", FL_PLUGIN_DIR };
+  char self[2048];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return -1;
+  self[n] = 0;
+  char *slash = strrchr(self, '/');
+  if (!slash) return -1;
+  *slash = 0;
+  for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+    snprintf(path, size, "%s/%s/%s", self, place[i], FL_ONEDNN_FILE);
+    if (!access(path, R_OK)) return 0;
+  }
+  return -1;
+}
+
+static int load(fl_onednn_backend *b, const fl_kernels *native, char *err, size_t size) {
+  char path[4096];
+  if (find_plugin(path, sizeof path))
+    return snprintf(err, size, "not in this build: %s; scripts/setup --onednn fetches it, or -DFEDLANE_ONEDNN_ROOT=FOLDER names an "
+                    "installation; then configure and build again", FL_ONEDNN_WHY), -1;
+  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  const fl_onednn *plugin = handle ? dlsym(handle, FL_ONEDNN_SYMBOL) : NULL;
+  if (!plugin) {
+    const char *why = dlerror();
+    return snprintf(err, size, "'%s' cannot be loaded: %s", path, why ? why : "it is no plug-in of fedlane"), -1;
+  }
+  if (strcmp(plugin->registry, fl_onednn_registry))
+    return snprintf(err, size, "'%s' belongs to another build of fedlane; build or install both together", path), -1;
+  plugin->version(b->version, sizeof b->version);
+  snprintf(b->library, sizeof b->library, "%s", plugin->library());
+  plugin->table(native, &b->kernels);
+  b->operation = plugin->operations;
+  for (const char *const *op = b->operation; *op; op++) {
+    const size_t at = strlen(b->operations);
+    snprintf(b->operations + at, sizeof b->operations - at, "%s%s", at ? ", " : "", *op);
+  }
+  return 0;
+}
+
+const fl_onednn_backend *fl_onednn_load(const fl_kernels *native, char *err, size_t size) {
+  static fl_onednn_backend backend;
+  static int loaded;
+  if (!loaded && load(&backend, native, err, size)) return NULL;
+  loaded = 1;
+  return &backend;
+}
+
+json_t *fl_backend_json(const fl_onednn_backend *b) {
+  if (!b) return json_pack("{s:s}", "name", "native");
+  json_t *operations = json_array();
+  for (const char *const *op = b->operation; *op; op++) json_array_append_new(operations, json_string(*op));
+  return json_pack("{s:s, s:s, s:s, s:o}", "name", "onednn", "version", b->version, "library", b->library, "operations", operations);
+}
