@@ -10,6 +10,7 @@ int fl_cli_list(int argc, char **argv);
 int fl_cli_info(int argc, char **argv);
 int fl_cli_compare(int argc, char **argv);
 int fl_cli_report(int argc, char **argv);
+int fl_cli_bench(int argc, char **argv);
 void fl_cli_markdown(void);                     /* docs/configuration.md on stdout */
 
 typedef struct {

@@ -118,7 +118,21 @@ int fl_cli_info(int argc, char **argv) {
   return FL_EXIT_DONE;
 }
 
-/* ---- report --------------------------------------------------------------------------------------------------------------- */
+/* ---- programs of their own ------------------------------------------------------------------------------------------------ */
+/* The folder of this program, or one above it. */
+static void own_folder(char *folder, size_t size, int up) {
+  const ssize_t n = readlink("/proc/self/exe", folder, size - 1);
+  folder[n > 0 ? n : 0] = 0;
+  for (int i = 0; n > 0 && i <= up && strrchr(folder, '/'); i++) *strrchr(folder, '/') = 0;
+}
+
+static int become(char *path, char **argv) {
+  fflush(NULL);
+  argv[0] = path;
+  execv(path, argv);
+  return fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
+}
+
 int fl_cli_report(int argc, char **argv) {
   static const char usage[] = "usage: fedlane report DIR... [--out DIR]\n"
                               "Draws result folders, of one machine or several, as one HTML page, figures and tables.\n"
@@ -130,12 +144,19 @@ int fl_cli_report(int argc, char **argv) {
     if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
       return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
   /* What belongs to this program: beside an installed one, else in the source tree that it was built from. */
-  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  for (int up = 0; n > 0 && up < 2 && strrchr(self, '/'); up++) *strrchr(self, '/') = 0;
+  own_folder(self, sizeof self, 1);
   snprintf(path, sizeof path, "%s/share/fedlane/report", self);
   if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
-  fflush(NULL);
-  argv[0] = path;
-  execv(path, argv);
-  return fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
+  return become(path, argv);
+}
+
+int fl_cli_bench(int argc, char **argv) {
+  char path[4200], self[4096] = "";
+  (void)argc;
+  own_folder(self, sizeof self, 0);
+  snprintf(path, sizeof path, "%s/fedlane-bench", self);
+  if (access(path, X_OK))
+    return fprintf(stderr, "fedlane: bench: '%s' is not there; it is built with the tests where Google Benchmark is installed "
+                           "(scripts/setup --test)\n", path), FL_EXIT_FAILED;
+  return become(path, argv);
 }

@@ -8,13 +8,15 @@ static const char usage[] =
   "  run CONFIG [options]   run every algorithm, swept value and seed of a configuration (fedlane run --help)\n"
   "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
+  "  bench [options]        speed of the kernels beside what the machine can do (fedlane bench --help)\n"
   "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
   "  info [--model M]       this machine, or a model\n"
   "  --version, --help\n"
   "Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 interrupted.\n";
 
 static const struct { const char *name; int (*run)(int, char **); } command[] = {
-  { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "list", fl_cli_list }, { "info", fl_cli_info } };
+  { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "bench", fl_cli_bench },
+  { "list", fl_cli_list }, { "info", fl_cli_info } };
 enum { N_COMMANDS = sizeof command / sizeof *command };
 
 int main(int argc, char **argv) {

@@ -1,0 +1,181 @@
+// shapes.cpp - kernels with shapes: products and layers as the models use them, and the figures' table of docs/kernels.md.
+#include "shapes.h"
+#include <algorithm>
+
+namespace bench {
+namespace {
+
+// One call: its name behind kernel/isa/, what it computes, arrays of `floats` each, and the call itself.
+struct Shape {
+  std::string name;
+  double elements, flops;
+  size_t floats, arrays;
+  std::function<void(const fl_kernels *, float *const *)> call;
+};
+
+size_t nearest_size(const Sizes &s, double elements) {
+  const double n = elements;
+  return n <= 4.0 * static_cast<double>(s.l1) ? s.l1 : n <= 2.0 * static_cast<double>(s.l2) ? s.l2 : s.l3;
+}
+
+void add_shape(Book &book, const Op &op, const Shape &shape) {
+  for (const fl_kernels *k : book.options.isas) {
+    Line line;
+    line.kernel = op.name;
+    line.isa = k->name;
+    line.name = line.kernel + "/" + line.isa + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:1";
+    line.elements = shape.elements;
+    line.flops = shape.flops;
+    line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
+    if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(), { nearest_size(book.sizes, shape.elements), 1, false }); }
+    line.prepare = [shape] { arena.refill(shape.floats, shape.arrays, true); };
+    line.run = [k, shape](int64_t calls) {
+      float *array[STREAMS];
+      for (size_t j = 0; j < shape.arrays; j++) { array[j] = arena.array(j, shape.floats); }
+      return timed(1, calls, [&](unsigned, int64_t) { shape.call(k, array); });
+    };
+    book.add(line, shape.floats, shape.arrays);
+  }
+}
+
+std::string dimension(const char *name, size_t value) { return std::string(name) + ":" + std::to_string(value); }
+
+// ---- products --------------------------------------------------------------------------------------------------------------
+struct Product { size_t m, n, k; };
+const Product square[] = { { 128, 128, 128 }, { 256, 256, 256 }, { 512, 512, 512 }, { 1024, 1024, 1024 } };
+const Product nn[] = { { 50, 200, 784 }, { 10, 200, 50 }, { 64, 576, 1024 }, { 784, 64, 576 }, { 197, 192, 192 },
+                       { 197, 768, 192 }, { 50, 10, 784 }, { 10, 10, 784 } };
+const Product nt[] = { { 50, 200, 10 } }, tn[] = { { 784, 10, 50 }, { 784, 200, 50 } };
+enum Form { NN, NT, TN };
+
+void add_product(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_kernels::*member, Form form, const Product &p) {
+  Shape s;
+  s.name = dimension("m", p.m) + "/" + dimension("n", p.n) + "/" + dimension("k", p.k);
+  s.elements = static_cast<double>(p.m * p.n);
+  s.flops = 2.0 * s.elements * static_cast<double>(p.k);
+  s.floats = std::max({ p.m * p.n, p.m * p.k, p.n * p.k });
+  s.arrays = 3;
+  s.call = [member, form, p](const fl_kernels *k, float *const *a) {
+    (k->*member)(p.m, p.n, p.k, a[0], form == TN ? p.m : p.k, a[1], form == NT ? p.k : p.n, a[2], p.n, FL_GEMM_PIECE);
+  };
+  add_shape(book, op, s);
+}
+
+template <size_t COUNT>
+void add_products(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_kernels::*member, Form form, const Product (&list)[COUNT]) {
+  for (const Product &p : square) { add_product(book, op, member, form, p); }
+  for (const Product &p : list) { add_product(book, op, member, form, p); }
+}
+
+// ---- means of runs: what Adam-mini and FedAdamW's blocks ask for -----------------------------------------------------------------
+void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kernels::*member) {
+  enum { RUNS = 64, LENGTH = 1000 };
+  std::vector<fl_run> runs;
+  for (size_t r = 0; r < RUNS; r++) { runs.push_back({ r * LENGTH, LENGTH }); }
+  add_shape(book, op, { dimension("runs", RUNS) + "/" + dimension("n", RUNS * LENGTH), RUNS * LENGTH, 0, RUNS * LENGTH, 2,
+                        [=](const fl_kernels *k, float *const *a) { (k->*member)(RUNS, runs.data(), a[0], a[1]); } });
+}
+
+// ---- layers ------------------------------------------------------------------------------------------------------------------
+const fl_conv convolutions[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 } }; // LeNet-5
+enum { BATCH = 50, CLASSES = 10, HIDDEN = 200, PLANES = 300, SIDE = 28, INSIDE = 4 };
+
+const uint8_t *below(unsigned limit) { // labels, places of maxima
+  static std::map<unsigned, std::vector<uint8_t>> made;
+  std::vector<uint8_t> &v = made[limit];
+  if (v.empty()) {
+    for (unsigned i = 0; i < PLANES * SIDE * SIDE; i++) { v.push_back(static_cast<uint8_t>(i * 7 % limit)); }
+  }
+  return v.data();
+}
+
+void add_rows(Book &book, const Op &op, size_t rows, size_t n, size_t arrays,
+              const std::function<void(const fl_kernels *, float *const *)> &call) {
+  add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays, call });
+}
+
+void add_convolution(Book &book, const Op &op, const fl_conv &c,
+                     const std::function<void(const fl_kernels *, const fl_conv *, float *const *)> &call) {
+  const size_t out = c.o * fl_conv_oh(&c) * fl_conv_ow(&c), taps = c.c * c.k * c.k;
+  Shape s;
+  s.name = dimension("n", BATCH) + "/" + dimension("c", c.c) + "/" + dimension("h", c.h) + "/" + dimension("o", c.o) + "/" +
+           dimension("k", c.k) + "/" + dimension("p", c.p);
+  s.elements = static_cast<double>(BATCH * out);
+  s.flops = 2.0 * s.elements * static_cast<double>(taps);
+  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH) });
+  s.arrays = 5;
+  s.call = [c, call](const fl_kernels *k, float *const *a) { call(k, &c, a); };
+  add_shape(book, op, s);
+}
+
+} // namespace
+
+FL_SHAPED(gemm_nn) { add_products(book, op, member, NN, nn); }
+FL_SHAPED(gemm_nt) { add_products(book, op, member, NT, nt); }
+FL_SHAPED(gemm_tn) { add_products(book, op, member, TN, tn); }
+
+FL_SHAPED(mean_runs) { add_runs(book, op, member); }
+FL_SHAPED(mean_sq_runs) { add_runs(book, op, member); }
+
+FL_SHAPED(bias_rows) {
+  add_rows(book, op, BATCH, HIDDEN, 2, [member](auto *k, auto *a) { (k->*member)(BATCH, HIDDEN, a[0], a[1]); });
+}
+FL_SHAPED(bias_grad) {
+  add_rows(book, op, BATCH, HIDDEN, 2, [member](auto *k, auto *a) { (k->*member)(BATCH, HIDDEN, a[0], a[1], 32); });
+}
+FL_SHAPED(softmax_xent) {
+  add_rows(book, op, BATCH, CLASSES, 3,
+           [member](auto *k, auto *a) { (k->*member)(BATCH, CLASSES, a[0], below(CLASSES), 0.02f, a[1], a[2]); });
+}
+FL_SHAPED(argmax_rows) {
+  add_rows(book, op, BATCH, CLASSES, 2,
+           [member](auto *k, auto *a) { (k->*member)(BATCH, CLASSES, a[0], reinterpret_cast<int32_t *>(a[1])); });
+}
+
+static std::string planes() { return dimension("planes", PLANES) + "/" + dimension("h", SIDE) + "/" + dimension("w", SIDE); }
+FL_SHAPED(maxpool2) {
+  add_shape(book, op, { planes(), PLANES * SIDE * SIDE / 4.0, 0, PLANES * SIDE * SIDE, 3, [member](auto *k, auto *a) {
+    (k->*member)(PLANES, SIDE, SIDE, a[0], a[1], reinterpret_cast<uint8_t *>(a[2]));
+  } });
+}
+FL_SHAPED(maxpool2_back) {
+  add_shape(book, op, { planes(), PLANES * SIDE * SIDE / 4.0, 0, PLANES * SIDE * SIDE, 2, [member](auto *k, auto *a) {
+    (k->*member)(PLANES, SIDE, SIDE, a[0], below(INSIDE), a[1]);
+  } });
+}
+
+FL_SHAPED(conv_forward) {
+  for (const fl_conv &c : convolutions) {
+    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
+  }
+}
+FL_SHAPED(conv_grad_weight) {
+  for (const fl_conv &c : convolutions) {
+    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
+  }
+}
+FL_SHAPED(conv_grad_input) {
+  for (const fl_conv &c : convolutions) {
+    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
+  }
+}
+
+// ---- what is built on the tables -----------------------------------------------------------------------------------------
+void add_matrix(Book &book) {
+  static const struct { size_t a, b; } sizes[] = { { 64, 64 }, { 246, 251 }, { 1024, 1024 } };
+  enum { STEPS = 5 };
+  const Op op = { "matrix", "newton_schulz", "", { 0, 0 } };
+  for (const auto &m : sizes) {
+    Shape s;
+    s.name = dimension("m", m.a) + "/" + dimension("n", m.b);
+    s.elements = static_cast<double>(m.a * m.b);
+    const double rows = static_cast<double>(std::min(m.a, m.b));
+    s.flops = STEPS * (3 * rows * s.elements + rows * rows * rows); // the symmetric products X X' and A A count half
+    s.floats = std::max(m.a * m.b, fl_newton_schulz_work(m.a, m.b));
+    s.arrays = 3;
+    s.call = [m](const fl_kernels *k, float *const *a) { fl_newton_schulz(k, m.a, m.b, a[0], a[1], STEPS, a[2]); };
+    add_shape(book, op, s);
+  }
+}
+
+} // namespace bench

@@ -1,0 +1,48 @@
+// shapes.h - kernels whose arguments are shapes: each has its own cases. Anything that is not listed here is element-wise.
+#ifndef FEDLANE_BENCH_SHAPES_H
+#define FEDLANE_BENCH_SHAPES_H
+#include "bench.h"
+
+namespace bench {
+
+// Bytes read and written an element, as ops.def has them: 16r12w.
+struct Traffic {
+  unsigned reads, writes;
+  static constexpr Traffic parse(const char *text) {
+    Traffic t{ 0, 0 };
+    for (; *text >= '0' && *text <= '9'; text++) { t.reads = t.reads * 10 + static_cast<unsigned>(*text - '0'); }
+    for (text++; *text >= '0' && *text <= '9'; text++) { t.writes = t.writes * 10 + static_cast<unsigned>(*text - '0'); }
+    return t;
+  }
+  // The streams of floats nearest to it.
+  constexpr Mix mix() const { return { streams(reads), streams(writes) }; }
+private:
+  static constexpr unsigned streams(unsigned bytes) { return bytes > 0 && bytes < 4 ? 1 : (bytes + 2) / 4; }
+};
+
+struct Op {
+  const char *family, *name, *formula;
+  Traffic traffic;
+};
+
+#define FL_OP(family, name, ret, args, traffic, formula) struct tag_##name {};
+#include <fedlane/ops.def>
+
+#define FL_SHAPED(name) void cases(tag_##name, Book &book, const Op &op, decltype(fl_kernels::name) fl_kernels::*member)
+FL_SHAPED(mean_runs);
+FL_SHAPED(mean_sq_runs);
+FL_SHAPED(gemm_nn);
+FL_SHAPED(gemm_nt);
+FL_SHAPED(gemm_tn);
+FL_SHAPED(bias_rows);
+FL_SHAPED(bias_grad);
+FL_SHAPED(softmax_xent);
+FL_SHAPED(argmax_rows);
+FL_SHAPED(maxpool2);
+FL_SHAPED(maxpool2_back);
+FL_SHAPED(conv_forward);
+FL_SHAPED(conv_grad_weight);
+FL_SHAPED(conv_grad_input);
+
+} // namespace bench
+#endif

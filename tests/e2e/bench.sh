@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# fedlane bench from end to end at tiny sizes: no figure is looked at, only that every kernel of the registry has its lines, that
+# each names what binds it, that Google Benchmark's own tool reads the result. usage: bench.sh FEDLANE SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+fedlane=$1 source=$2 scratch=$3
+rm -rf "$scratch"
+mkdir -p "$scratch"
+fail() { echo "bench.sh: FAILED: $*" >&2; exit 1; }
+[ -x "$(dirname "$fedlane")/fedlane-bench" ] || { echo "Google Benchmark is not installed"; exit 77; }
+quick=(--benchmark_min_time=0.000001 --benchmark_repetitions=2)
+
+"$fedlane" bench --benchmark_list_tests > "$scratch/all"
+"$fedlane" list kernels | awk 'NF == 0 { exit } { print $2 }' > "$scratch/kernels"
+[ "$(wc -l < "$scratch/kernels")" -ge 30 ] || fail "fedlane list kernels: $(cat "$scratch/kernels")"
+while read -r kernel; do
+  grep -q "^$kernel/" "$scratch/all" || fail "no line of $kernel"
+done < "$scratch/kernels"
+grep -q '^gemm_nn/[a-z0-9+]*/m:50/n:200/k:784/threads:1$' "$scratch/all" || fail "gemm_nn's names: $(grep gemm_nn "$scratch/all")"
+grep -q '^sgd/[a-z0-9+]*/n:[0-9]*/cold/threads:1$' "$scratch/all" || fail "no cold line of sgd"
+
+# Everything that a quick run can do; 333 is no whole number of vectors, nor can two threads halve it evenly.
+"$fedlane" bench --isa=all --sizes=333,4096 --threads=1,2 "${quick[@]}" --benchmark_out="$scratch/out.json" \
+  '--benchmark_filter=-(512|1024|newton)' > "$scratch/stdout" 2> "$scratch/stderr" || fail "$(cat "$scratch/stderr")"
+python3 - "$scratch/out.json" "$scratch/kernels" << 'PY'
+import json, math, sys
+record = json.load(open(sys.argv[1]))
+for key in ("machine_cpu", "machine_commit", "machine_compiler", "pages", "date"):
+    assert record["context"][key], key
+runs = [b for b in record["benchmarks"] if b["run_type"] == "iteration"]
+best = [b for b in record["benchmarks"] if b.get("aggregate_name") == "best"]
+kernels = {line.strip() for line in open(sys.argv[2])}
+assert {b["name"].split("/")[0] for b in runs} == kernels | {"ceiling"}
+assert {b["threads"] for b in runs} == {1, 2}
+for b in runs + best:
+    assert math.isfinite(b["ns/element"]) and b["ns/element"] > 0, b
+    kernel = b["name"].split("/")[0]
+    if kernel != "ceiling" and not b["name"].startswith(("gemm", "conv")):
+        assert b["GB/s"] > 0 and b["percent"] > 0 and b["label"].startswith("ceiling/"), b
+of = {b["name"]: b for b in runs}
+for b in best:
+    same = [r for r in runs if r["name"] == b["run_name"]]
+    assert len(same) == 2 and abs(min(r["real_time"] for r in same) - b["real_time"]) <= 1e-9 * b["real_time"], b
+adamw = next(b for n, b in of.items() if n.startswith("adamw/") and "n:4096/threads:1" in n)
+assert abs(adamw["GB/s"] * adamw["ns/element"] - 28) < 1e-6, adamw
+PY
+tool=/usr/share/benchmark/compare.py
+if /usr/bin/python3 -c "import scipy" 2> /dev/null && [ -f "$tool" ]; then   # Debian's tool takes Debian's Python
+  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$tool" --no-color -a benchmarks "$scratch/out.json" "$scratch/out.json" > "$scratch/compared" 2>&1 ||
+    fail "compare.py: $(tail -3 "$scratch/compared")"
+  grep -q '^adamw/.*+0.0000' "$scratch/compared" || fail "compare.py found no adamw: $(head -5 "$scratch/compared")"
+fi
+"$fedlane" bench --pages=4k --sizes=256 --threads=1 "${quick[@]}" --benchmark_filter='^axpy/' > "$scratch/stdout" 2> "$scratch/stderr"
+grep -q '^axpy/.*/n:256/pages:4k/threads:1' "$scratch/stdout" || fail "--pages=4k: $(cat "$scratch/stdout")"
+
+refuse() { # MESSAGE ARGUMENTS
+  message=$1; shift
+  if "$fedlane" bench "$@" > /dev/null 2> "$scratch/stderr"; then fail "$* was accepted"; fi
+  grep -qF -- "$message" "$scratch/stderr" || fail "$*: $(cat "$scratch/stderr")"
+}
+refuse '--isa: unknown ISA "mmx"; allowed: scalar' --isa=mmx
+refuse '--threads: "0"; allowed: whole numbers, 1 to 1024' --threads=0
+refuse '--sizes: "-4"; allowed' --sizes=-4
+refuse '--pages: "1g"; allowed: huge, 4k' --pages=1g
+refuse 'no line has such a name' --benchmark_filter=nothing
+refuse 'usage: fedlane bench' --no-such-option
