@@ -50,7 +50,7 @@ static void list_algorithms(void) {
 static void list_optimizers(void) {
   for (size_t i = 0; i < fl_rule_count(); i++) {
     const fl_rule *r = fl_rule_at(i);
-    printf("%-14s %s\n", r->name, r->help);
+    printf("%-18s %s (lr %g)\n", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
     params(r->params, r->n_params);
   }
 }
@@ -154,7 +154,7 @@ void fl_cli_markdown(void) {
   table(fl_run_params, FL_H_COUNT);
   for (size_t i = 0; i < fl_rule_count(); i++) {
     const fl_rule *r = fl_rule_at(i);
-    printf("### rule %s\n\n%s\n\n", r->name, r->help);
+    printf("### rule %s\n\n%s; `lr` unless given: %g\n\n", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
     table(r->params, r->n_params);
   }
   for (size_t i = 0; i < fl_stage_count(); i++) {

@@ -47,6 +47,14 @@ typedef struct { float mu, damp, lr, decay; int nesterov; } fl_momentum_args;
 typedef struct { float beta1, omb1, beta2, omb2, decay, step, eps; } fl_adamw_args;
 /* A contiguous run of a flat vector. */
 typedef struct { size_t offset, size; } fl_run;
+/* v = fma(beta2, v, (omb2*g)*g); q = v, with a (not NULL): a = fma(beta2, a, omb2*g), q = max(0, fma(-a, a, v));
+ * d = g/(sqrt(q + eps_in) + eps_out); with b: b = fma(momentum, b, in*d), d = b; y = fma(-out, d, y). States below 2^-126 are stored +0. */
+typedef struct { float beta2, omb2, momentum, in, out, eps_in, eps_out; } fl_rmsprop_args;
+/* y = fma(-lr, sign(fma(beta1, m, omb1*g)), decay*y) with the m before; m = fma(beta2, m, omb2*g), |m| < 2^-126 stored +0. sign(0) = 0. */
+typedef struct { float beta1, omb1, beta2, omb2, decay, lr; } fl_lion_args;
+/* u = sign(g) where |g| > threshold, `below` where not, NaN where g is; with m (not NULL): m = fma(beta1, m, omb1*u), |m| < 2^-126
+ * stored +0, u = m; y = fma(-lr, u, decay*y). */
+typedef struct { float beta1, omb1, decay, lr, threshold, below; } fl_sign_args;
 /* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
  * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
  * padding is absent or a product with +0, the same on every ISA: the two differ only where the weight is infinite or NaN,

@@ -185,6 +185,7 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   defaults_of(a->rule->params, a->rule->n_params, a->h_rule);
   defaults_of(a->server_rule->params, a->server_rule->n_params, a->h_server);
   for (size_t i = 0; i < a->n_stages; i++) defaults_of(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i]);
+  if (a->rule->lr > 0) a->h_run[FL_H_LR] = a->rule->lr;
   if (!method && a->n_stages) a->h_run[FL_H_WEIGHTS] = 1;
   if (method && apply_defaults(a, method, err, size)) return -1;
   name_it(a, method);

@@ -38,6 +38,7 @@ typedef struct { double lr, lr_decay; uint64_t k, t, total; } fl_clock;
 typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl_mix;
 typedef struct fl_rule {
   const char *name, *help; const fl_param *params; size_t n_params;
+  double lr;                                    /* published step size, when a configuration gives none; 0: the run's default */
   /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
   const char *(*setup)(const double *h, const fl_job *, int as_server);
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */

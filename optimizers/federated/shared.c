@@ -29,7 +29,7 @@ static const fl_slot slots[S_COUNT] = {
 
 static const char *setup(const double *h, const fl_job *job) {
   if (h[H_AGGREGATE] != 0 && !job->rule->theta)
-    return "stage shared: this rule has no second-order state to share (adamw and muon have; or aggregate=no)";
+    return "stage shared: this rule has no second-order state to share (adam, adamw, yogi, rmsprop and muon have; or aggregate=no)";
   return NULL;
 }
 

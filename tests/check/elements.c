@@ -52,6 +52,37 @@ void check_muon_momentum(check *t) {
   }
 }
 
+/* ---- step: second moments and signs ----------------------------------------------------------------------------------- */
+static const fl_adamw_args adam_args = { 0.9f, 0.1f, 0.99f, 0.01f, 0.9999f, 0.003f, 1e-8f };
+static void call_amsgrad(const fl_kernels *k, call *c) { k->amsgrad(N, c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->param); }
+void check_amsgrad(check *t) { elementwise(t, call_amsgrad, &(call){ .param = &adam_args }, "xxxxi", NULL); }
+static void call_yogi(const fl_kernels *k, call *c) { k->yogi(N, c->p[0], c->p[1], c->p[2], c->p[3], c->param); }
+void check_yogi(check *t) { elementwise(t, call_yogi, &(call){ .param = &adam_args }, "xxxi", NULL); }
+static void call_signadam(const fl_kernels *k, call *c) { k->signadam(N, c->p[0], c->p[1], c->p[2], c->p[3], c->param); }
+void check_signadam(check *t) { elementwise(t, call_signadam, &(call){ .param = &adam_args }, "xxxi", NULL); }
+
+static void call_rmsprop(const fl_kernels *k, call *c) {
+  k->rmsprop(N, c->p[0], c->p[1], c->s[1] & 1 ? c->p[2] : NULL, c->s[1] & 2 ? c->p[3] : NULL, c->p[4], c->param);
+}
+void check_rmsprop(check *t) {
+  const fl_rmsprop_args a = { 0.99f, 0.01f, 0.9f, 0.5f, 0.02f, 1e-3f, 1e-8f };
+  for (size_t has = 0; has < 4; has++) { elementwise(t, call_rmsprop, &(call){ .s = { 0, has }, .param = &a }, "xxxxi", NULL); }
+}
+
+static void call_lion(const fl_kernels *k, call *c) { k->lion(N, c->p[0], c->p[1], c->p[2], c->param); }
+void check_lion(check *t) {
+  const fl_lion_args a = { 0.9f, 0.1f, 0.99f, 0.01f, 0.9999f, 0.003f };
+  elementwise(t, call_lion, &(call){ .param = &a }, "xxi", NULL);
+}
+
+static void call_sign_step(const fl_kernels *k, call *c) { k->sign_step(N, c->p[0], c->s[1] ? c->p[1] : NULL, c->p[2], c->param); }
+void check_sign_step(check *t) {
+  const fl_sign_args a[2] = { { 0.9f, 0.1f, 0.9999f, 0.003f, 0.25f, 0.0f }, { 0.9f, 1.0f, 1.0f, 0.01f, 0.0f, 1.0f } };
+  for (size_t has = 0; has < 2; has++) {
+    for (int i = 0; i < 2; i++) { elementwise(t, call_sign_step, &(call){ .s = { 0, has }, .param = &a[i] }, "xxi", NULL); }
+  }
+}
+
 /* ---- math ------------------------------------------------------------------------------------------------------------- */
 static void call_exp(const fl_kernels *k, call *c) { k->exp(N, c->p[0], c->p[1]); }
 static void call_log(const fl_kernels *k, call *c) { k->log(N, c->p[0], c->p[1]); }
