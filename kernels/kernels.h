@@ -31,6 +31,7 @@ extern "C" {
 
 #define FL_CHUNK 4096u          /* elements of one leaf of a long reduction */
 #define FL_GEMM_PIECE 4096u     /* k of one piece of a matrix product */
+#define FL_PANEL 32u            /* columns that a factorisation takes at once */
 
 typedef enum { FL_ISA_SCALAR, FL_ISA_SCALAR_FMA, FL_ISA_AVX2, FL_ISA_AVX512, FL_ISA_NEON, FL_ISA_COUNT } fl_isa;
 
@@ -122,6 +123,28 @@ void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *);    /* m of n 
  * federated-adaptive 14: X/(|X|_F + 1e-7), A = X X^T, B = -4.7750 A + 2.0315 A A, X = 3.4445 X + B X; rows <= cols. */
 size_t fl_newton_schulz_work(size_t a, size_t b);
 void fl_newton_schulz(const fl_kernels *, size_t a, size_t b, const float *u, float *o, int steps, float *work);
+
+/* Matrices are row-major and dense. `work` has fl_*_work floats; the functions allocate nothing. */
+/* a = q r (m x n, m >= n) by Householder reflectors: q m x n with orthonormal columns, r n x n upper triangular (NULL: not
+ * wanted), its diagonal >= 0, which makes the pair unique. q may be a. */
+size_t fl_qr_work(size_t m, size_t n);
+void fl_qr(const fl_kernels *, size_t m, size_t n, const float *a, float *q, float *r, float *work);
+/* Symmetric a (the lower triangle is read) = v diag(w) v^T: w descending, column j of v (n x n) the eigenvector of w[j], whose
+ * entry of largest magnitude (the first of equals) is positive. v may be a. 0; or -1, and w and v all NaN, when a is not
+ * finite or the iteration did not converge. */
+size_t fl_eigh_work(size_t n);
+int fl_eigh(const fl_kernels *, size_t n, const float *a, float *w, float *v, float *work);
+/* out = U diag((max(lambda, 0) + ridge)^(-1/p)) U^T of the symmetric a, itself symmetric to the bit; p > 0. out may be a. 0; or
+ * -1, and out all NaN, when fl_eigh fails or some max(lambda, 0) + ridge is not > 0: 0^(-1/p) is infinite. */
+size_t fl_inverse_root_work(size_t n);
+int fl_inverse_root(const fl_kernels *, size_t n, const float *a, double p, float ridge, float *out, float *work);
+/* a = l l^T, l lower triangular (+0 above); the lower triangle of a is read, and l may be a. 0; or 1 + index of the first pivot
+ * that is not > 0, and l all NaN. */
+size_t fl_cholesky_work(size_t n);
+int fl_cholesky(const fl_kernels *, size_t n, const float *a, float *l, float *work);
+/* One step of orthogonal iteration: q = the orthogonal factor of s q (n x n both). */
+size_t fl_orthogonal_iteration_work(size_t n);
+void fl_orthogonal_iteration(const fl_kernels *, size_t n, const float *s, float *q, float *work);
 
 #ifdef __cplusplus
 }

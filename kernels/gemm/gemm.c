@@ -16,6 +16,7 @@ typedef struct {
   int transposed;       /* b is n x k */
   float *c;
   size_t ldc;
+  int add;              /* accumulators start from C, k is one piece */
 } product;
 
 /* Rows k0..k0+count-1 of the panel of `cols` columns from n0, each padded with +0 to TILE_N floats. */
@@ -53,7 +54,7 @@ static void panel_one_piece(const product *p, size_t n0, size_t cols, int direct
     const size_t count = p->k - k0 < block ? p->k - k0 : block;
     if (!direct) pack(p, n0, cols, k0, count, packed);
     tile_args t = { .k = count, .ars = p->ars, .aks = p->aks, .b = direct ? p->b + n0 : packed, .ldb = direct ? p->ldb : TILE_N,
-                    .ldc = p->ldc, .cols = cols, .carry = k0 > 0, .last = k0 + count == p->k };
+                    .ldc = p->ldc, .cols = cols, .carry = k0 > 0 || p->add, .last = k0 + count == p->k };
     size_t rows;
     for (size_t i = 0; i < p->m; i += rows) {
       rows = tile_rows(p->m - i);
@@ -93,7 +94,7 @@ static void multiply(const product *p) {
   for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) {
     const size_t cols = p->n - n0 < TILE_N ? p->n - n0 : TILE_N;
     const int direct = !p->transposed && cols % 16 == 0;
-    if (p->k <= p->piece) {
+    if (p->add || p->k <= p->piece) {
       panel_one_piece(p, n0, cols, direct, packed);
       continue;
     }
@@ -109,15 +110,23 @@ static void multiply(const product *p) {
 
 void FL_FN(gemm_nn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 0, c, ldc });
+  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 0, c, ldc, 0 });
 }
 
 void FL_FN(gemm_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 1, c, ldc });
+  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 1, c, ldc, 0 });
 }
 
 void FL_FN(gemm_tn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, 1, lda, b, ldb, 0, c, ldc });
+  multiply(&(product){ m, n, k, piece, a, 1, lda, b, ldb, 0, c, ldc, 0 });
+}
+
+void FL_FN(gemm_nn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+  multiply(&(product){ m, n, k, k, a, lda, 1, b, ldb, 0, c, ldc, 1 });
+}
+
+void FL_FN(gemm_tn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+  multiply(&(product){ m, n, k, k, a, 1, lda, b, ldb, 0, c, ldc, 1 });
 }

@@ -13,24 +13,31 @@ GEMM_CALL(nn)
 GEMM_CALL(nt)
 GEMM_CALL(tn)
 
+#define GEMM_ADD_CALL(which) \
+  static void call_gemm_##which##_add(const fl_kernels *k, call *c) { \
+    k->gemm_##which##_add(c->s[0], c->s[1], c->s[2], c->p[0], c->s[3], c->p[1], c->s[4], c->p[2], c->s[5]); \
+  }
+GEMM_ADD_CALL(nn)
+GEMM_ADD_CALL(tn)
+
 static arg matrix(char role, size_t rows, size_t cols, size_t ld, const float *init) {
   const size_t n = rows && cols ? (rows - 1) * ld + cols : 0;
   return (arg){ role, 'f', n, init, -1, role == 'o' ? cols : 0, role == 'o' ? ld : 0 };
 }
 
-static void one_shape(check *t, caller f, int form, const shape *s, int kind, size_t pad) {
+static void one_shape(check *t, caller f, int form, const shape *s, int kind, size_t pad, char role) {
   const size_t ar = form == TN ? s->k : s->m, ac = form == TN ? s->m : s->k;
   const size_t br = form == NT ? s->n : s->k, bc = form == NT ? s->k : s->n;
   const size_t lda = ac + pad, ldb = bc + pad, ldc = s->n + pad;
   const arg a[] = { matrix('i', ar, ac, lda, some_floats(t, 0, ar * lda, kind)),
                     matrix('i', br, bc, ldb, some_floats(t, 1, br * ldb, kind == KIND_SPECIAL ? KIND_UNIFORM : kind)),
-                    matrix('o', s->m, s->n, ldc, NULL) };
+                    matrix(role, s->m, s->n, ldc, role == 'x' ? some_floats(t, 2, s->m * ldc, kind) : NULL) };
   char what[96];
   snprintf(what, sizeof what, "m=%zu n=%zu k=%zu piece=%zu pad=%zu kind=%d", s->m, s->n, s->k, s->piece, pad, kind);
   run_case(t, what, f, &(call){ .s = { s->m, s->n, s->k, lda, ldb, ldc, s->piece } }, 3, a);
 }
 
-static void all_shapes(check *t, caller f, int form) {
+static void all_shapes(check *t, caller f, int form, char role) {
   static const size_t ms[] = { 0, 1, 2, 3, 5, 6, 7, 8, 13, 17 }, ns[] = { 0, 1, 7, 15, 16, 17, 32, 33, 50, 65 }, ks[] = { 0, 1, 2, 5, 16, 33 };
   static const shape more[] = {
     { 50, 120, 400, 4096 }, { 50, 10, 84, 4096 }, { 6, 100, 25, 4096 }, { 16, 100, 150, 4096 }, { 10, 84, 50, 32 },
@@ -42,23 +49,25 @@ static void all_shapes(check *t, caller f, int form) {
     for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
       for (size_t l = 0; l < sizeof ks / sizeof *ks; l++, turn++) {
         const shape s = { ms[i], ns[j], ks[l], FL_GEMM_PIECE };
-        if (!t->quick || turn % 5 == 0) { one_shape(t, f, form, &s, turn % KINDS, (size_t)(turn % 3)); }
+        if (!t->quick || turn % 5 == 0) { one_shape(t, f, form, &s, turn % KINDS, (size_t)(turn % 3), role); }
       }
     }
   }
   for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
-    for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) { one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad); }
+    for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) { one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad, role); }
   }
 }
 
-void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN); }
-void check_gemm_tn(check *t) { all_shapes(t, call_gemm_tn, TN); }
+void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN, 'o'); }
+void check_gemm_tn(check *t) { all_shapes(t, call_gemm_tn, TN, 'o'); }
+void check_gemm_nn_add(check *t) { all_shapes(t, call_gemm_nn_add, NN, 'x'); }
+void check_gemm_tn_add(check *t) { all_shapes(t, call_gemm_tn_add, TN, 'x'); }
 
 /* A row of the output must not depend on how many rows are computed with it. */
 void check_gemm_nt(check *t) {
   enum { ROWS = 64, COLS = 37, K = 150 };
   static const size_t batch[] = { 1, 2, 7 };
-  all_shapes(t, call_gemm_nt, NT);
+  all_shapes(t, call_gemm_nt, NT, 'o');
   const float *a = some_floats(t, 0, ROWS * K, KIND_UNIFORM), *b = some_floats(t, 1, COLS * K, KIND_UNIFORM);
   float *all = malloc(sizeof *all * ROWS * COLS), *part = malloc(sizeof *part * ROWS * COLS);
   if (!all || !part) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }

@@ -1,0 +1,129 @@
+/* qr_panel.c - Householder reflectors of a panel, one pass over its rows a column; and the triangle that joins them.
+ *
+ * A pass applies the reflector of column j-1 to a row and at once adds the row, times its entry j, to the sums of column j:
+ * those sums are v_j^T a_c for the columns to come, and v_j^T v_c for those before. */
+#include <math.h>
+#include "kernels/factor/panel.h"
+
+typedef struct { float s[FL_PANEL]; double ss; } column_sums;
+
+/* Rows first .. m-1: row -= v[p]*w when `update` (p = j-1), then s[c] += a_ij*a_ic, ss += a_ij^2: partial 0 takes the first
+ * row, the third, ... and partial 1 the others; s = 0 + 1. */
+FL_INLINE void sum_pass(const int update, const int high, size_t first, size_t m, size_t j, float *v, row32 w, column_sums *out) {
+  row32 s[2] = { row_zero(), row_zero() };
+  double ss[2] = { 0.0, 0.0 };
+  for (size_t i = first; i < m; i += 2) {
+    for (size_t l = 0; l < 2 && i + l < m; l++) {
+      float *a = v + FL_PANEL * (i + l);
+      row32 x = row_load(a);
+      if (update) {
+        const v16 f = v_set(a[j - 1]);
+        if (!high) {
+          x.lo = v_fnma(f, w.lo, x.lo);
+          v_store(a, x.lo);
+        }
+        x.hi = v_fnma(f, w.hi, x.hi);
+        v_store(a + 16, x.hi);
+      }
+      const double d = (double)a[j];
+      s[l] = row_fma(v_set(a[j]), x, s[l]);
+      ss[l] += d * d;
+    }
+  }
+  row_store(out->s, (row32){ v_add(s[0].lo, s[1].lo), v_add(s[0].hi, s[1].hi) });
+  out->ss = ss[0] + ss[1];
+}
+
+/* The reflector p = j-1 on row j, which is in no sum, and on the rows below with the sums of column j. */
+static void update_pass(size_t m, size_t j, float *v, row32 w, column_sums *out) {
+  float *a = v + FL_PANEL * j;
+  row_store(a, row_fnma(v_set(a[j - 1]), w, row_load(a)));
+  if (j > 16) sum_pass(1, 1, j + 1, m, j, v, w, out);
+  else sum_pass(1, 0, j + 1, m, j, v, w, out);
+}
+
+static float power_of_two(int e) { /* -126 <= e <= 127 */
+  const uint32_t u = (uint32_t)(e + 127) << 23;
+  float f;
+  memcpy(&f, &u, sizeof f);
+  return f;
+}
+
+/* Each column by the power of two that brings its largest entry to [1, 2); back[c] undoes it. */
+static void scale_columns(size_t m, float *v, float back[FL_PANEL]) {
+  uint32_t big[FL_PANEL];
+  float scale[FL_PANEL];
+  u16 lo = u_set(0), hi = u_set(0);
+  for (size_t i = 0; i < m; i++) {
+    const row32 x = row_load(v + FL_PANEL * i);
+    const u16 a = v_bits(v_abs(x.lo)), b = v_bits(v_abs(x.hi));
+    lo = u_sel(u_lt_s(lo, a), a, lo);
+    hi = u_sel(u_lt_s(hi, b), b, hi);
+  }
+  u_store(big, lo);
+  u_store(big + 16, hi);
+  for (size_t c = 0; c < FL_PANEL; c++) {
+    const int e = (int)(big[c] >> 23), clamped = e == 255 ? 127 : e < 1 ? 1 : e > 253 ? 253 : e;
+    scale[c] = power_of_two(127 - clamped);
+    back[c] = power_of_two(clamped - 127);
+  }
+  const row32 f = row_load(scale);
+  for (size_t i = 0; i < m; i++) row_store(v + FL_PANEL * i, row_mul(f, row_load(v + FL_PANEL * i)));
+}
+
+/* A column whose remainder's squares would leave the range of tau: brought near 1, and its sums made anew. */
+static float rescale(size_t m, size_t j, float *v, column_sums *c, double norm2) {
+  uint64_t u;
+  memcpy(&u, &norm2, sizeof u);
+  const int e = ((int)(u >> 52) - 1023) / 2, up = -e > 126 ? 126 : -e;
+  const float f = power_of_two(up);
+  for (size_t i = j; i < m; i++) v[FL_PANEL * i + j] *= f;
+  sum_pass(0, 0, j + 1, m, j, v, row_zero(), c);
+  return power_of_two(-up);
+}
+
+void FL_FN(qr_panel)(size_t m, size_t n, float *v, float *r, float *g) {
+  float back[FL_PANEL];
+  column_sums c;
+  row32 w = row_zero();
+  memset(r, 0, sizeof *r * FL_PANEL * FL_PANEL);
+  memset(g, 0, sizeof *g * FL_PANEL * FL_PANEL);
+  scale_columns(m, v, back);
+  for (size_t j = 0; j < n; j++) {
+    float *a = v + FL_PANEL * j, unscale = 1.0f, v0 = 0.0f, tau = 0.0f, beta;
+    if (j) update_pass(m, j, v, w, &c);
+    else sum_pass(0, 0, 1, m, 0, v, w, &c);
+    double norm2 = (double)a[j] * (double)a[j] + c.ss;
+    if (c.ss > 0.0 && norm2 < 0x1p-60) {
+      unscale = rescale(m, j, v, &c, norm2);
+      norm2 = (double)a[j] * (double)a[j] + c.ss;
+    }
+    beta = a[j];
+    if (c.ss != 0.0) {
+      const double norm = sqrt(norm2), top = (double)a[j] + (a[j] < 0.0f ? -norm : norm);
+      v0 = (float)top;
+      beta = (float)(a[j] < 0.0f ? norm : -norm);
+      tau = (float)(2.0 / ((double)v0 * (double)v0 + c.ss));
+    }
+    const row32 x = row_load(a), dot = row_fma(v_set(v0), x, row_load(c.s));
+    w = row_after(j, row_scale(v_set(tau), dot), row_zero());
+    row_store(r + FL_PANEL * j, row_mul(row_load(back), row_after(j, row_fnma(v_set(v0), w, x), row_zero())));
+    r[FL_PANEL * j + j] = beta * unscale * back[j];
+    row_store(g + FL_PANEL * j, row_after(j, row_zero(), dot));
+    g[FL_PANEL * j + j] = tau;
+    row_store(a, row_after(j, row_zero(), x));
+    a[j] = v0;
+  }
+}
+
+void FL_FN(wy)(size_t n, const float *g, float *t) {
+  memset(t, 0, sizeof *t * FL_PANEL * FL_PANEL);
+  for (size_t j = 0; j < n; j++) {
+    float *to = t + FL_PANEL * j;
+    row32 s = row_zero();
+    for (size_t k = 0; k < j; k++) s = row_fma(v_set(g[FL_PANEL * j + k]), row_load(t + FL_PANEL * k), s);
+    row_store(to, s);
+    to[j] = 1.0f;
+    row_store(to, row_scale(v_set(-g[FL_PANEL * j + j]), row_load(to)));
+  }
+}
