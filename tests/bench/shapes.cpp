@@ -67,6 +67,18 @@ void add_products(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_ker
   for (const Product &p : list) { add_product(book, op, member, form, p); }
 }
 
+// ---- parts of the factorisations, as they meet a matrix of 256 x 256 ----------------------------------------------------------
+enum { PANEL = FL_PANEL, ORDER = 256, BEHIND = ORDER - PANEL };
+
+// C = C + A B, or A^T B, with the k of a panel: C grows a little with every call.
+void add_update(Book &book, const Op &op, decltype(fl_kernels::gemm_nn_add) fl_kernels::*member, bool transposed) {
+  const double elements = ORDER * BEHIND;
+  add_shape(book, op, { dimension("m", ORDER) + "/" + dimension("n", BEHIND) + "/" + dimension("k", PANEL), elements,
+                        2 * elements * PANEL, ORDER * BEHIND, 3, [=](const fl_kernels *k, float *const *a) {
+    (k->*member)(ORDER, BEHIND, PANEL, a[0], transposed ? ORDER : PANEL, a[1], BEHIND, a[2], BEHIND);
+  } });
+}
+
 // ---- means of runs: what Adam-mini and FedAdamW's blocks ask for -----------------------------------------------------------------
 void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kernels::*member) {
   enum { RUNS = 64, LENGTH = 1000 };
@@ -113,6 +125,43 @@ void add_convolution(Book &book, const Op &op, const fl_conv &c,
 FL_SHAPED(gemm_nn) { add_products(book, op, member, NN, nn); }
 FL_SHAPED(gemm_nt) { add_products(book, op, member, NT, nt); }
 FL_SHAPED(gemm_tn) { add_products(book, op, member, TN, tn); }
+
+FL_SHAPED(gemm_nn_add) { add_update(book, op, member, false); }
+FL_SHAPED(gemm_tn_add) { add_update(book, op, member, true); }
+FL_SHAPED(transpose) {
+  add_shape(book, op, { dimension("m", ORDER) + "/" + dimension("n", ORDER), ORDER * ORDER, 0, ORDER * ORDER, 2,
+                        [member](auto *k, auto *a) { (k->*member)(ORDER, ORDER, a[0], ORDER, a[1], ORDER); } });
+}
+FL_SHAPED(qr_panel) {
+  enum { SIZE = ORDER * PANEL };
+  add_shape(book, op, { dimension("m", ORDER) + "/" + dimension("n", PANEL), SIZE, 2.0 * SIZE * PANEL, SIZE, 4, [member](auto *k, auto *a) {
+    std::copy(a[0], a[0] + SIZE, a[1]);
+    (k->*member)(ORDER, PANEL, a[1], a[2], a[3]);
+  } });
+}
+FL_SHAPED(wy) {
+  enum { SIZE = PANEL * PANEL };
+  add_shape(book, op, { dimension("n", PANEL), SIZE, 1.0 / 3 * SIZE * PANEL, SIZE, 2, [member](auto *k, auto *a) {
+    (k->*member)(PANEL, a[0], a[1]);
+  } });
+}
+FL_SHAPED(cholesky_panel) {
+  enum { SIZE = ORDER * PANEL };
+  add_shape(book, op, { dimension("m", PANEL) + "/" + dimension("n", ORDER), SIZE, 1.0 * SIZE * PANEL, SIZE, 2, [member](auto *k, auto *a) {
+    for (size_t i = 0; i < PANEL; i++) { a[0][i * ORDER + i] = 4.0f * ORDER; } // the call before left its factor
+    (k->*member)(PANEL, ORDER, a[0], ORDER, a[1], ORDER);
+  } });
+}
+FL_SHAPED(rotate) { // sweeps over all rows of one panel
+  enum { SWEEPS = 16, ROTATIONS = SWEEPS * (ORDER - 1) };
+  std::vector<uint32_t> range;
+  std::vector<float> cs;
+  for (size_t i = 0; i < SWEEPS; i++) { range.insert(range.end(), { ORDER - 1, ORDER - 1 }); }
+  for (size_t i = 0; i < ROTATIONS; i++) { cs.insert(cs.end(), { 0.6f, 0.8f }); }
+  const double elements = static_cast<double>(ROTATIONS) * PANEL;
+  add_shape(book, op, { dimension("sweeps", SWEEPS) + "/" + dimension("rows", ORDER), elements, 6 * elements, ORDER * PANEL, 1,
+                        [=](auto *k, auto *a) { (k->*member)(SWEEPS, range.data(), cs.data(), a[0]); } });
+}
 
 FL_SHAPED(mean_runs) { add_runs(book, op, member); }
 FL_SHAPED(mean_sq_runs) { add_runs(book, op, member); }
@@ -161,6 +210,28 @@ FL_SHAPED(conv_grad_input) {
 }
 
 // ---- what is built on the tables -----------------------------------------------------------------------------------------
+
+// n x n, in array 0; results in 1 and 2, work in 3. A call leaves its input as it was.
+static void add_square(Book &book, const char *name, double flops, size_t work, size_t n,
+                const std::function<void(const fl_kernels *, size_t n, float *const *a)> &call) {
+  add_shape(book, { "matrix", name, "", { 0, 0 } }, { dimension("n", n), static_cast<double>(n * n), flops, std::max(n * n, work), 4,
+                                                      [=](const fl_kernels *k, float *const *a) { call(k, n, a); } });
+}
+
+static void add_decompositions(Book &book) {
+  for (size_t n = 64; n <= 512; n *= 2) {
+    const double cube = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+    add_square(book, "qr", 8.0 / 3 * cube, fl_qr_work(n, n), n,
+               [](auto *k, size_t size, auto *a) { fl_qr(k, size, size, a[0], a[1], a[2], a[3]); });
+    add_square(book, "cholesky", 1.0 / 3 * cube, fl_cholesky_work(n), n, [](auto *k, size_t size, auto *a) {
+      for (size_t i = 0; i < size; i++) { a[0][i * size + i] = 4.0f * static_cast<float>(size); } // positive definite
+      fl_cholesky(k, size, a[0], a[1], a[3]);
+    });
+    add_square(book, "eigh", 0, fl_eigh_work(n), n, // how much it computes depends on the matrix
+               [](auto *k, size_t size, auto *a) { fl_eigh(k, size, a[0], a[2], a[1], a[3]); });
+  }
+}
+
 void add_matrix(Book &book) {
   static const struct { size_t a, b; } sizes[] = { { 64, 64 }, { 246, 251 }, { 1024, 1024 } };
   enum { STEPS = 5 };
@@ -176,6 +247,7 @@ void add_matrix(Book &book) {
     s.call = [m](const fl_kernels *k, float *const *a) { fl_newton_schulz(k, m.a, m.b, a[0], a[1], STEPS, a[2]); };
     add_shape(book, op, s);
   }
+  add_decompositions(book);
 }
 
 } // namespace bench
