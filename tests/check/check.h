@@ -46,7 +46,8 @@ void run_op(check *, const op_test *);
 int self_test(uint64_t seed);
 int bench(const fl_kernels *, const fl_kernels *scalar);
 int print_hashes(const fl_kernels *, FILE *);
-int compare_golden(const fl_kernels *, const char *path);
+int wanted(const op_test *, char *const *word, int words);        /* named, its family is, or no word was given */
+int compare_golden(const fl_kernels *, const char *path, char *const *word, int words);
 #define FL_OP(family, name, ret, args, traffic, formula) void check_##name(check *);
 #include <fedlane/ops.def>
 #endif

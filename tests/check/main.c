@@ -13,7 +13,8 @@ const size_t op_count = sizeof op_tests / sizeof *op_tests;
 
 static const char usage[] =
   "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [OP or FAMILY ...]\n"
-  "       fedlane-check --list | --self-test | --bench | --hash | --golden FILE   [--isa ...]\n"
+  "       fedlane-check --golden FILE [--isa ...] [OP or FAMILY ...]\n"
+  "       fedlane-check --list | --self-test | --bench | --hash   [--isa ...]\n"
   "exit: 0 all passed, 1 a failure, 2 usage, 77 this machine cannot run the ISA\n";
 
 static int find_isa(const char *name) {
@@ -30,7 +31,7 @@ static int known(const char *word) {
   return 0;
 }
 
-static int wanted(const op_test *op, char *const *word, int words) {
+int wanted(const op_test *op, char *const *word, int words) {
   for (int i = 0; i < words; i++) {
     if (!strcmp(word[i], op->name) || !strcmp(word[i], op->family)) { return 1; }
   }
@@ -118,5 +119,5 @@ int main(int argc, char **argv) {
   fl_fpenv_enter();
   if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref); }
   if (!strcmp(mode, "--hash")) { return print_hashes(t.dut, stdout); }
-  return golden ? compare_golden(t.dut, golden) : run_all(&t, argv + 1, words);
+  return golden ? compare_golden(t.dut, golden, argv + 1, words) : run_all(&t, argv + 1, words);
 }
