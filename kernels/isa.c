@@ -1,5 +1,5 @@
 /* isa.c - what the CPU reports, what the operating system enabled, what this build contains; and the choice of a table. */
-#include <fedlane/kernels.h>
+#include "kernels/isa.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +37,18 @@ static const fl_kernels *built_table(fl_isa isa) {
   }
 }
 
+/* Plain arithmetic, on every architecture, so that CPUs and hypervisors other than this machine's can be tested. */
+void fl_isa_of_x86(unsigned leaf1_ecx, unsigned leaf7_ebx, uint64_t xcr0, fl_isa_info *info) {
+  const unsigned wide = FL_CPUID_AVX512F | FL_CPUID_AVX512DQ | FL_CPUID_AVX512BW | FL_CPUID_AVX512VL;
+  const int fma = (leaf1_ecx & FL_CPUID_FMA) && (leaf1_ecx & FL_CPUID_AVX), avx2 = fma && (leaf7_ebx & FL_CPUID_AVX2);
+  if (fma) { info->cpu |= BIT(FL_ISA_SCALAR_FMA); }
+  if (avx2) { info->cpu |= BIT(FL_ISA_AVX2); }
+  if (avx2 && (leaf7_ebx & wide) == wide) { info->cpu |= BIT(FL_ISA_AVX512); }
+  if (!(leaf1_ecx & FL_CPUID_OSXSAVE)) { return; }                                         /* XCR0 is not there to be read */
+  if ((xcr0 & 0x06) == 0x06) { info->os |= BIT(FL_ISA_SCALAR_FMA) | BIT(FL_ISA_AVX2); }    /* xmm, ymm */
+  if ((xcr0 & 0xe6) == 0xe6) { info->os |= BIT(FL_ISA_AVX512); }                           /* and opmask, zmm */
+}
+
 #if defined(__x86_64__)
 /* A hypervisor may report AVX-512 and not save its registers: XCR0 decides what may be executed. */
 static uint64_t read_xcr0(void) {
@@ -49,16 +61,7 @@ static void detect_machine(fl_isa_info *info) {
   unsigned a, b, c, d, leaf1c = 0, leaf7b = 0;
   if (__get_cpuid(1, &a, &b, &c, &d)) { leaf1c = c; }
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) { leaf7b = b; }
-  const int fma = (leaf1c & bit_FMA) && (leaf1c & bit_AVX);
-  const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-  if (fma) { info->cpu |= BIT(FL_ISA_SCALAR_FMA); }
-  if (fma && (leaf7b & bit_AVX2)) { info->cpu |= BIT(FL_ISA_AVX2); }
-  if (fma && (leaf7b & bit_AVX2) && (leaf7b & wide) == wide) { info->cpu |= BIT(FL_ISA_AVX512); }
-  if (leaf1c & bit_OSXSAVE) {
-    const uint64_t xcr0 = read_xcr0();
-    if ((xcr0 & 0x06) == 0x06) { info->os |= BIT(FL_ISA_SCALAR_FMA) | BIT(FL_ISA_AVX2); }  /* xmm, ymm */
-    if ((xcr0 & 0xe6) == 0xe6) { info->os |= BIT(FL_ISA_AVX512); }                         /* and opmask, zmm */
-  }
+  fl_isa_of_x86(leaf1c, leaf7b, leaf1c & FL_CPUID_OSXSAVE ? read_xcr0() : 0, info);
   unsigned r[12];
   if (__get_cpuid(0x80000000u, &a, &b, &c, &d) && a >= 0x80000004u) {
     for (unsigned i = 0; i < 3; i++) { __get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]); }

@@ -1,7 +1,7 @@
 // Detection, double functions, reductions against a plain reading of the contract, Newton-Schulz against the worked numbers
 // of federated-adaptive 21.
 #include <catch2/catch.hpp>
-#include <fedlane/kernels.h>
+#include "kernels/isa.h"
 #include <cfenv>
 #include <cmath>
 #include <cstdlib>
@@ -106,6 +106,36 @@ TEST_CASE("choice of a table") {
   CHECK(std::string(error).find("FEDLANE_MAX_CPU_ISA") != std::string::npos);
   unsetenv("FEDLANE_MAX_CPU_ISA");
   CHECK(fl_kernels_select(nullptr, &error) != nullptr);
+}
+
+TEST_CASE("a CPU's report counts only as far as the operating system enables the registers") {
+  const unsigned S = 1u << FL_ISA_SCALAR_FMA, A = 1u << FL_ISA_AVX2, W = 1u << FL_ISA_AVX512;
+  /* Intel's manual, CPUID: leaf 1 ecx bits 12, 27, 28; leaf 7 ebx bits 5, 16, 17, 30, 31. XCR0: 0 x87, 1 SSE, 2 AVX, 5-7 AVX-512. */
+  const unsigned one = 1u << 12 | 1u << 27 | 1u << 28, seven = 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  const struct { const char *what; unsigned leaf1, leaf7; uint64_t xcr0; unsigned cpu, os; } machine[] = {
+    { "everything", one, seven, 0xe7, S | A | W, S | A | W },
+    { "AVX-512 reported, zmm not enabled", one, seven, 0x07, S | A | W, S | A },
+    { "AVX-512 reported, upper zmm not enabled", one, seven, 0x67, S | A | W, S | A },
+    { "AVX-512 reported, masks not enabled", one, seven, 0xc7, S | A | W, S | A },
+    { "AVX-512 reported, ymm not enabled", one, seven, 0xe3, S | A | W, 0 },
+    { "nothing but SSE enabled", one, seven, 0x03, S | A | W, 0 },
+    { "XCR0 cannot be read", one & ~(1u << 27), seven, 0xe7, S | A | W, 0 },
+    { "without AVX-512VL", one, seven & ~(1u << 31), 0xe7, S | A, S | A | W },
+    { "without AVX-512DQ", one, seven & ~(1u << 17), 0xe7, S | A, S | A | W },
+    { "without AVX-512BW", one, seven & ~(1u << 30), 0xe7, S | A, S | A | W },
+    { "AVX2 alone", one, 1u << 5, 0x07, S | A, S | A },
+    { "AVX and FMA without AVX2", one, 0, 0x07, S, S | A },
+    { "AVX without FMA", one & ~(1u << 12), 1u << 5, 0x07, 0, S | A },
+    { "FMA without AVX (a mask of the hypervisor)", one & ~(1u << 28), seven, 0xe7, 0, S | A | W },
+    { "a CPU of 2008", 0, 0, 0, 0, 0 },
+  };
+  for (const auto &m : machine) {
+    fl_isa_info info = {};
+    fl_isa_of_x86(m.leaf1, m.leaf7, m.xcr0, &info);
+    INFO(m.what);
+    CHECK(info.cpu == m.cpu);
+    CHECK(info.os == m.os);
+  }
 }
 
 TEST_CASE("the floating-point environment is set and given back") {
