@@ -16,6 +16,9 @@ template <class T> struct Example {
 FL_EXAMPLE(fl_mix_args, { 0.9f, 0.1f, 0.2f, 0.3f });
 FL_EXAMPLE(fl_momentum_args, { 0.9f, 1.0f, 1e-4f, 1.0f, 0 });
 FL_EXAMPLE(fl_adamw_args, { 0.9f, 0.1f, 0.999f, 0.001f, 1.0f, 1e-4f, 1e-8f });
+FL_EXAMPLE(fl_rmsprop_args, { 0.99f, 0.01f, 0.9f, 1.0f, 1e-4f, 1e-8f, 1e-8f });
+FL_EXAMPLE(fl_lion_args, { 0.9f, 0.1f, 0.99f, 0.01f, 1.0f, 1e-4f });
+FL_EXAMPLE(fl_sign_args, { 0.9f, 0.1f, 1.0f, 1e-4f, 0.1f, 0.0f });
 FL_EXAMPLE(fl_key, { 1, FL_PURPOSE_TEST, 2, 3, 4 });
 
 template <class T> constexpr bool is_array = std::is_same_v<T, float> || std::is_same_v<T, uint32_t> || std::is_same_v<T, int32_t> ||
