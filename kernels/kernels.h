@@ -20,7 +20,8 @@
  *                 unless a gradient cuts at whole samples), pieces combined by the fixed tree.
  *   random        Philox4x32-10, key = seed, counter = (block, step, client, purpose*2^24 + round); element i is
  *                 word (i/16)%4 of block 16*(i/64) + i%16, so no ISA shuffles. Gaussian: words (0,1) and (2,3) of a
- *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)). */
+ *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)). Bernoulli compares
+ *                 w*2^-32 < prob without rounding: below 0 (and NaN) is never, from 1 on always. */
 #ifndef FEDLANE_KERNELS_H
 #define FEDLANE_KERNELS_H
 #include <stddef.h>

@@ -92,12 +92,11 @@ static inline void u_store_n(uint32_t *p, size_t n, u16 x) { v_store_n((float *)
 static inline u16 u_add(u16 x, u16 y) { return U2(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)); }
 static inline u16 u_sub(u16 x, u16 y) { return U2(_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)); }
 static inline u16 u_mul(u16 x, u16 y) { return U2(_mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b)); }
-static inline __m256i fl_mulhi8(__m256i x, __m256i y) {
-  const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(x, y), 32);
-  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(y, 32));
-  return _mm256_blend_epi32(even, odd, 0xAA);
+static inline u16 u_mul_even(u16 x, u16 y) { return U2(_mm256_mul_epu32(x.a, y.a), _mm256_mul_epu32(x.b, y.b)); }
+static inline u16 u_odd_down(u16 x) { return U2(_mm256_srli_epi64(x.a, 32), _mm256_srli_epi64(x.b, 32)); }
+static inline u16 u_join(u16 x, u16 y) {
+  return U2(_mm256_blend_epi32(x.a, _mm256_slli_epi64(y.a, 32), 0xAA), _mm256_blend_epi32(x.b, _mm256_slli_epi64(y.b, 32), 0xAA));
 }
-static inline u16 u_mulhi(u16 x, u16 y) { return U2(fl_mulhi8(x.a, y.a), fl_mulhi8(x.b, y.b)); }
 static inline u16 u_and(u16 x, u16 y) { return U2(_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)); }
 static inline u16 u_or(u16 x, u16 y) { return U2(_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)); }
 static inline u16 u_xor(u16 x, u16 y) { return U2(_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)); }

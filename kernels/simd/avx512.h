@@ -61,10 +61,10 @@ static inline void u_store_n(uint32_t *p, size_t n, u16 a) { _mm512_mask_storeu_
 static inline u16 u_add(u16 a, u16 b) { return _mm512_add_epi32(a, b); }
 static inline u16 u_sub(u16 a, u16 b) { return _mm512_sub_epi32(a, b); }
 static inline u16 u_mul(u16 a, u16 b) { return _mm512_mullo_epi32(a, b); }
-static inline u16 u_mulhi(u16 a, u16 b) {
-  const __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(a, b), 32);
-  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
-  return _mm512_mask_blend_epi32(0xAAAA, even, odd);
+static inline u16 u_mul_even(u16 a, u16 b) { return _mm512_mul_epu32(a, b); }
+static inline u16 u_odd_down(u16 a) { return _mm512_srli_epi64(a, 32); }
+static inline u16 u_join(u16 a, u16 b) {
+  return _mm512_castps_si512(_mm512_mask_moveldup_ps(_mm512_castsi512_ps(a), 0xAAAA, _mm512_castsi512_ps(b)));
 }
 static inline u16 u_and(u16 a, u16 b) { return _mm512_and_si512(a, b); }
 static inline u16 u_or(u16 a, u16 b) { return _mm512_or_si512(a, b); }

@@ -93,11 +93,13 @@ static inline void u_store_n(uint32_t *p, size_t n, u16 x) { uint32_t t[16]; u_s
 static inline u16 u_add(u16 x, u16 y) { return T2(u16, vaddq_u32, x, y); }
 static inline u16 u_sub(u16 x, u16 y) { return T2(u16, vsubq_u32, x, y); }
 static inline u16 u_mul(u16 x, u16 y) { return T2(u16, vmulq_u32, x, y); }
-static inline uint32x4_t fl_mulhi4(uint32x4_t x, uint32x4_t y) {
-  const uint64x2_t lo = vmull_u32(vget_low_u32(x), vget_low_u32(y)), hi = vmull_high_u32(x, y);
-  return vuzp2q_u32(vreinterpretq_u32_u64(lo), vreinterpretq_u32_u64(hi));
+static inline uint32x4_t fl_mul_even4(uint32x4_t x, uint32x4_t y) {
+  return vreinterpretq_u32_u64(vmull_u32(vmovn_u64(vreinterpretq_u64_u32(x)), vmovn_u64(vreinterpretq_u64_u32(y))));
 }
-static inline u16 u_mulhi(u16 x, u16 y) { return T2(u16, fl_mulhi4, x, y); }
+static inline u16 u_mul_even(u16 x, u16 y) { return T2(u16, fl_mul_even4, x, y); }
+#define FL_ODD_DOWN(x) vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(x), 32))
+static inline u16 u_odd_down(u16 x) { return Q4(u16, FL_ODD_DOWN(x.q[0]), FL_ODD_DOWN(x.q[1]), FL_ODD_DOWN(x.q[2]), FL_ODD_DOWN(x.q[3])); }
+static inline u16 u_join(u16 x, u16 y) { return T2(u16, vtrn1q_u32, x, y); }
 static inline u16 u_and(u16 x, u16 y) { return T2(u16, vandq_u32, x, y); }
 static inline u16 u_or(u16 x, u16 y) { return T2(u16, vorrq_u32, x, y); }
 static inline u16 u_xor(u16 x, u16 y) { return T2(u16, veorq_u32, x, y); }

@@ -52,7 +52,9 @@ static inline void u_store_n(uint32_t *p, size_t n, u16 a) { for (size_t i = 0; 
 static inline u16 u_add(u16 a, u16 b) { UF(a.u[i] + b.u[i]); }
 static inline u16 u_sub(u16 a, u16 b) { UF(a.u[i] - b.u[i]); }
 static inline u16 u_mul(u16 a, u16 b) { UF(a.u[i] * b.u[i]); }
-static inline u16 u_mulhi(u16 a, u16 b) { UF((uint32_t)(((uint64_t)a.u[i] * b.u[i]) >> 32)); }
+static inline u16 u_mul_even(u16 a, u16 b) { UF((uint32_t)(((uint64_t)a.u[i & ~1] * b.u[i & ~1]) >> 32 * (i & 1))); }
+static inline u16 u_odd_down(u16 a) { UF(i & 1 ? 0 : a.u[i + 1]); }
+static inline u16 u_join(u16 a, u16 b) { UF(i & 1 ? b.u[i - 1] : a.u[i]); }
 static inline u16 u_and(u16 a, u16 b) { UF(a.u[i] & b.u[i]); }
 static inline u16 u_or(u16 a, u16 b) { UF(a.u[i] | b.u[i]); }
 static inline u16 u_xor(u16 a, u16 b) { UF(a.u[i] ^ b.u[i]); }

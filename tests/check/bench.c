@@ -43,12 +43,18 @@ static void b_mean_runs(const fl_kernels *k) { /* rows of 64 */
   for (size_t r = 0; r < LENGTH / 64; r++) { row[r] = (fl_run){ 64 * r, 64 }; }
   k->mean_sq_runs(LENGTH / 64, row, A, B);
 }
+static const fl_key key = { 1, FL_PURPOSE_TEST, 0, 0, 0 };
+static void b_uniform(const fl_kernels *k) { k->uniform(LENGTH, A, 0, &key); }
+static void b_rademacher(const fl_kernels *k) { k->rademacher(LENGTH, A, 0, &key); }
+static void b_bernoulli(const fl_kernels *k) { k->bernoulli(LENGTH, A, 0, &key, 0.1, 1.0f); }
+static void b_gaussian(const fl_kernels *k) { k->gaussian(LENGTH, A, 0, &key); }
 
 static const struct { const char *name; void (*run)(const fl_kernels *); } benches[] = {
   { "mix", b_mix }, { "axpy", b_axpy }, { "scale", b_scale }, { "add", b_add }, { "sub", b_sub }, { "sgd", b_sgd },
   { "momentum", b_momentum }, { "adamw", b_adamw }, { "muon_momentum", b_muon }, { "sum", b_sum }, { "dot", b_dot },
   { "sumsq", b_sumsq }, { "sumsq_diff", b_sumsq_diff }, { "absmax", b_absmax },
   { "asum", b_asum }, { "argmax", b_argmax }, { "variance", b_variance }, { "mean_sq_runs", b_mean_runs },
+  { "uniform", b_uniform }, { "rademacher", b_rademacher }, { "bernoulli", b_bernoulli }, { "gaussian", b_gaussian },
 };
 
 static double now_ns(void) {

@@ -12,7 +12,7 @@ static fl_key some_key(check *t) {
   return (fl_key){ high << 32 | rnd(t), 1 + (uint32_t)rnd_below(t, 254), (uint32_t)rnd_below(t, 1u << 24), rnd(t), rnd(t) };
 }
 
-static void draws(check *t, caller f, char type) {
+static void draws(check *t, caller f, char type, float prob) {
   static const size_t first[] = { 0, 1, 15, 16, 63, 64, 100, 1u << 20 };
   char what[64];
   for (size_t n = 0; n != SIZE_MAX; n = next_length(t, n)) {
@@ -20,7 +20,7 @@ static void draws(check *t, caller f, char type) {
       const fl_key key = some_key(t);
       const arg a = { 'o', type, n, NULL, -1, 0, 0 };
       snprintf(what, sizeof what, "n=%zu first=%zu", n, first[i]);
-      run_case(t, what, f, &(call){ .s = { n, first[i] }, .param = &key }, 1, &a);
+      run_case(t, what, f, &(call){ .s = { n, first[i] }, .f = { prob, 1.25f }, .param = &key }, 1, &a);
     }
   }
 }
@@ -28,7 +28,7 @@ static void draws(check *t, caller f, char type) {
 /* The definition, element by element from Philox itself: an error common to all tables must not pass. */
 void check_bits(check *t) {
   enum { COUNT = 300 };
-  draws(t, call_bits, 'u');
+  draws(t, call_bits, 'u', 0);
   const fl_key key = some_key(t);
   uint32_t got[COUNT];
   t->dut->bits(COUNT, got, 77, &key);
@@ -40,5 +40,15 @@ void check_bits(check *t) {
     if (got[i] != word[(e / 16) % 4]) { fail(t, "element %zu is %08x, Philox gives %08x", e, got[i], word[(e / 16) % 4]); break; }
   }
 }
-void check_uniform(check *t) { draws(t, call_uniform, 'f'); }
-void check_gaussian(check *t) { draws(t, call_gaussian, 'f'); }
+void check_uniform(check *t) { draws(t, call_uniform, 'f', 0); }
+void check_gaussian(check *t) { draws(t, call_gaussian, 'f', 0); }
+
+static void call_rademacher(const fl_kernels *k, call *c) { k->rademacher(N, c->p[0], c->s[1], c->param); }
+static void call_bernoulli(const fl_kernels *k, call *c) {
+  k->bernoulli(N, c->p[0], c->s[1], c->param, (double)c->f[0], c->f[1]);
+}
+void check_rademacher(check *t) { draws(t, call_rademacher, 'f', 0); }
+void check_bernoulli(check *t) {
+  static const float prob[] = { 0.5f, 0.1f, 0.0f, 1.0f, 0x1p-20f, 1.0f - 0x1p-24f };
+  for (size_t i = 0; i < sizeof prob / sizeof *prob; i++) { draws(t, call_bernoulli, 'f', prob[i]); }
+}

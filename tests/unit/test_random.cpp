@@ -142,6 +142,81 @@ TEST_CASE("uniform and gaussian: their laws", "[random]") {
   CHECK(ks({y.begin(), y.end()}, normal_cdf) < 1.95);
 }
 
+TEST_CASE("rademacher and bernoulli: their words compared, and their laws", "[random]") {
+  const fl_key k = key(12, 5, 7);
+  const size_t n = 100000;
+  std::vector<uint32_t> w(n);
+  std::vector<float> y(n);
+  every_isa([&](const fl_kernels *t) {
+    t->bits(n, w.data(), 3, &k);
+    t->rademacher(n, y.data(), 3, &k);
+    size_t wrong = 0;
+    for (size_t i = 0; i < n; i++)
+      wrong += y[i] != (w[i] >> 31 ? -1.0f : 1.0f);
+    CHECK(wrong == 0);
+    for (double p : {-1.0, 0.0, 1e-300, 0.001, 0.1, 1.0 / 3, 0.5, 1 - 0x1p-32, 1 - 0x1p-33, 1.0, 2.0}) {
+      INFO("p " << p);
+      t->bernoulli(n, y.data(), 3, &k, p, 1.25f);
+      size_t ones = 0;
+      wrong = 0;
+      for (size_t i = 0; i < n; i++) {
+        wrong += y[i] != (static_cast<double>(w[i]) * 0x1p-32 < p ? 1.25f : 0.0f);
+        ones += y[i] != 0;
+      }
+      CHECK(wrong == 0);
+      const double q = std::min(1.0, std::max(0.0, p));
+      CHECK(std::fabs(static_cast<double>(ones) - static_cast<double>(n) * q) <= 4 * std::sqrt(static_cast<double>(n) * q * (1 - q)) + 1e-3);
+    }
+    // Words that lie on the limit: p is the word's own place, or the next above.
+    t->bernoulli(1, y.data(), 3, &k, w[0] * 0x1p-32, 1.0f);
+    CHECK(y[0] == 0.0f);
+    t->bernoulli(1, y.data(), 3, &k, std::nextafter(w[0] * 0x1p-32, 1.0), 1.0f);
+    CHECK(y[0] == 1.0f);
+    t->bernoulli(1, y.data(), 3, &k, NAN, 1.0f);
+    CHECK(y[0] == 0.0f);
+  });
+  // Runs of eight signs: 256 patterns, equally often.
+  std::vector<double> seen(256);
+  const fl_kernels *t = fl_kernels_of(FL_ISA_SCALAR);
+  t->rademacher(n, y.data(), 0, &k);
+  for (size_t i = 0; i + 8 <= n; i += 8) {
+    size_t pattern = 0;
+    for (size_t j = 0; j < 8; j++)
+      pattern = 2 * pattern + (y[i + j] > 0);
+    seen[pattern] += 1;
+  }
+  double chi = 0;
+  for (double c : seen)
+    chi += (c - n / 2048.0) * (c - n / 2048.0) / (n / 2048.0);
+  CHECK(chi < 330.5); // 255 degrees, 0.001
+  CHECK(chi > 189);   // and not too even
+}
+
+TEST_CASE("draws of neighbouring keys and neighbouring elements are not correlated", "[random]") {
+  const size_t n = 1 << 16;
+  const fl_key base = key(100, 200, 300);
+  std::vector<fl_key> near(7, base);
+  near[1].client++, near[2].step++, near[3].round++, near[4].seed++, near[5].purpose--, near[6].client = 300, near[6].step = 200;
+  const fl_kernels *t = fl_kernels_of(FL_ISA_SCALAR);
+  std::vector<float> x(n + 64), y(n);
+  t->gaussian(n + 64, x.data(), 0, &base);
+  const auto correlation = [&](const float *a, const float *b) {
+    double s = 0;
+    for (size_t i = 0; i < n; i++)
+      s += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return s / std::sqrt(static_cast<double>(n)); // a standard normal number if they are independent
+  };
+  for (size_t i = 1; i < near.size(); i++) {
+    INFO("key " << i);
+    t->gaussian(n, y.data(), 0, &near[i]);
+    CHECK(std::fabs(correlation(x.data(), y.data())) < 4);
+  }
+  for (size_t lag : {1u, 2u, 15u, 16u, 17u, 32u, 48u, 64u}) {
+    INFO("lag " << lag);
+    CHECK(std::fabs(correlation(x.data(), x.data() + lag)) < 4);
+  }
+}
+
 TEST_CASE("stream: uniform, below, gaussian, gamma", "[random]") {
   const fl_key k = key(2);
   fl_stream s;
