@@ -50,4 +50,12 @@ int wanted(const op_test *, char *const *word, int words);        /* named, its 
 int compare_golden(const fl_kernels *, const char *path, char *const *word, int words);
 #define FL_OP(family, name, ret, args, traffic, formula) void check_##name(check *);
 #include <fedlane/ops.def>
+/* Functions built on a table are checked, hashed and listed as its members are. */
+#define MATRIX_TESTS(TEST) \
+  TEST(newton_schulz, "quintic Newton-Schulz iteration") TEST(qr, "a = q r") TEST(eigh, "a = v diag(w) v^T") \
+  TEST(inverse_root, "u diag(max(w, 0) + ridge)^(-1/p) u^T") TEST(cholesky, "a = l l^T") \
+  TEST(orthogonal_iteration, "q of s q = q r")
+#define MATRIX_TEST(name, formula) void check_##name(check *);
+MATRIX_TESTS(MATRIX_TEST)
+#undef MATRIX_TEST
 #endif

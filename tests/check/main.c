@@ -8,6 +8,9 @@
 const op_test op_tests[] = {
 #define FL_OP(family, name, ret, args, traffic, formula) { #family, #name, check_##name },
 #include <fedlane/ops.def>
+#define MATRIX_TEST(name, formula) { "matrix", #name, check_##name },
+  MATRIX_TESTS(MATRIX_TEST)
+#undef MATRIX_TEST
 };
 const size_t op_count = sizeof op_tests / sizeof *op_tests;
 
@@ -70,6 +73,9 @@ static int run_all(check *t, char *const *word, int words) {
 static int list(void) {
 #define FL_OP(family, name, ret, args, traffic, formula) printf("%-7s %-17s %s\n", #family, #name, formula);
 #include <fedlane/ops.def>
+#define MATRIX_TEST(name, formula) printf("%-7s %-17s %s\n", "matrix", #name, formula);
+  MATRIX_TESTS(MATRIX_TEST)
+#undef MATRIX_TEST
   return 0;
 }
 

@@ -61,8 +61,8 @@ check_folder() { # FOLDER KIND
   while read -r object; do
     found=$(inspect "$object" "$2")
     case $2:$object in
-      avx512:*/step/*.o | avx512:*/gemm/*.o | avx512:*/layer/*.o) found="$found$(demand "$object" zmm)" ;;
-      avx2:*/step/*.o | avx2:*/gemm/*.o | avx2:*/layer/*.o) found="$found$(demand "$object" ymm)" ;;
+      avx512:*/step/*.o | avx512:*/gemm/*.o | avx512:*/factor/*.o | avx512:*/layer/*.o) found="$found$(demand "$object" zmm)" ;;
+      avx2:*/step/*.o | avx2:*/gemm/*.o | avx2:*/factor/*.o | avx2:*/layer/*.o) found="$found$(demand "$object" ymm)" ;;
     esac
     [ -z "$found" ] || complain "${object#"$build"/}: $found"
     count=$((count + 1))
