@@ -48,6 +48,10 @@ static inline v16 v_zip_lo(v16 a, v16 b) {
 static inline v16 v_zip_hi(v16 a, v16 b) {
   return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
 }
+#define FL_OWN_FLUSH
+static inline v16 v_flush(v16 a) { /* one test of the exponent's bits and a masked move */
+  return _mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(a), _mm512_set1_epi32(0x7f800000)), a);
+}
 static inline u16 v_bits(v16 a) { return _mm512_castps_si512(a); }
 static inline v16 v_from_u(u16 a) { return _mm512_castsi512_ps(a); }
 static inline v16 v_float(u16 a) { return _mm512_cvtepi32_ps(a); }

@@ -51,8 +51,10 @@
 #define FL_FN(name) FL_CAT(fl_##name, FL_SUFFIX)
 
 /* +0 for |x| < 2^-126 (NaN stays): state vectors that decay must not stick in the subnormals. */
+#ifndef FL_OWN_FLUSH
 static inline v16 v_flush(v16 x) {
   return v_sel(v_lt(v_abs(x), v_set(0x1p-126f)), v_set(0.0f), x);
 }
+#endif
 static inline v16 v_zero(void) { return v_set(0.0f); }
 #endif

@@ -15,10 +15,13 @@ namespace bench {
 
 enum { STREAMS = 12 }; // arrays that a kernel may have at most
 
-// Arrays of floats read and written side by side.
+// Arrays of floats read and written side by side; in_place: arrays that are both.
 struct Mix {
-  unsigned reads, writes;
-  std::string text() const { return std::to_string(reads) + "r" + std::to_string(writes) + "w"; }
+  unsigned reads, writes, in_place = 0;
+  unsigned arrays() const { return reads + writes - in_place; }
+  std::string text() const {
+    return std::to_string(reads) + "r" + std::to_string(writes) + "w" + (in_place ? "/in-place:" + std::to_string(in_place) : "");
+  }
 };
 
 // Where and by how many a line runs.
@@ -60,18 +63,20 @@ public:
   float *array(size_t j, size_t n, size_t slot = 0, size_t arrays = 0) const;
   static size_t bytes(size_t n, size_t arrays) { return arrays * stride(n) * sizeof(float); }
   size_t slots(size_t n, size_t arrays) const { return size / bytes(n, arrays); }
+  // Cold calls go on where others ended.
+  size_t take(int64_t calls) { return (turn += static_cast<size_t>(calls)) - static_cast<size_t>(calls); }
   void refill(size_t n, size_t arrays, bool wild); // values in [0.5, 1.5); `wild`: the line leaves others
 private:
   static size_t stride(size_t n) { return (n + 1023) / 1024 * 1024 + 16 * 9; }
   void fill(size_t bytes);
   float *base = nullptr;
   size_t size = 0;
-  size_t spoiled = 0; // bytes
+  size_t spoiled = 0, turn = 0; // bytes, calls
 };
 extern Arena arena;
 
-// Seconds of `calls` calls of body(thread, call) by each thread of one parallel region.
-double timed(unsigned threads, int64_t calls, const std::function<void(unsigned thread, int64_t call)> &body);
+// Seconds of body(thread) by each thread of one parallel region.
+double timed(unsigned threads, const std::function<void(unsigned thread)> &body);
 // Part t of T of n elements, cut at whole vectors.
 inline size_t part_begin(size_t n, unsigned t, unsigned threads) {
   return t == threads ? n : n / 16 * t / threads * 16;

@@ -58,7 +58,7 @@ void add_loop(Book &book, const char *what, const Loops &l, float (*loop)(int64_
   line.flops = line.elements * flops;
   line.prepare = [] {};
   line.run = [=](int64_t calls) {
-    return timed(threads, 1, [&](unsigned, int64_t) { benchmark::DoNotOptimize(loop(calls)); });
+    return timed(threads, [&](unsigned) { benchmark::DoNotOptimize(loop(calls)); });
   };
   book.add(line, 0, 0);
 }

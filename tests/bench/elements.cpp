@@ -85,15 +85,21 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
     line.divisions = line.elements * count(op.formula, "/");
     line.roots = line.elements * count(op.formula, "sqrt(");
   }
-  line.bandwidth = book.bandwidth(op.traffic.mix(), at);
+  line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays), at);
   line.prepare = [=] { arena.refill(at.n, arrays, wild); };
   line.run = [=](int64_t calls) {
-    const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1;
-    return timed(at.threads, calls, [&](unsigned thread, int64_t i) {
-      float *array[arrays];
-      for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, static_cast<size_t>(i) * 7 % slots, arrays); }
+    const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, first = arena.take(at.cold ? calls : 0);
+    return timed(at.threads, [&](unsigned thread) {
       const size_t begin = part_begin(at.n, thread, at.threads), end = part_begin(at.n, thread + 1, at.threads);
-      call(kernel, Part{ end - begin, begin, array }, std::index_sequence_for<A...>{});
+      float *array[arrays];
+      const auto place = [&](size_t slot) {
+        for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, slot, arrays); }
+      };
+      place(0);
+      for (int64_t i = 0; i < calls; i++) {
+        if (slots > 1) { place((first + static_cast<size_t>(i)) * 7 % slots); }
+        call(kernel, Part{ end - begin, begin, array }, std::index_sequence_for<A...>{});
+      }
     });
   };
   return line;

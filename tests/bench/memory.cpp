@@ -83,12 +83,12 @@ void Arena::refill(size_t n, size_t arrays, bool wild) {
   spoiled = wild ? std::min(size, bytes(n, arrays)) : 0;
 }
 
-double timed(unsigned threads, int64_t calls, const std::function<void(unsigned, int64_t)> &body) {
+double timed(unsigned threads, const std::function<void(unsigned)> &body) {
   using clock = std::chrono::steady_clock;
   clock::time_point begin, end;
   if (threads == 1) {
     begin = clock::now();
-    for (int64_t i = 0; i < calls; i++) { body(0, i); }
+    body(0);
     end = clock::now();
   } else {
 #pragma omp parallel num_threads(threads)
@@ -97,7 +97,7 @@ double timed(unsigned threads, int64_t calls, const std::function<void(unsigned,
 #pragma omp barrier
 #pragma omp master
       begin = clock::now();
-      for (int64_t i = 0; i < calls; i++) { body(me, i); }
+      body(me);
 #pragma omp barrier
 #pragma omp master
       end = clock::now();

@@ -11,6 +11,7 @@ struct Shape {
   double elements, flops;
   size_t floats, arrays;
   std::function<void(const fl_kernels *, float *const *)> call;
+  unsigned in_place = 0; // arrays that are read and written
 };
 
 size_t nearest_size(const Sizes &s, double elements) {
@@ -27,12 +28,14 @@ void add_shape(Book &book, const Op &op, const Shape &shape) {
     line.elements = shape.elements;
     line.flops = shape.flops;
     line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
-    if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(), { nearest_size(book.sizes, shape.elements), 1, false }); }
+    if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, shape.elements), 1, false }); }
     line.prepare = [shape] { arena.refill(shape.floats, shape.arrays, true); };
     line.run = [k, shape](int64_t calls) {
       float *array[STREAMS];
       for (size_t j = 0; j < shape.arrays; j++) { array[j] = arena.array(j, shape.floats); }
-      return timed(1, calls, [&](unsigned, int64_t) { shape.call(k, array); });
+      return timed(1, [&](unsigned) {
+        for (int64_t i = 0; i < calls; i++) { shape.call(k, array); }
+      });
     };
     book.add(line, shape.floats, shape.arrays);
   }
@@ -101,9 +104,11 @@ const uint8_t *below(unsigned limit) { // labels, places of maxima
   return v.data();
 }
 
+// Softmax and bias may have their output where the input is.
 void add_rows(Book &book, const Op &op, size_t rows, size_t n, size_t arrays,
               const std::function<void(const fl_kernels *, float *const *)> &call) {
-  add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays, call });
+  add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays, call,
+                        op.traffic.reads && op.traffic.writes ? 1u : 0u });
 }
 
 void add_convolution(Book &book, const Op &op, const fl_conv &c,

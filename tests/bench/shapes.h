@@ -15,7 +15,12 @@ struct Traffic {
     return t;
   }
   // The streams of floats nearest to it.
-  constexpr Mix mix() const { return { streams(reads), streams(writes) }; }
+  constexpr Mix mix(unsigned in_place = 0) const { return { streams(reads), streams(writes), in_place }; }
+  // A kernel of so many arrays: what is read and written, and not twice an array, is in place.
+  constexpr Mix mix_of(size_t arrays) const {
+    const size_t streams_all = mix().reads + mix().writes;
+    return mix(streams_all > arrays ? static_cast<unsigned>(streams_all - arrays) : 0);
+  }
 private:
   static constexpr unsigned streams(unsigned bytes) { return bytes > 0 && bytes < 4 ? 1 : (bytes + 2) / 4; }
 };

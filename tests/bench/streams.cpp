@@ -1,10 +1,11 @@
 // streams.cpp - ceilings of bandwidth: for each mix of streams loops that do next to nothing with what they read. A kernel of that
-// mix can do no better than the best of them: each output in place or fresh, stored plainly or past the caches; copies, sums and
-// triads (2r1w, fresh, plain: STREAM's). Useful bytes only: what a plain store to a fresh line reads first is not counted.
+// mix can do no better than the best of them: copies, sums and triads (2r1w plain is STREAM's), stored plainly or past the caches,
+// with as many outputs in place as the kernel has. Useful bytes only: what a plain store to a fresh line reads first is not counted.
 #include "ceilings.h"
 #include "shapes.h"
 #include <algorithm>
 #include <benchmark/benchmark.h>
+#include <cstdlib>
 
 namespace bench {
 namespace {
@@ -14,40 +15,43 @@ enum { COPY, ADD, TRIAD, FORMS };
 const char *const form_name[] = { "copy", "add", "triad" };
 volatile float half = 0.5f;
 
+// Values of a mean stay where they were, however often a loop runs in place. Four vectors a turn, so that loop control costs little.
 #define FL_STREAM_LOOP(name, V, attribute)                                                       \
-  template <unsigned R, unsigned W, int FORM, bool PAST>                                         \
+  template <int FORM> attribute inline V::type mean_##name(V::type a, V::type b, V::type c) {    \
+    return FORM == ADD ? V::mul(c, V::add(a, b)) : V::fma(c, a, V::mul(c, b));                   \
+  }                                                                                              \
+  template <unsigned R, unsigned W, unsigned P, int FORM, bool PAST>                             \
+  attribute inline void step_##name(const float *const *in, float *const *out, size_t i, V::type c, V::type &sum) { \
+    constexpr unsigned N = R + (R == 0);                                                         \
+    V::type x[N], y[W + 1];                                                                      \
+    for (unsigned r = 0; r < R; r++) { x[r] = V::load(in[r] + i); }                              \
+    for (unsigned r = 0; r < R && W == 0; r++) { sum = FORM == COPY ? V::add(sum, x[r]) : mean_##name<FORM>(sum, x[r], c); } \
+    for (unsigned w = 0; w < W; w++) {                                                           \
+      y[w] = R == 0 ? c : FORM != COPY ? mean_##name<FORM>(x[w % N], x[(w + 1) % N], c) :        \
+             R == 1 && P == 1 ? V::add(x[0], c) : x[(w + 1) % (W < N ? W + (W == 0) : N)]; /* onto itself it were no copy */ \
+    }                                                                                            \
+    for (unsigned r = W; r < R && W > 0; r++) {                                                  \
+      V::type &s = y[r % (W + (W == 0))];                                                        \
+      s = FORM == COPY ? V::add(s, x[r]) : mean_##name<FORM>(s, x[r], c);                        \
+    }                                                                                            \
+    for (unsigned w = 0; w < W; w++) {                                                           \
+      if (PAST) { V::stream(out[w] + i, y[w]); } else { V::store(out[w] + i, y[w]); }            \
+    }                                                                                            \
+  }                                                                                              \
+  template <unsigned R, unsigned W, unsigned P, int FORM, bool PAST>                             \
   attribute void name(size_t n, const float *const *in, float *const *out) {                     \
-    using T = V::type;                                                                           \
-    const T c = V::set(half);                                                                    \
-    T sum[4] = { c, c, c, c };                                                                   \
+    enum { TURN = 4 };                                                                           \
     const float *from[R + 1];                                                                    \
     float *to[W + 1];                                                                            \
+    const V::type c = V::set(half);                                                              \
+    V::type sum[TURN] = { c, c, c, c };                                                          \
     for (unsigned r = 0; r < R; r++) { from[r] = in[r]; }                                        \
-    for (unsigned w = 0; w < W; w++) { to[w] = out[w]; }                                         \
-    for (size_t i = 0, turn = 0; i + V::lanes <= n; i += V::lanes, turn++) {                     \
-      T x[R + 1], y[W + 1];                                                                      \
-      for (unsigned r = 0; r < R; r++) { x[r] = V::load(from[r] + i); }                          \
-      if (W == 0) {                                                                              \
-        T &s = sum[turn % 4];                                                                    \
-        for (unsigned r = 0; r < R; r++) {                                                       \
-          s = FORM == COPY ? V::add(s, x[r]) : FORM == ADD ? V::add(x[r], V::mul(s, c)) : V::fma(s, c, x[r]); \
-        }                                                                                        \
-      }                                                                                          \
-      for (unsigned w = 0; w < W; w++) {                                                         \
-        y[w] = R == 0 ? c : x[w % (R + (R == 0))];                                               \
-        if (FORM == TRIAD && R > 0) { y[w] = V::fma(c, x[(w + 1) % (R + (R == 0))], V::mul(c, y[w])); } \
-      }                                                                                          \
-      for (unsigned r = W; r < R && W > 0; r++) {                                                \
-        T &s = y[r % (W + (W == 0))];                                                            \
-        s = FORM == TRIAD ? V::fma(c, s, x[r]) : V::add(s, x[r]);                                \
-      }                                                                                          \
-      if (FORM == ADD) {                                                                         \
-        for (unsigned w = 1; w < W; w++) { y[w] = V::add(y[w], y[0]); }                          \
-      }                                                                                          \
-      for (unsigned w = 0; w < W; w++) {                                                         \
-        if (PAST) { V::stream(to[w] + i, y[w]); } else { V::store(to[w] + i, y[w]); }            \
-      }                                                                                          \
+    for (unsigned w = 0; w < W; w++) { to[w] = w < P ? const_cast<float *>(in[w]) : out[w]; } /* one pointer, as a kernel has */ \
+    size_t i = 0;                                                                                \
+    for (; i + TURN * V::lanes <= n; i += TURN * V::lanes) {                                     \
+      for (unsigned t = 0; t < TURN; t++) { step_##name<R, W, P, FORM, PAST>(from, to, i + t * V::lanes, c, sum[t]); } \
     }                                                                                            \
+    for (; i + V::lanes <= n; i += V::lanes) { step_##name<R, W, P, FORM, PAST>(from, to, i, c, sum[0]); } \
     if (W == 0) {                                                                                \
       float all = V::first(V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3])));              \
       benchmark::DoNotOptimize(all);                                                             \
@@ -55,35 +59,45 @@ volatile float half = 0.5f;
   }
 
 struct Loops { Loop plain[FORMS], past[FORMS]; };
-#define FL_STREAM_ROW(isa, R, W)                                                                 \
-  Loops { { isa<R, W, COPY, false>, isa<R, W, ADD, false>, isa<R, W, TRIAD, false> },            \
-          { isa<R, W, COPY, true>, isa<R, W, ADD, true>, isa<R, W, TRIAD, true> } }
+#define FL_STREAM_ROW(isa, R, W, P)                                                                \
+  Loops { { isa<R, W, P, COPY, false>, isa<R, W, P, ADD, false>, isa<R, W, P, TRIAD, false> },            \
+          { isa<R, W, P, COPY, true>, isa<R, W, P, ADD, true>, isa<R, W, P, TRIAD, true> } }
 FL_STREAM_LOOP(plain, Plain, )
 #if defined(__x86_64__)
 FL_STREAM_LOOP(avx512, Wide, FL_AVX512)
 FL_STREAM_LOOP(avx2, Middle, FL_AVX2)
 enum { CAN_PASS = 1 };
-template <unsigned R, unsigned W> Loops loops(fl_isa isa) {
-  return isa == FL_ISA_AVX512 ? FL_STREAM_ROW(avx512, R, W) : isa == FL_ISA_AVX2 ? FL_STREAM_ROW(avx2, R, W) : FL_STREAM_ROW(plain, R, W);
+template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) {
+  return isa == FL_ISA_AVX512 ? FL_STREAM_ROW(avx512, R, W, P) : isa == FL_ISA_AVX2 ? FL_STREAM_ROW(avx2, R, W, P) : FL_STREAM_ROW(plain, R, W, P);
 }
 #else
 enum { CAN_PASS = 0 };
 #if defined(__aarch64__)
 FL_STREAM_LOOP(neon, Neon, )
-template <unsigned R, unsigned W> Loops loops(fl_isa isa) { return isa == FL_ISA_NEON ? FL_STREAM_ROW(neon, R, W) : FL_STREAM_ROW(plain, R, W); }
+template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) { return isa == FL_ISA_NEON ? FL_STREAM_ROW(neon, R, W, P) : FL_STREAM_ROW(plain, R, W, P); }
 #else
-template <unsigned R, unsigned W> Loops loops(fl_isa) { return FL_STREAM_ROW(plain, R, W); }
+template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa) { return FL_STREAM_ROW(plain, R, W, P); }
 #endif
 #endif
 
-// The mixes are those of the registry: nothing else is compiled.
+// Every mix of the registry, with no output in place to all: nothing else is compiled.
+template <unsigned R, unsigned W, unsigned P> bool add_loops(Mix mix, fl_isa isa, Loops &found) {
+  if (mix.reads == R && mix.writes == W && mix.in_place == P) {
+    found = loops<R, W, P>(isa);
+    return true;
+  }
+  if constexpr (P > 0) { return add_loops<R, W, P - 1>(mix, isa, found); }
+  return false;
+}
+
 Loops loops_of(Mix mix, fl_isa isa) {
+  Loops found = {};
 #define FL_OP(family, name, ret, args, traffic, formula) {                                       \
     constexpr Mix m = Traffic::parse(#traffic).mix();                                            \
-    if (m.reads == mix.reads && m.writes == mix.writes) { return loops<m.reads, m.writes>(isa); } \
+    if (add_loops<m.reads, m.writes, (m.reads < m.writes ? m.reads : m.writes)>(mix, isa, found)) { return found; } \
   }
 #include <fedlane/ops.def>
-  return {};
+  std::abort(); // a line asked for a mix that its own registry line does not have
 }
 
 } // namespace
@@ -91,33 +105,38 @@ Loops loops_of(Mix mix, fl_isa isa) {
 void add_bandwidth(Book &book, Mix mix, const Place &at, const std::string &key) {
   const bool far = at.cold || at.n > book.sizes.l2;
   const Loops all = loops_of(mix, book.options.isas[0]->isa);
-  for (int variant = 0; variant < 4; variant++) {
-    const bool fresh = variant & 1, past = variant & 2;
-    if ((past && (!far || !CAN_PASS)) || (mix.writes == 0 && variant) || (mix.reads == 0 && !fresh)) { continue; }
-    for (int form = 0; form < FORMS; form++) {
-      // In place a sum would grow without limit; past the caches one form is as good as another.
-      if ((form == ADD && !fresh && mix.writes) || (form == ADD && far && mix.writes) || (form == TRIAD && past && !fresh)) { continue; }
-      const size_t arrays = fresh ? mix.reads + mix.writes : std::max(mix.reads, mix.writes);
+  for (int form = 0; form < FORMS; form++) {
+    for (const bool past : { false, true }) {
+      if (past && (!far || !CAN_PASS || mix.writes == 0 || form == ADD)) { continue; }
+      const size_t arrays = mix.arrays();
       const Loop loop = past ? all.past[form] : all.plain[form];
       Line line;
       line.kernel = "ceiling";
       line.ceiling = key;
       line.threads = at.threads;
-      line.name = "ceiling/" + mix.text() + "/" + form_name[form] + (mix.writes == 0 ? "" : fresh ? ",fresh" : ",in-place") +
-                  (past ? ",past-caches/" : "/") + place_name(at, book.options.huge_pages);
+      line.name = "ceiling/" + mix.text() + "/" + form_name[form] + (past ? ",past-caches/" : "/") + place_name(at, book.options.huge_pages);
       line.elements = static_cast<double>(at.n);
       line.bytes = 4.0 * line.elements * (mix.reads + mix.writes);
       line.prepare = [=] { arena.refill(at.n, arrays, false); };
       line.run = [=](int64_t calls) {
-        const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1;
-        return timed(at.threads, calls, [&](unsigned thread, int64_t call) {
+        const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, first = arena.take(at.cold ? calls : 0);
+        return timed(at.threads, [&](unsigned thread) {
           const size_t begin = part_begin(at.n, thread, at.threads), end = part_begin(at.n, thread + 1, at.threads);
-          const size_t slot = static_cast<size_t>(call) * 7 % slots;
           const float *in[STREAMS];
           float *out[STREAMS];
-          for (size_t r = 0; r < mix.reads; r++) { in[r] = arena.array(r, at.n, slot, arrays) + begin; }
-          for (size_t w = 0; w < mix.writes; w++) { out[w] = arena.array(fresh ? mix.reads + w : w, at.n, slot, arrays) + begin; }
-          loop(end - begin, in, out);
+          // Fresh outputs first, as the kernels' arguments are: a store's address must not be that of a later load but for the page.
+          const size_t fresh = mix.writes - mix.in_place;
+          const auto place = [&](size_t slot) {
+            for (size_t r = 0; r < mix.reads; r++) { in[r] = arena.array(fresh + r, at.n, slot, arrays) + begin; }
+            for (size_t w = 0; w < mix.writes; w++) {
+              out[w] = arena.array(w < mix.in_place ? fresh + w : w - mix.in_place, at.n, slot, arrays) + begin;
+            }
+          };
+          place(0);
+          for (int64_t call = 0; call < calls; call++) {
+            if (slots > 1) { place((first + static_cast<size_t>(call)) * 7 % slots); }
+            loop(end - begin, in, out);
+          }
         });
       };
       book.add(line, at.n, arrays);
