@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char magic[8] = {'F', 'L', 'C', 'H', 'E', 'C', 'K', 1};  /* the last byte is the schema */
+static const char magic[8] = {'F', 'L', 'C', 'H', 'E', 'C', 'K', 2};  /* the last byte is the schema */
 enum { TRAILER = 32, BLOCK = 1 << 16 };
 
 typedef struct {
@@ -98,7 +98,7 @@ int fl_checkpoint_save(const char *dir, const fl_config *config, const fl_sessio
 }
 
 /* Keys that decide when a run ends or is saved, not what a round computes. */
-static const char *const free_key[] = {"rounds", "time_budget", "target_accuracy", "stop_at_target", "checkpoint_seconds"};
+static const char *const free_key[] = {"rounds", "epochs", "time_budget", "target_accuracy", "stop_at_target", "checkpoint_seconds"};
 
 static int is_free(const char *key) {
   for (size_t i = 0; i < sizeof free_key / sizeof *free_key; i++)
@@ -140,20 +140,21 @@ static int compare_config(const json_t *was, const json_t *is, const char *prefi
   return 0;
 }
 
-/* More rounds are the same run only when the rounds already done would have had the same learning rates. */
-static int compare_rounds(const json_t *was, const fl_config *config, uint64_t done, char *err, size_t err_size) {
-  const json_t *rounds = json_object_get(json_object_get(was, "federated"), "rounds");
-  if (!rounds) rounds = json_object_get(was, "rounds");
+/* More rounds are the same run only when the rounds already done would have had the same learning rates. `each`: values of the
+ * schedule in a round, the steps of an epoch where central training counts by step. */
+static int compare_rounds(const json_t *was, const fl_config *config, uint64_t each, uint64_t done, char *err, size_t err_size) {
+  const char *key = config->central ? "training.epochs" : "federated.rounds";
+  const json_t *rounds = json_object_get(json_object_get(was, config->central ? "training" : "federated"), strchr(key, '.') + 1);
   uint64_t planned = rounds ? (uint64_t)json_integer_value(rounds) : config->rounds;
   if (config->rounds < done) {
-    snprintf(err, err_size, "cannot resume: federated.rounds is %" PRIu64 ", the checkpoint is already at round %" PRIu64,
-             config->rounds, done);
+    snprintf(err, err_size, "cannot resume: %s is %" PRIu64 ", the checkpoint is already at %s %" PRIu64, key, config->rounds,
+             config->central ? "epoch" : "round", done);
     return -1;
   }
-  for (uint64_t r = 0; planned != config->rounds && r < done; r++) {
-    if (fl_lr_at(&config->algorithm, r, planned) == fl_lr_at(&config->algorithm, r, config->rounds)) continue;
-    snprintf(err, err_size, "cannot resume with federated.rounds %" PRIu64 " instead of %" PRIu64
-             ": the learning-rate schedule of the rounds done depends on it", config->rounds, planned);
+  for (uint64_t t = 0; planned != config->rounds && t < done * each; t++) {
+    if (fl_lr_at(&config->algorithm, t, planned * each) == fl_lr_at(&config->algorithm, t, config->rounds * each)) continue;
+    snprintf(err, err_size, "cannot resume with %s %" PRIu64 " instead of %" PRIu64
+             ": the learning-rate schedule of what is done depends on it", key, config->rounds, planned);
     return -1;
   }
   return 0;
@@ -217,7 +218,8 @@ static int load(stream *s, const char *path, const fl_config *config, fl_session
     snprintf(err, err_size, "'%s' is not a checkpoint of this version of fedlane", path);
   } else {
     fl_record_unpack(word, m);
-    bad = compare_config(was, is, "", err, err_size) || compare_rounds(was, config, m->round, err, err_size);
+    const uint64_t each = config->central && config->algorithm.h_run[FL_H_UNIT] == 0 ? fl_session_job(session)->local_steps : 1;
+    bad = compare_config(was, is, "", err, err_size) || compare_rounds(was, config, each, m->round, err, err_size);
   }
   json_decref(was);
   json_decref(is);

@@ -18,6 +18,11 @@ static void param_text(const fl_param *p, char *def, size_t def_size, char *rang
     range[n] = 0;
     return;
   }
+  if (p->flags & FL_LIST) {
+    snprintf(def, def_size, "none");
+    snprintf(range, size, "whole, rising, at most %d", FL_MAX_MILESTONES);
+    return;
+  }
   snprintf(def, def_size, "%.10g", p->def);
   snprintf(range, size, "%s%s%.10g to %s%.10g", p->flags & FL_WHOLE ? "whole, " : "", p->flags & FL_ABOVE ? "above " : "", p->lo,
            p->flags & FL_BELOW ? "below " : "", p->hi);
@@ -108,6 +113,12 @@ static void table(const fl_param *p, size_t n) {
   putchar('\n');
 }
 
+static void section(const fl_section_keys *s) {
+  fl_param p[32];
+  for (size_t i = 0; i < s->n && i < 32; i++) p[i] = s->key[i].param;
+  table(p, s->n);
+}
+
 static void help_table(const fl_key_help *k, size_t n) {
   puts("| key | meaning |\n| --- | --- |");
   for (size_t i = 0; i < n; i++) printf("| `%s` | %s |\n", k[i].name, k[i].help);
@@ -135,9 +146,13 @@ void fl_cli_markdown(void) {
   puts("\n## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
   puts("\n## federated\n");
-  fl_param federated[32];
-  for (size_t i = 0; i < fl_federated_key_count; i++) federated[i] = fl_federated_keys[i].param;
-  table(federated, fl_federated_key_count);
+  section(fl_section_of(0));
+  puts("## training\n\nInstead of `federated`: one model, trained on all rows by a rule. A run without either of the two blocks is central with\n"
+       "these defaults. Gradients are computed by one thread, the evaluation by all; the rule's state lives for the whole run.\n"
+       "Stages that act on clients are refused. Results count epochs as rounds ([results.md](results.md)).\n\n"
+       "```yaml\ndata: {name: fashion_mnist}\nmodel: lenet5\ntraining: {epochs: 5, batch_size: 50}\n"
+       "algorithms: [{rule: adamw, lr: [1e-3, 3e-3]}, {rule: momentum, lr: 0.05, lr_schedule: cosine}]\n```\n");
+  section(fl_section_of(1));
   puts("## partition\n\n`name`, `seed` (its own; the runs' seeds do not change the partition), and the partitioner's parameters.\n");
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);

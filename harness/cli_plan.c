@@ -40,8 +40,10 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     json_object_set_new(run, "threads", json_integer(fl_session_threads(s)));
     json_array_append_new(runs, run);
     char sent[32], received[32], memory[32];
-    fprintf(stderr, "%-40s %8zu parameters, %llu rounds of %zu clients, up %s, down %s, memory %s\n", c->folder,
-            fl_session_job(s)->layout->d, (unsigned long long)c->rounds, (size_t)m, fl_human_bytes(4 * up * m * rounds, sent),
+    const fl_job *job = fl_session_job(s);
+    fprintf(stderr, "%-40s %8zu parameters, %llu %s of %llu %s, up %s, down %s, memory %s\n", c->folder, job->layout->d,
+            (unsigned long long)c->rounds, c->central ? "epochs" : "rounds", c->central ? (unsigned long long)job->local_steps : (unsigned long long)m,
+            c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
             fl_human_bytes(4 * down * m * rounds, received), fl_human_bytes((double)fl_session_state_bytes(s), memory));
     fl_close(s);
   }

@@ -87,7 +87,7 @@ int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t siz
   if (!none.accuracy || !none.hashes) return free(none.accuracy), free(none.hashes), snprintf(err, size, "out of memory"), -1;
   for (size_t i = 0; i < suite->n; i++)
     if ((int)strlen(suite->run[i].label) > width) width = (int)strlen(suite->run[i].label);
-  printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %", "rounds to", "s to", "samples/s", "up",
+  printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %", suite->run[0].central ? "epochs to" : "rounds to", "s to", "samples/s", "up",
          "down", "hash");
   for (size_t i = 0; i < suite->n;) {           /* the seeds of a label follow each other */
     r = none;
@@ -101,7 +101,7 @@ int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t siz
   }
   const double target = suite->run[0].target_accuracy;
   printf("accuracy: mean of the last 5 evaluations, mean +- sample deviation over seeds");
-  if (target > 0) printf("; rounds and seconds to %.3g %% (-: a seed missed it)", 100 * target);
+  if (target > 0) printf("; %s and seconds to %.3g %% (-: a seed missed it)", suite->run[0].central ? "epochs" : "rounds", 100 * target);
   printf("; bytes of a run; %s\n", "hash over all seeds");
   free(none.accuracy);
   free(none.hashes);

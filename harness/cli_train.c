@@ -16,6 +16,8 @@ typedef struct {
   char *err; size_t size;
 } training;
 
+static const char *unit_of(const fl_config *c) { return c->central ? "epoch" : "round"; }
+
 static void show(training *t, const fl_metrics *m, int end) {
   fl_progress *p = t->progress;
   const double now = fl_now(), pause = p->tty ? 0.1 : 5.0;
@@ -27,8 +29,8 @@ static void show(training *t, const fl_metrics *m, int end) {
   p->last_line = now;
   if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
   if (isfinite(m->train_loss)) snprintf(loss, sizeof loss, "%.4f", m->train_loss);
-  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: round %llu/%llu, accuracy %s, loss %s, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
-          p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, (unsigned long long)m->round,
+  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: %s %llu/%llu, accuracy %s, loss %s, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
+          p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, unit_of(t->c), (unsigned long long)m->round,
           (unsigned long long)t->c->rounds, accuracy, loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
 }
 
@@ -80,7 +82,7 @@ static int begin(training *t, fl_session *s, int resume) {
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
   if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
   if (r == 0)
-    fprintf(stderr, "%s, seed %llu: continued after round %llu\n", t->c->label, (unsigned long long)t->c->seed, (unsigned long long)t->last.round);
+    fprintf(stderr, "%s, seed %llu: continued after %s %llu\n", t->c->label, (unsigned long long)t->c->seed, unit_of(t->c), (unsigned long long)t->last.round);
   return 0;
 }
 
@@ -105,6 +107,8 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     return 0;
   }
   if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
+  if (c->central && fl_session_threads(s) > 1 && !progress->told++)
+    fprintf(stderr, "central training: gradients and steps on one thread, evaluation on %d\n", fl_session_threads(s));
   char why[FL_ERR];
   not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
@@ -125,9 +129,9 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     }
     r = t.failed ? -1 : !ended;
     const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
-    if (!r) r = fl_result_finish(t.result, fl_params(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;
+    if (!r) r = fl_result_finish(t.result, fl_averaged(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;
     if (!r && t.last.diverged)
-      fprintf(stderr, "%s, seed %llu: diverged in round %llu\n", c->label, (unsigned long long)c->seed, (unsigned long long)t.last.round);
+      fprintf(stderr, "%s, seed %llu: diverged in %s %llu\n", c->label, (unsigned long long)c->seed, unit_of(c), (unsigned long long)t.last.round);
   }
   fl_result_close(t.result);
   fl_close(s);

@@ -26,7 +26,7 @@ static int run_once(fl_work *w, const fl_config *c, int threads, trace *t, char 
   size_t n;
   if (fl_work_open(w, c, threads, &s, err, size)) return -1;
   const int refused = fl_rounds(s, keep, t) < 0;
-  const float *x = fl_params(s, &n);
+  const float *x = fl_averaged(s, &n);
   fl_params_hash(x, n, hash);
   if (refused || t->failed) snprintf(err, size, "%s", refused ? fl_session_error(s) : "out of memory");
   fl_close(s);

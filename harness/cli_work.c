@@ -47,6 +47,7 @@ static int same_data(const fl_config *a, const fl_config *b) {
 
 static int same_split(const fl_config *a, const fl_config *b) {
   const fl_partition_config *p = &a->partition, *q = &b->partition;
+  if (a->central || b->central) return a->central == b->central;
   return a->clients == b->clients && p->kind == q->kind && p->seed == q->seed && !strcmp(p->path, q->path) && !memcmp(p->h, q->h, sizeof p->h);
 }
 
@@ -80,7 +81,9 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
-    if (fl_split_make(&w->split, &c->partition, c->clients, t->label, w->data.client, t->n, t->classes, err, size)) return -1;
+    if (c->central ? fl_split_whole(&w->split, t->n, err, size)
+                   : fl_split_make(&w->split, &c->partition, c->clients, t->label, w->data.client, t->n, t->classes, err, size))
+      return -1;
     w->split_of = c;
   }
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {
@@ -96,7 +99,7 @@ int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, ch
   if (fl_work_prepare(w, c, err, size)) return -1;
   const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
                          .index = w->split.index };
-  const fl_options o = { .seed = c->seed, .rounds = c->rounds, .participation = c->participation, .local_epochs = c->local_epochs,
+  const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation, .local_epochs = c->local_epochs,
                          .local_steps = c->local_steps, .batch_size = c->batch_size, .eval_every = c->eval_every,
                          .threads = threads, .kernels = fl_work_kernels(w, c) };
   return fl_open(s, &p, &c->algorithm, &o, err, size);

@@ -7,45 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FED(field) offsetof(fl_config, field)
-const fl_key_entry fl_federated_keys[] = {
-  { { "clients", 100, 1, 4294967295.0, NULL, "clients that the training data is divided among", FL_WHOLE }, FL_KEY_SIZE, FED(clients) },
-  { { "participation", 0.1, 0, 1, NULL, "part of the clients in a round: m = max(1, floor(clients*participation))", FL_ABOVE }, FL_KEY_REAL, FED(participation) },
-  { { "rounds", 30, 1, 16777215, NULL, "rounds of communication", FL_WHOLE }, FL_KEY_U64, FED(rounds) },
-  { { "local_epochs", 1, 1, 1e6, NULL, "epochs of a client in a round", FL_WHOLE }, FL_KEY_SIZE, FED(local_epochs) },
-  { { "local_steps", 0, 0, 1e9, NULL, "at most so many steps of a client in a round; 0: no cap", FL_WHOLE }, FL_KEY_SIZE, FED(local_steps) },
-  { { "batch_size", 50, 1, 1e6, NULL, "rows of a batch; the last batch of an epoch is partial", FL_WHOLE }, FL_KEY_SIZE, FED(batch_size) },
-  { { "eval_every", 1, 0, 16777215, NULL, "rounds between evaluations on the test rows; 0: only after the last round", FL_WHOLE }, FL_KEY_SIZE, FED(eval_every) },
-  { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none", 0 }, FL_KEY_REAL, FED(target_accuracy) },
-  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none", 0 }, FL_KEY_REAL, FED(time_budget) },
-  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
-  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round", 0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
-};
-const size_t fl_federated_key_count = sizeof fl_federated_keys / sizeof *fl_federated_keys;
-const fl_key_help fl_top_keys[] = {
-  { "seeds", "list of seeds, one run each (also --seeds); default [1]" },
-  { "data", "data set: a known name, or {format, train, test}" },
-  { "partition", "how the training rows are divided: a partitioner's name, or {name, seed, and its parameters}" },
-  { "model", "network (fedlane list models)" },
-  { "backend", "who computes the matrix products (also --backend): native, or onednn, whose bits are not promised; default native" },
-  { "federated", "clients, rounds, batches, evaluation, limits" },
-  { "algorithms", "list of methods: a name, {name, parameters}, or {stack: [stages], rule, parameters}" },
-};
-const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
-const fl_key_help fl_data_keys[] = {
-  { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
-  { "format", "idx or npz, with train" },
-  { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
-  { "test", "the same of the test rows (idx; npz has them inside)" },
-  { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
-};
-const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
-
 enum { MAX_AXES = 32, MAX_RUNS = 100000, MAX_SETTINGS = 64, MAX_SEEDS = 10000 };
 typedef struct {
   fl_suite *suite; size_t room;
   const fl_node *root;
   const char *path;
+  int central;                                  /* no federated block */
   uint64_t *seed; size_t n_seeds;
   const fl_node *axis[MAX_AXES]; const char *scope[MAX_AXES]; size_t n_axes;
   char *err; size_t size;
@@ -58,9 +25,10 @@ static int fail(context *c, const char *where, const char *key, const char *valu
 }
 
 /* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
-static const char *section_of(const char *key) {
-  for (size_t i = 0; i < fl_federated_key_count; i++)
-    if (!strcmp(key, fl_federated_keys[i].param.name)) return "federated";
+static const char *section_of(const char *key, int central) {
+  const fl_section_keys *own = fl_section_of(central);
+  for (size_t i = 0; i < own->n; i++)
+    if (!strcmp(key, own->key[i].param.name)) return own->name;
   for (size_t i = 0; i < FL_H_COUNT; i++)
     if (!strcmp(key, fl_run_params[i].name)) return "algorithms";
   for (size_t r = 0; r < fl_rule_count(); r++)
@@ -76,7 +44,7 @@ static int known_keys(context *c, const fl_node *map, const char *what, const ch
   for (size_t i = 0; i < map->n; i++) {
     size_t j = 0;
     while (j < n && strcmp(names[j], map->child[i]->key)) j++;
-    const char *section = j == n && map == c->root ? section_of(map->child[i]->key) : NULL;
+    const char *section = j == n && map == c->root ? section_of(map->child[i]->key, c->central) : NULL;
     if (section)
       return snprintf(c->err, c->size, "%s: '%s' belongs to '%s'; did you mean '%s.%s'?", map->child[i]->key_where, map->child[i]->key,
                       section, section, map->child[i]->key), -1;
@@ -199,7 +167,7 @@ static int partition_section(context *c, fl_config *run) {
   return copy_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text, path && path->from_set);
 }
 
-static int federated_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
+static int key_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
   char *field = (char *)run + k->offset;
   const fl_setting set = { k->param.name, text, where };
   double v;
@@ -211,24 +179,32 @@ static int federated_value(context *c, const fl_key_entry *k, fl_config *run, co
   return 0;
 }
 
-static int federated_section(context *c, fl_config *run) {
-  const fl_node *map = fl_node_now(fl_node_get(c->root, "federated"));
+/* federated or training: which of them there is decides what a run is. */
+static int main_section(context *c, fl_config *run) {
+  const fl_section_keys *own = fl_section_of(c->central);
+  const fl_node *map = fl_node_now(fl_node_get(c->root, own->name));
   const char *names[32];
-  char def[40];
+  char def[40], what[40];
   int bad = 0;
-  for (size_t i = 0; i < fl_federated_key_count; i++) {
-    const fl_key_entry *k = &fl_federated_keys[i];
+  run->central = c->central;
+  run->clients = 1;
+  run->participation = 1;
+  run->local_epochs = 1;
+  for (size_t i = 0; i < own->n; i++) {
+    const fl_key_entry *k = &own->key[i];
     names[i] = k->param.name;
     snprintf(def, sizeof def, "%.17g", k->param.def);
-    if (federated_value(c, k, run, c->path, k->kind == FL_KEY_FLAG ? "no" : def)) return -1;
+    if (key_value(c, k, run, c->path, k->kind == FL_KEY_FLAG ? "no" : def)) return -1;
   }
   if (!map) return 0;
-  if (map->kind != FL_NODE_MAP) return snprintf(c->err, c->size, "%s: federated; allowed: a map {clients, rounds, ...}", map->where), -1;
-  if (known_keys(c, map, "key of federated", names, fl_federated_key_count)) return -1;
-  for (size_t i = 0; i < fl_federated_key_count; i++) {
+  if (map->kind != FL_NODE_MAP)
+    return snprintf(c->err, c->size, "%s: %s; allowed: a map {%s, %s, ...}", map->where, own->name, names[0], names[1]), -1;
+  snprintf(what, sizeof what, "key of %s", own->name);
+  if (known_keys(c, map, what, names, own->n)) return -1;
+  for (size_t i = 0; i < own->n; i++) {
     const fl_node *child = fl_node_get(map, names[i]);
     const char *where, *text = child ? text_of(c, child, &where, &bad) : NULL;
-    if (bad || (text && federated_value(c, &fl_federated_keys[i], run, where, text))) return -1;
+    if (bad || (text && key_value(c, &own->key[i], run, where, text))) return -1;
   }
   const fl_node *stop = fl_node_get(map, "stop_at_target");
   if (run->stop_at_target && !(run->target_accuracy > 0))      /* it would never stop anything, and nobody would be told */
@@ -273,6 +249,9 @@ static void safe_name(char *to, size_t size, const char *label, uint64_t seed) {
   snprintf(to + n, size - n, "-s%llu", (unsigned long long)seed);
 }
 
+/* What the algorithm's label says already. */
+static int is_said(const char *key) { return !strcmp(key, "name") || !strcmp(key, "rule") || !strcmp(key, "server_rule"); }
+
 /* Label: the algorithm's, then what was swept. A clash (the same method twice in the list) gets a number. */
 static int add_label(context *c, fl_config *run, const fl_node *entry, size_t before) {
   char text[sizeof run->label];
@@ -283,7 +262,7 @@ static int add_label(context *c, fl_config *run, const fl_node *entry, size_t be
     if (name) name = fl_node_now(name);
     const int named = *c->scope[i] && !strcmp(axis->key, "name"), scoped = !strcmp(axis->key, "seed");
     const size_t at = strlen(text);
-    if (!strcmp(axis->key, "name") && !strcmp(c->scope[i], "algorithms")) continue;   /* the label says it already */
+    if (!strcmp(c->scope[i], "algorithms") && is_said(axis->key)) continue;
     snprintf(text + at, sizeof text - at, " %s%s%s=%s", scoped ? c->scope[i] : "", scoped ? "." : "", named ? c->scope[i] : axis->key,
              name && name->text ? name->text : "map");
   }
@@ -310,6 +289,20 @@ static int add_label(context *c, fl_config *run, const fl_node *entry, size_t be
 }
 
 /* ---- expansion -------------------------------------------------------------------------------------------------------- */
+/* What has no meaning in this kind of run must not look as if it had. */
+static int check_kind(context *c, const fl_setting *set, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (c->central && !strcmp(set[i].key, "name"))
+      return snprintf(c->err, c->size, "%s: algorithm '%s' is a federated method, and there is no 'federated' block ('federated: {}' takes "
+                      "its defaults); allowed in central training: {rule: NAME, stack: [...]} (fedlane list optimizers)", set[i].where,
+                      set[i].value), -1;
+    if (!fl_key_applies(set[i].key, c->central))
+      return snprintf(c->err, c->size, "%s: %s = '%s'; allowed: only in %s", set[i].where, set[i].key, set[i].value,
+                      c->central ? "a federated run (this one has no 'federated' block)" : "central training ('training', no 'federated')"), -1;
+  }
+  return 0;
+}
+
 static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   fl_config run = *shared;
   fl_setting set[MAX_SETTINGS];
@@ -319,7 +312,10 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
     set[0] = (fl_setting){ "name", entry->text, entry->where };
   else if (settings_of(c, entry, "model", set, &n, stack, sizeof stack))
     return -1;
-  if (fl_algorithm_build(set, n, &run.algorithm, c->err, c->size)) return -1;
+  char why[400];
+  if (check_kind(c, set, n) || fl_algorithm_build(set, n, &run.algorithm, c->err, c->size)) return -1;
+  if (c->central && fl_algorithm_refuse(&run.algorithm, 1, why, sizeof why))
+    return snprintf(c->err, c->size, "%s: %s", set[0].where, why), -1;
   const size_t before = c->suite->n;
   if (add_label(c, &run, entry, before)) return -1;
   for (size_t i = 0; i < c->n_seeds; i++) {
@@ -389,14 +385,15 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
 }
 
 static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
-  static const char *const section[] = { "data", "partition", "model", "backend", "federated" };
+  static const char *const section[] = { "data", "partition", "model", "backend", "federated", "training" };
   for (size_t i = 0; i < sizeof section / sizeof *section; i++) {
     fl_node *open = first_open(fl_node_get(root, section[i]), 0);
     if (open) return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
   }
   fl_config shared;
   memset(&shared, 0, sizeof shared);
-  if (data_section(c, &shared) || federated_section(c, &shared) || partition_section(c, &shared) || model_section(c, &shared) || backend_section(c, &shared)) return -1;
+  if (data_section(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) || model_section(c, &shared) ||
+      backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
   for (size_t i = 0; i < list->n; i++)
     if (expand_algorithm(c, &shared, list->child[i])) return -1;
@@ -446,6 +443,13 @@ static int check_root(context *c, int complete) {
   if (complete && known_keys(c, c->root, "key", names, fl_top_key_count)) return -1;
   for (size_t i = 0; complete && i < 3; i++)
     if (!fl_node_get(c->root, needed[i])) return snprintf(c->err, c->size, "%s: key '%s' is missing", c->path, needed[i]), -1;
+  const fl_node *training = fl_node_get(c->root, "training"), *partition = fl_node_get(c->root, "partition");
+  c->central = !fl_node_get(c->root, "federated");
+  if (complete && training && !c->central)
+    return snprintf(c->err, c->size, "%s: 'training' beside 'federated'; allowed: one of them, 'training' is central", training->key_where), -1;
+  if (complete && partition && c->central)
+    return snprintf(c->err, c->size, "%s: 'partition' without 'federated'; allowed: only in a federated run, as central training has no "
+                    "clients ('federated: {}' takes its defaults)", partition->key_where), -1;
   fl_node *list = fl_node_get(c->root, "algorithms");
   if (!list) return 0;
   if (list->kind != FL_NODE_LIST) {                    /* one name or one map: a list of one */

@@ -12,6 +12,7 @@ typedef struct {                                /* one resolved run */
   uint64_t seed;
   char data_name[64], data_format[16], data_train[512], data_test[512];
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
+  int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
   fl_partition_config partition;
   char model[64];
   fl_backend backend;

@@ -12,8 +12,11 @@ static json_t *number(double v) {
   return v == (double)(json_int_t)v && fabs(v) < 9e15 ? json_integer((json_int_t)v) : json_real(v);
 }
 
+typedef struct { json_t *to; int central; } settings;
+
 static void put_setting(void *self, const char *key, const char *value, int is_number) {
-  json_object_set_new(self, key, is_number ? number(strtod(value, NULL)) : json_string(value));
+  const settings *s = self;
+  if (fl_key_applies(key, s->central)) json_object_set_new(s->to, key, is_number ? number(strtod(value, NULL)) : json_string(value));
 }
 
 static json_t *choice(const char *choices, int index) {
@@ -32,10 +35,10 @@ static json_t *partition_json(const fl_partition_config *p) {
   return o;
 }
 
-static json_t *federated_json(const fl_config *c) {
+static json_t *section_json(const fl_config *c, const fl_section_keys *own) {
   json_t *o = json_object();
-  for (size_t i = 0; i < fl_federated_key_count; i++) {
-    const fl_key_entry *k = &fl_federated_keys[i];
+  for (size_t i = 0; i < own->n; i++) {
+    const fl_key_entry *k = &own->key[i];
     const char *field = (const char *)c + k->offset;
     json_t *v = NULL;
     if (!strcmp(k->param.name, "checkpoint_seconds")) continue;
@@ -55,11 +58,13 @@ json_t *fl_config_json(const fl_config *c) {
   if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
   json_object_set_new(o, "data", data);
-  json_object_set_new(o, "partition", partition_json(&c->partition));
+  const fl_section_keys *own = fl_section_of(c->central);
+  settings s = { algorithm, c->central };
+  if (!c->central) json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", json_string(c->model));
   if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));   /* the native bits need no name */
-  json_object_set_new(o, "federated", federated_json(c));
-  fl_algorithm_each(&c->algorithm, put_setting, algorithm);
+  json_object_set_new(o, own->name, section_json(c, own));
+  fl_algorithm_each(&c->algorithm, put_setting, &s);
   json_object_set_new(o, "algorithm", algorithm);
   return o;
 }

@@ -6,8 +6,8 @@
 
 typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG } fl_key_kind;
 typedef struct { fl_param param; fl_key_kind kind; size_t offset; } fl_key_entry;
-extern const fl_key_entry fl_federated_keys[];
-extern const size_t fl_federated_key_count;
+typedef struct { const char *name; const fl_key_entry *key; size_t n; } fl_section_keys;
+const fl_section_keys *fl_section_of(int central);        /* of 'federated', of 'training' */
 typedef struct { const char *name, *help; } fl_key_help;
 extern const fl_key_help fl_top_keys[], fl_data_keys[];
 extern const size_t fl_top_key_count, fl_data_key_count;

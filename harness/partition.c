@@ -210,6 +210,18 @@ static int make_from_file(fl_split *out, const fl_partition_config *c, size_t cl
   return -1;
 }
 
+int fl_split_whole(fl_split *out, size_t n, char *err, size_t err_size) {
+  memset(out, 0, sizeof *out);
+  if (n < 1 || n >= UINT32_MAX)
+    return snprintf(err, err_size, "%zu samples; allowed: 1 to %u", n, UINT32_MAX - 1), -1;
+  if (split_alloc(out, 1, n))
+    return snprintf(err, err_size, "out of memory for %zu samples", n), -1;
+  out->offset[1] = n;
+  for (size_t i = 0; i < n; i++)
+    out->index[i] = (uint32_t)i;
+  return split_hash(out) ? snprintf(err, err_size, "out of memory for %zu samples", n), -1 : 0;
+}
+
 int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const uint8_t *label, const int32_t *client,
                   size_t n, size_t classes, char *err, size_t err_size) {
   memset(out, 0, sizeof *out);

@@ -28,6 +28,8 @@ int fl_partition_build(const fl_setting *, size_t n, fl_partition_config *out, c
 /* client: the data's own client of each sample, or NULL (needed by natural alone). */
 int fl_split_make(fl_split *, const fl_partition_config *, size_t clients, const uint8_t *label, const int32_t *client, size_t n,
                   size_t classes, char *err, size_t err_size);
+/* One client that has all samples in order: the data of central training. */
+int fl_split_whole(fl_split *, size_t n, char *err, size_t err_size);
 int fl_split_save(const fl_split *, const char *path, char *err, size_t err_size);     /* {"clients": N, "index": [[...], ...]} */
 int fl_split_load(fl_split *, const char *path, size_t n, char *err, size_t err_size);
 void fl_split_free(fl_split *);

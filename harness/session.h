@@ -1,4 +1,4 @@
-/* session.h - one federated run in memory: open, rounds, parameters, metrics, close. The program is built on it, and so is
+/* session.h - one run in memory, federated or central: open, rounds, parameters, metrics, close. The program is built on it, and so is
  * a user's own (docs/examples/objective). No call exits, prints or keeps a global. */
 #ifndef FEDLANE_SESSION_H
 #define FEDLANE_SESSION_H
@@ -20,7 +20,12 @@ typedef struct {                                /* what is trained, by whom */
   void *self;
 } fl_problem;
 typedef struct {
-  uint64_t seed, rounds;
+  uint64_t seed, rounds;                        /* central: epochs */
+  /* Not 0: one model is trained on all data, in place, by the algorithm's rule and those of its stages that need no clients
+   * (sam, swa ...). The problem has one client, whose samples are the data, and no cohort; a round is an epoch, a cohort is
+   * this client, no bytes are sent; participation and local_epochs are not looked at, local_steps caps an epoch. The rule's
+   * state lives as long as the session. Gradients run on one thread, evaluation on all. */
+  int central;
   double participation;                         /* m = max(1, floor(clients*participation)) */
   size_t local_epochs, local_steps, batch_size; /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
   size_t eval_every;                            /* 0: never; the last round is always evaluated */
@@ -33,9 +38,9 @@ extern const char *const fl_time_name[FL_T_COUNT];
 typedef struct {                                /* of one finished round; totals are since the start of the run */
   uint64_t round;                               /* 1 after the first */
   double train_loss;                            /* mean over the cohort (by p_i) of the clients' mean step loss */
-  int evaluated; double test_loss, accuracy;    /* of x after the round; accuracy in 0..1 */
+  int evaluated; double test_loss, accuracy;    /* of fl_averaged after the round; accuracy in 0..1 */
   int diverged;                                 /* NaN or infinity in x or in the evaluation */
-  double lr, update_norm;                       /* lr_r; |x_{r+1} - x_r|_2 */
+  double lr, update_norm;                       /* lr_r (central: of the last step); |x_{r+1} - x_r|_2 */
   uint64_t bytes_up, bytes_down;                /* this round, from the declared slots */
   uint64_t total_bytes_up, total_bytes_down, gradient_evaluations, samples; /* totals; samples: rows of gradients */
   size_t cohort;
@@ -56,7 +61,9 @@ int fl_round(fl_session *, fl_metrics *);
  * by `each`, -1 as above. */
 int fl_rounds(fl_session *, int (*each)(void *self, fl_session *, const fl_metrics *), void *self);
 const char *fl_session_error(const fl_session *);        /* valid until the next round */
-const float *fl_params(const fl_session *, size_t *n);   /* d + buffers floats of the server, valid until the next round */
+const float *fl_params(const fl_session *, size_t *n);   /* x: d + buffers floats, valid until the next round */
+/* What is evaluated and kept as the result: x, or what a stage puts in its place (the average of swa, ema). */
+const float *fl_averaged(const fl_session *, size_t *n);
 const fl_job *fl_session_job(const fl_session *);
 int fl_session_threads(const fl_session *);
 uint64_t fl_session_state_bytes(const fl_session *);     /* client states + workspaces + server slots */

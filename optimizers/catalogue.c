@@ -33,12 +33,20 @@ const fl_stage *fl_stage_at(size_t i) { return stages[i]; }
 const fl_method *fl_method_at(size_t i) { return &methods[i]; }
 
 const fl_param fl_run_params[FL_H_COUNT] = {
-  [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "client step size", FL_ABOVE },
-  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine", "lr of round r: lr; lr*lr_decay^r; lr*(1 + cos(pi*r/rounds))/2", 0 },
-  [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor a round of the exponential schedule", FL_ABOVE },
+  [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "step size: a client's, or that of central training", FL_ABOVE },
+  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine|step|multi_step|swa",
+                         "lr at t of T rounds (central: steps or epochs): lr; lr*lr_decay^t; lr_min + (lr - lr_min)*(1 + cos(pi*t/T))/2; "
+                         "lr*step_gamma^floor(t/step_size); a factor step_gamma at each of milestones; down to the stage swa's swa_lr", 0 },
+  [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor of the exponential schedule", FL_ABOVE },
+  [FL_H_LR_MIN] = { "lr_min", 0, 0, 1e6, NULL, "where the cosine schedule ends", 0 },
+  [FL_H_STEP_GAMMA] = { "step_gamma", 0.1, 0, 1, NULL, "factor of the schedules step and multi_step", FL_ABOVE },
+  [FL_H_STEP_SIZE] = { "step_size", 30, 1, 1e15, NULL, "rounds, steps or epochs to a factor of the schedule step", FL_WHOLE },
+  [FL_H_MILESTONES] = { "milestones", 0, 0, 0, NULL, "where the schedule multi_step takes its factors, joined by +: 100+150", FL_LIST },
+  [FL_H_WARMUP] = { "warmup", 0, 0, 1e15, NULL, "lr*(t + 1)/warmup for t < warmup; the schedule begins after it", FL_WHOLE },
+  [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch", "what schedules and averages count in central training (in a federated run: rounds)", FL_CENTRAL },
   [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)", 0 },
-  [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", 0 },
-  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", 0 },
+  [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", FL_FEDERATED },
+  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", FL_FEDERATED },
   [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
 };
 
@@ -70,19 +78,42 @@ static void defaults_of(const fl_param *p, size_t n, double *h) {
   for (size_t i = 0; i < n; i++) h[i] = p[i].def;
 }
 
-static int set_one(fl_algorithm *a, const fl_setting *s, char *err, size_t size) {
-  int r = set_in(fl_run_params, FL_H_COUNT, a->h_run, s, err, size);
-  if (!r) r = set_in(a->rule->params, a->rule->n_params, a->h_rule, s, err, size);
-  for (size_t i = 0; !r && i < a->n_stages; i++)
-    r = set_in(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i], s, err, size);
-  if (r) return r < 0 ? -1 : 0;
+/* A parameter of the server rule: its own name with server_ before. */
+static int set_server(fl_algorithm *a, const fl_setting *s, char *err, size_t size) {
+  if (strncmp(s->key, "server_", 7)) return 0;
+  for (size_t i = 0; i < a->server_rule->n_params; i++) {
+    fl_param p = a->server_rule->params[i];
+    if (strcmp(p.name, s->key + 7)) continue;
+    p.name = s->key;
+    return fl_param_read(&p, s, &a->h_server[i], err, size) ? -1 : 1;
+  }
+  return 0;
+}
+
+static int unknown_parameter(const fl_algorithm *a, const fl_setting *s, char *err, size_t size) {
   const char *names[FL_MAX_PARAMS * (FL_MAX_STAGES + 2) + FL_H_COUNT];
+  char server[FL_MAX_PARAMS][64];
   size_t n = 0;
   for (size_t i = 0; i < FL_H_COUNT; i++) names[n++] = fl_run_params[i].name;
   for (size_t i = 0; i < a->rule->n_params; i++) names[n++] = a->rule->params[i].name;
   for (size_t j = 0; j < a->n_stages; j++)
     for (size_t i = 0; i < a->stage[j]->n_params; i++) names[n++] = a->stage[j]->params[i].name;
+  for (size_t i = 0; i < a->server_rule->n_params; i++) {
+    snprintf(server[i], sizeof server[i], "server_%s", a->server_rule->params[i].name);
+    names[n++] = server[i];
+  }
   return fl_unknown(s->where, "parameter", s->key, names, n, err, size);
+}
+
+static int set_one(fl_algorithm *a, const fl_setting *s, char *err, size_t size) {
+  if (!strcmp(s->key, fl_run_params[FL_H_MILESTONES].name)) return fl_milestones_read(s, a, err, size);
+  int r = set_in(fl_run_params, FL_H_COUNT, a->h_run, s, err, size);
+  if (!r) r = set_in(a->rule->params, a->rule->n_params, a->h_rule, s, err, size);
+  for (size_t i = 0; !r && i < a->n_stages; i++)
+    r = set_in(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i], s, err, size);
+  if (!r) r = set_server(a, s, err, size);
+  if (r) return r < 0 ? -1 : 0;
+  return unknown_parameter(a, s, err, size);
 }
 
 /* Stack "a+b" (also "a,b" and "[a, b]" with blanks) into a->stage. */
@@ -110,77 +141,93 @@ static int parse_stack(fl_algorithm *a, const fl_setting *s, char *err, size_t s
 }
 
 /* ---- an algorithm -------------------------------------------------------------------------------------------------- */
+static int choose_rule(const fl_setting *s, const fl_rule **out, char *err, size_t size) {
+  const char *names[N_RULES];
+  *out = find_rule(s->value);
+  for (size_t i = 0; i < N_RULES; i++) names[i] = rules[i]->name;
+  return *out ? 0 : fl_unknown(s->where, "rule", s->value, names, N_RULES, err, size);
+}
+
+/* The server rule of a method's defaults, "" for sgd. */
+static void server_default(const fl_method *m, char out[64]) {
+  const char *p = m ? strstr(m->defaults, "server_rule=") : NULL;
+  snprintf(out, 64, "%.*s", p ? (int)strcspn(p + 12, ",") : 3, p ? p + 12 : "sgd");
+}
+
+/* Keys that name parts; the others are parameters of these. */
+enum { K_NAME, K_STACK, K_RULE, K_SERVER_RULE, K_COUNT };
+static const char *const part_key[K_COUNT] = { "name", "stack", "rule", "server_rule" };
+static int is_part(const char *key) {
+  for (size_t i = 0; i < K_COUNT; i++)
+    if (!strcmp(key, part_key[i])) return 1;
+  return 0;
+}
+
 static int choose(fl_algorithm *a, const fl_method **method, const fl_setting *set, size_t n, char *err, size_t size) {
-  const fl_setting *name = NULL, *stack = NULL, *rule = NULL;
-  for (size_t i = 0; i < n; i++) {
-    const fl_setting **slot = !strcmp(set[i].key, "name") ? &name : !strcmp(set[i].key, "stack") ? &stack
-                              : !strcmp(set[i].key, "rule") ? &rule : NULL;
-    if (slot && *slot) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
-    if (slot) *slot = &set[i];
-  }
+  const fl_setting *part[K_COUNT] = { NULL };
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < K_COUNT; k++) {
+      if (strcmp(set[i].key, part_key[k])) continue;
+      if (part[k]) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
+      part[k] = &set[i];
+    }
+  const fl_setting *name = part[K_NAME], *stack = part[K_STACK], *rule = part[K_RULE];
   const char *where = n ? set[0].where : "algorithms";
   if (!name == !(stack || rule))
     return snprintf(err, size, "%s: an algorithm has either 'name' or 'stack' and 'rule'", where), -1;
+  if (name && !(*method = find_method(name->value))) {
+    const char *names[N_METHODS];
+    for (size_t i = 0; i < N_METHODS; i++) names[i] = methods[i].name;
+    return fl_unknown(name->where, "algorithm", name->value, names, N_METHODS, err, size);
+  }
+  char server[64];
+  server_default(*method, server);
+  const fl_setting default_server = { part_key[K_SERVER_RULE], server, "catalogue" };
+  if (choose_rule(part[K_SERVER_RULE] ? part[K_SERVER_RULE] : &default_server, &a->server_rule, err, size)) return -1;
   if (name) {
-    *method = find_method(name->value);
-    if (!*method) {
-      const char *names[N_METHODS];
-      for (size_t i = 0; i < N_METHODS; i++) names[i] = methods[i].name;
-      return fl_unknown(name->where, "algorithm", name->value, names, N_METHODS, err, size);
-    }
     const fl_setting s = { "stack", (*method)->stack, "catalogue" };
     a->rule = find_rule((*method)->rule);
     return parse_stack(a, &s, err, size);
   }
   if (!rule) return snprintf(err, size, "%s: 'rule' is missing beside 'stack' (fedlane list optimizers)", where), -1;
-  a->rule = find_rule(rule->value);
-  if (!a->rule) {
-    const char *names[N_RULES];
-    for (size_t i = 0; i < N_RULES; i++) names[i] = rules[i]->name;
-    return fl_unknown(rule->where, "rule", rule->value, names, N_RULES, err, size);
-  }
-  return stack ? parse_stack(a, stack, err, size) : 0;
+  return choose_rule(rule, &a->rule, err, size) || (stack && parse_stack(a, stack, err, size)) ? -1 : 0;
 }
 
+/* The defaults for another server rule than the one that was chosen do not count. */
 static int apply_defaults(fl_algorithm *a, const fl_method *m, char *err, size_t size) {
-  char text[256], *save = NULL;
+  char text[256], server[64], *save = NULL;
+  server_default(m, server);
+  const int other = strcmp(server, a->server_rule->name) != 0;
   snprintf(text, sizeof text, "%s%sweights=%s", m->defaults, *m->defaults ? "," : "", m->weights);
   for (char *p = strtok_r(text, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
     char *eq = strchr(p, '=');
     *eq = 0;
     const fl_setting s = { p, eq + 1, "catalogue" };
+    if (is_part(p) || (other && !strncmp(p, "server_", 7) && strcmp(p, fl_run_params[FL_H_SERVER_LR].name))) continue;
     if (set_one(a, &s, err, size)) return -1;
   }
   return 0;
 }
 
 static void name_it(fl_algorithm *a, const fl_method *m) {
-  if (m) {
-    snprintf(a->name, sizeof a->name, "%s", m->name);
-    snprintf(a->label, sizeof a->label, "%s", m->name);
-    return;
-  }
-  snprintf(a->name, sizeof a->name, "custom");
-  a->label[0] = 0;
-  for (size_t i = 0; i < a->n_stages; i++) {
+  char server[64];
+  snprintf(a->name, sizeof a->name, "%s", m ? m->name : "custom");
+  snprintf(a->label, sizeof a->label, "%s", m ? m->name : "");
+  for (size_t i = 0; !m && i < a->n_stages; i++) {
     const size_t at = strlen(a->label);
     snprintf(a->label + at, sizeof a->label - at, "%s+", a->stage[i]->name);
   }
-  const size_t at = strlen(a->label);
-  snprintf(a->label + at, sizeof a->label - at, "%s", a->rule->name);
-}
-
-const char *fl_rules_refuse(const fl_job *job) {
-  const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
-  if (!why && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);
-  return why;
+  size_t at = strlen(a->label);
+  if (!m) snprintf(a->label + at, sizeof a->label - at, "%s", a->rule->name);
+  at = strlen(a->label);
+  server_default(m, server);
+  if (strcmp(server, a->server_rule->name)) snprintf(a->label + at, sizeof a->label - at, " server_rule=%s", a->server_rule->name);
 }
 
 int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *err, size_t size) {
   const fl_method *method = NULL;
   memset(a, 0, sizeof *a);
   if (choose(a, &method, set, n, err, size)) return -1;
-  a->server_rule = find_rule("sgd");
   defaults_of(fl_run_params, FL_H_COUNT, a->h_run);
   defaults_of(a->rule->params, a->rule->n_params, a->h_rule);
   defaults_of(a->server_rule->params, a->server_rule->n_params, a->h_server);
@@ -190,27 +237,72 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   if (method && apply_defaults(a, method, err, size)) return -1;
   name_it(a, method);
   for (size_t i = 0; i < n; i++) {
-    if (!strcmp(set[i].key, "name") || !strcmp(set[i].key, "stack") || !strcmp(set[i].key, "rule")) continue;
+    if (is_part(set[i].key)) continue;
     for (size_t j = 0; j < i; j++)
       if (!strcmp(set[i].key, set[j].key)) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
     if (set_one(a, &set[i], err, size)) return -1;
   }
   /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
    * fl_open asks again, as an algorithm need not come from here and a stage may look at the layout. */
-  const fl_job job = { .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
-                       .n_stages = a->n_stages };
-  const char *refused = fl_rules_refuse(&job);
-  if (refused) return snprintf(err, size, "%s: %s", n ? set[0].where : "algorithm", refused), -1;
-  for (size_t i = 0; i < a->n_stages; i++) {
-    const char *why = a->stage[i]->setup ? a->stage[i]->setup(a->h_stage[i], &job) : NULL;
-    if (why) return snprintf(err, size, "%s: %s; rule is '%s'", n ? set[0].where : "algorithm", why, a->rule->name), -1;
+  char why[400];
+  if (fl_algorithm_refuse(a, 0, why, sizeof why)) return snprintf(err, size, "%s: %s", n ? set[0].where : "algorithm", why), -1;
+  return 0;
+}
+
+int fl_key_applies(const char *key, int central) {
+  if (central && !strncmp(key, "server_", 7)) return 0;
+  for (size_t i = 0; i < FL_H_COUNT; i++)
+    if (!strcmp(fl_run_params[i].name, key)) return !(fl_run_params[i].flags & (central ? FL_FEDERATED : FL_CENTRAL));
+  return 1;
+}
+
+/* ---- what cannot run ----------------------------------------------------------------------------------------------- */
+static const char *rules_refuse(const fl_job *job) {
+  const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
+  if (!why && !job->central && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);
+  return why;
+}
+
+/* A stage that acts on clients or on what they send. */
+static int needs_clients(const fl_stage *s) {
+  int yes = s->client_start || s->client_finish || s->server_finish;
+  for (size_t j = 0; j < s->n_slots; j++) yes |= s->slot[j].place == FL_CLIENT || s->slot[j].place == FL_UP;
+  return yes;
+}
+
+int fl_job_refuse(const fl_job *job, char *err, size_t size) {
+  const char *grad = NULL, *model = NULL, *why = rules_refuse(job);
+  if (why) return snprintf(err, size, "%s", why), -1;
+  for (size_t i = 0; i < job->n_stages; i++) {
+    const fl_stage *s = job->stage[i];
+    if (job->central && needs_clients(s))
+      return snprintf(err, size, "stage %s acts on clients and what they send; central training ('training') has none: give a 'federated' "
+                      "block, or leave the stage out", s->name), -1;
+    if ((why = s->setup ? s->setup(job->h_stage[i], job) : NULL)) return snprintf(err, size, "%s; rule is '%s'", why, job->rule->name), -1;
+    if (s->grad && grad) return snprintf(err, size, "stages %s and %s both make the gradient; allowed: one of them", grad, s->name), -1;
+    if (s->model && model)
+      return snprintf(err, size, "stages %s and %s both say what is evaluated; allowed: one of them", model, s->name), -1;
+    if (s->grad) grad = s->name;
+    if (s->model) model = s->name;
   }
   return 0;
 }
 
-static void each_in(const fl_param *p, size_t n, const double *h, void (*each)(void *, const char *, const char *, int), void *self) {
+int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t size) {
+  fl_job job = { .central = central, .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
+                 .n_stages = a->n_stages };
+  for (size_t i = 0; i < a->n_stages; i++) job.stage[i] = a->stage[i], job.h_stage[i] = a->h_stage[i];
+  const char *why = fl_schedule_refuse(a);
+  return why ? snprintf(err, size, "%s", why), -1 : fl_job_refuse(&job, err, size);
+}
+
+/* ---- all parameters as text ---------------------------------------------------------------------------------------- */
+typedef void each_setting(void *self, const char *key, const char *value, int is_number);
+
+static void each_in(const char *prefix, const fl_param *p, size_t n, const double *h, each_setting *each, void *self) {
   for (size_t i = 0; i < n; i++) {
-    char text[64];
+    char text[64], key[80];
+    if (p[i].flags & FL_LIST) continue;
     if (p[i].choices) {
       const char *c = p[i].choices;
       for (int k = 0; k < (int)h[i]; k++) c = strchr(c, '|') + 1;
@@ -220,12 +312,13 @@ static void each_in(const fl_param *p, size_t n, const double *h, void (*each)(v
       snprintf(text, sizeof text, "%.17g", h[i]);
       fl_locale_leave(before);
     }
-    each(self, p[i].name, text, !p[i].choices && isfinite(h[i]));
+    snprintf(key, sizeof key, "%s%s", prefix, p[i].name);
+    each(self, key, text, !p[i].choices && isfinite(h[i]));
   }
 }
 
-void fl_algorithm_each(const fl_algorithm *a, void (*each)(void *, const char *, const char *, int), void *self) {
-  char stack[160] = "";
+void fl_algorithm_each(const fl_algorithm *a, each_setting *each, void *self) {
+  char stack[160] = "", milestones[FL_MAX_MILESTONES * 20];
   for (size_t i = 0; i < a->n_stages; i++) {
     const size_t at = strlen(stack);
     snprintf(stack + at, sizeof stack - at, "%s%s", i ? "+" : "", a->stage[i]->name);
@@ -233,16 +326,11 @@ void fl_algorithm_each(const fl_algorithm *a, void (*each)(void *, const char *,
   each(self, "name", a->name, 0);
   each(self, "stack", stack, 0);
   each(self, "rule", a->rule->name, 0);
-  each_in(fl_run_params, FL_H_COUNT, a->h_run, each, self);
-  each_in(a->rule->params, a->rule->n_params, a->h_rule, each, self);
-  for (size_t i = 0; i < a->n_stages; i++) each_in(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i], each, self);
-}
-
-double fl_lr_at(const fl_algorithm *a, uint64_t round, uint64_t rounds) {
-  const double lr = a->h_run[FL_H_LR];
-  switch ((int)a->h_run[FL_H_LR_SCHEDULE]) {
-    case 1: return lr * fl_pow_int(a->h_run[FL_H_LR_DECAY], round);
-    case 2: return 0.5 * lr * (1.0 + fl_cos_pi((double)round / (double)rounds));
-    default: return lr;
-  }
+  each(self, "server_rule", a->server_rule->name, 0);
+  each_in("", fl_run_params, FL_H_COUNT, a->h_run, each, self);
+  fl_milestones_text(a, milestones, sizeof milestones);
+  each(self, fl_run_params[FL_H_MILESTONES].name, milestones, 0);
+  each_in("", a->rule->params, a->rule->n_params, a->h_rule, each, self);
+  for (size_t i = 0; i < a->n_stages; i++) each_in("", a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i], each, self);
+  each_in("server_", a->server_rule->params, a->server_rule->n_params, a->h_server, each, self);
 }

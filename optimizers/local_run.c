@@ -30,30 +30,65 @@ void fl_mixed_step(fl_local *lo, size_t offset, size_t n, fl_plain_step *plain, 
   }
 }
 
-/* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4); NaN leaves it unscaled. */
+/* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4, deep-first-order 30). A norm that is NaN
+ * or infinite leaves it as it is: the run ends as diverged. */
 static double clip_scale(const fl_local *lo, double clip_norm) {
   if (isinf(clip_norm)) return 1.0;
   const double norm = sqrt(lo->k->sumsq(lo->job->layout->d, lo->g)), s = clip_norm / (norm + 1e-6);
-  return s < 1.0 ? s : 1.0;
+  return s < 1.0 && isfinite(norm) ? s : 1.0;
+}
+
+static void before_step(fl_local *lo) {
+  const fl_job *job = lo->job;
+  for (size_t i = 0; i < job->n_stages; i++) {
+    if (!job->stage[i]->before_step) continue;
+    lo->at = lo->slots[i];
+    job->stage[i]->before_step(job->h_stage[i], lo);
+  }
+}
+
+static double gradient(fl_local *lo) {
+  const fl_job *job = lo->job;
+  const fl_ask ask = { .at = lo->y, .first = 0, .count = 0 };
+  for (size_t i = 0; i < job->n_stages; i++) {
+    if (!job->stage[i]->grad) continue;
+    lo->at = lo->slots[i];
+    return job->stage[i]->grad(job->h_stage[i], lo);
+  }
+  return lo->oracle->grad(lo->oracle->self, &ask, lo->g);
+}
+
+static void after_step(fl_local *lo) {
+  fl_server *sv = lo->server;
+  const fl_job *job = lo->job;
+  sv->t = lo->clock.t;
+  sv->lr = lo->lr;
+  for (size_t i = 0; i < job->n_stages; i++) {
+    if (!job->stage[i]->after) continue;
+    sv->at = lo->slots[i];
+    job->stage[i]->after(job->h_stage[i], sv);
+  }
 }
 
 void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
-  const uint64_t t0 = lo->clock.t;
+  const uint64_t k0 = lo->clock.k, t0 = lo->clock.t;
   double sum = 0, now = clock ? clock() : 0;
-  for (uint64_t k = 1; k <= lo->steps; k++) {
-    const fl_ask ask = { .at = lo->y, .first = 0, .count = 0 };
-    lo->clock.k = k;
-    lo->clock.t = t0 + k;
-    lo->key.step = (uint32_t)k;
-    lo->oracle->next(lo->oracle->self, k - 1);
-    sum += lo->oracle->grad(lo->oracle->self, &ask, lo->g);
+  for (uint64_t i = 1; i <= lo->steps; i++) {
+    lo->clock.k = k0 + i;
+    lo->clock.t = t0 + i;
+    if (lo->schedule) lo->lr = lo->clock.lr = lo->clock.lr_decay = fl_lr_at(lo->schedule, lo->clock.t - 1, lo->clock.total);
+    lo->key.step = (uint32_t)lo->clock.k;
+    lo->oracle->next(lo->oracle->self, i - 1);
+    before_step(lo);
+    sum += gradient(lo);
     const double after_gradient = clock ? clock() : 0;
     lo->clip = clip_scale(lo, clip_norm);
     lo->job->rule->step(lo->job->h_rule, lo);
-    const double after_step = clock ? clock() : 0;
+    if (lo->server) after_step(lo);
+    const double stepped = clock ? clock() : 0;
     lo->seconds_gradient += after_gradient - now;
-    lo->seconds_optimizer += after_step - after_gradient;
-    now = after_step;
+    lo->seconds_optimizer += stepped - after_gradient;
+    now = stepped;
   }
   lo->loss = lo->steps ? sum / (double)lo->steps : 0.0;
 }

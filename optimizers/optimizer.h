@@ -1,5 +1,5 @@
 /* optimizer.h - everything between optimizers/ and harness/: how a gradient moves a vector (rule), and one layer of a
- * federated run (stage). Tables are const data; every byte they work on is lent by the harness. No hook allocates, threads,
+ * run, federated or central (stage). Tables are const data; every byte they work on is lent by the harness. No hook allocates, threads,
  * logs or reads a clock. Client hooks write only through their fl_local; server hooks run once, in order. That, the fixed
  * tree over the position in the draw, and fl_key make results independent of threads and processes. */
 #ifndef FEDLANE_OPTIMIZER_H
@@ -11,7 +11,9 @@ extern "C" {
 
 /* One hyper-parameter: lo <= value <= hi, or as the flags say. choices "a|b|c": the value is the index (lo, hi, flags ignored, def =
  * default index). Names have one meaning in the whole program. */
-enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4 };    /* a whole number; lo itself, hi itself is not allowed */
+enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4,      /* a whole number; lo itself, hi itself is not allowed */
+       FL_LIST = 8,                                   /* up to FL_MAX_MILESTONES whole numbers, rising, as "100+150"; "none" */
+       FL_FEDERATED = 16, FL_CENTRAL = 32 };          /* has a meaning in federated runs, in central training alone */
 typedef struct { const char *name; double def, lo, hi; const char *choices, *help; unsigned flags; } fl_param;
 typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-moment blocks, in order, covering 0..d */
 
@@ -30,9 +32,10 @@ typedef struct {
 } fl_oracle;
 
 /* ---- rule: how a gradient moves a vector. The same table centrally, on clients and on the server. -------------------- */
-typedef struct fl_local fl_local; typedef struct fl_server fl_server; typedef struct fl_job fl_job;
+typedef struct fl_local fl_local; typedef struct fl_server fl_server; typedef struct fl_job fl_job; typedef struct fl_algorithm fl_algorithm;
 /* lr of the step; lr that multiplies weight_decay; k from 1 in this run of steps; t = r*local_steps + k; total: t of the last
- * step of all rounds (on the server a step is a round: k = t = round from 1, total = rounds). */
+ * step of all rounds. On the server a step is a round: k = t = round from 1, total = rounds. Central training is one run of
+ * steps: k = t. */
 typedef struct { double lr, lr_decay; uint64_t k, t, total; } fl_clock;
 /* The rule uses v = ga*g + gb*y + gq[0]*q[0] + gq[1]*q[1], then y -= cd*drift, all in its one pass over y. */
 typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl_mix;
@@ -48,7 +51,7 @@ typedef struct fl_rule {
   void (*step)(const double *h, fl_local *);                          /* y, state from g, mix, clock */
 } fl_rule;
 
-/* ---- stage: one layer of a federated run. Stage 0 is the method; every hook may be NULL: the empty stack is FedAvg. -- */
+/* ---- stage: one layer of a run. Stage 0 is the method; every hook may be NULL: the empty stack is FedAvg, or the rule alone. */
 typedef enum { FL_SERVER, FL_CLIENT, FL_UP, FL_WORK } fl_place;       /* FL_CLIENT persists by client id, starts at 0 */
 enum { FL_DOWN = 1,                             /* SERVER slot that every sampled client receives */
        FL_EQUAL = 2, FL_OVER_N = 4,             /* UP weight 1/m, 1/N; default p_i */
@@ -56,7 +59,9 @@ enum { FL_DOWN = 1,                             /* SERVER slot that every sample
 typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot; /* NULL = d */
 typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* bits preset 32*n; scale preset 1 */
 
-struct fl_local {                               /* one run of `steps` steps: a client's round, or the server rule's step */
+enum { FL_MAX_STAGES = 8, FL_MAX_SLOTS = 8, FL_MAX_PARAMS = 16, FL_MAX_MILESTONES = 16 };
+
+struct fl_local {                               /* one run of `steps` steps: a client's round, an epoch, or the server rule's step */
   const fl_job *job; const fl_kernels *k;
   const fl_oracle *oracle;                      /* NULL for the server rule */
   fl_clock clock; fl_mix mix; fl_key key;       /* key: what a rule draws from in this step (Sophia); purpose set by the rule */
@@ -66,14 +71,18 @@ struct fl_local {                               /* one run of `steps` steps: a c
   uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
   double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
   float **at;                                   /* the calling stage's slots by index (CLIENT, UP, WORK; SERVER read-only) */
+  float *(*slots)[FL_MAX_SLOTS];                /* of every stage: where the loop takes `at` from */
+  const fl_algorithm *schedule;                 /* not NULL: the lr of every step is fl_lr_at's (central, unit step) */
+  fl_server *server;                            /* not NULL: y is x, and `after` follows every step (central, unit step) */
   fl_up *up; size_t n_up;                       /* uploads of all stages in stack order; up[0] is the model change */
   uint32_t id, position; uint64_t round; double weight;
 };
-struct fl_server {                              /* one round on the server */
+struct fl_server {                              /* one round on the server, or x itself in central training */
   const fl_job *job; const fl_kernels *k;
   uint64_t round; double lr; size_t m;          /* m: realised cohort */
+  uint64_t t;                                   /* moves of x so far: rounds; centrally steps or epochs, as `unit` says */
   float *x;                                     /* d + buffers */
-  float **at;                                   /* the calling stage's slots; an UP slot holds the reduced vector */
+  float **at;                                   /* the calling stage's slots; in server_finish an UP slot holds the reduced vector */
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
 };
 typedef struct fl_stage {
@@ -86,17 +95,23 @@ typedef struct fl_stage {
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
   void (*server_finish)(const double *h, fl_server *);  /* states, move */
+  /* What a step is made of, on clients and in central training. */
+  void (*before_step)(const double *h, fl_local *);     /* the batch is drawn: change clock.lr, the mix, y */
+  double (*grad)(const double *h, fl_local *);          /* makes g, returns the loss, in place of the oracle at y; one a stack */
+  /* What becomes of x. */
+  void (*after)(const double *h, fl_server *);          /* x has moved for the t-th time; also once at the start, with t = 0 */
+  const float *(*model)(const double *h, const fl_server *); /* d + buffers floats that are evaluated and saved as the result in
+                                                           place of x, NULL: x; one a stack */
 } fl_stage;
 
-#define FL_MAX_STAGES 8
-#define FL_MAX_PARAMS 16
 struct fl_job {                                 /* fixed for the run */
   const fl_layout *layout; size_t clients; uint64_t rounds, local_steps; /* local_steps: K of the largest client */
+  int central;                                  /* one model on all data: rounds are epochs, local_steps the steps of one */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
 };
-/* next, grad, clip, rule->step for steps k = 1..local->steps: the only training loop. clip_norm infinite = off. clock: monotonic
+/* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic
  * seconds, NULL = untimed. */
 void fl_local_run(fl_local *, double clip_norm, double (*clock)(void));
 /* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
@@ -113,26 +128,38 @@ typedef struct { const char *name, *stack, *rule, *defaults, *weights, *source; 
 const fl_method *fl_method_at(size_t);
 
 /* Hyper-parameters of every method: index into fl_algorithm.h_run. */
-enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_CLIP_NORM, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
+enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, FL_H_STEP_SIZE, FL_H_MILESTONES, FL_H_WARMUP, FL_H_UNIT,
+       FL_H_CLIP_NORM, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
 extern const fl_param fl_run_params[FL_H_COUNT];
 
 /* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */
 typedef struct { const char *key, *value, *where; } fl_setting;
-typedef struct {
+struct fl_algorithm {
   char name[64], label[96];                     /* method's name ("custom" for a stack); label: as in tables */
   const fl_rule *rule, *server_rule;
   const fl_stage *stage[FL_MAX_STAGES]; size_t n_stages;
   double h_run[FL_H_COUNT], h_rule[FL_MAX_PARAMS], h_server[FL_MAX_PARAMS], h_stage[FL_MAX_STAGES][FL_MAX_PARAMS];
-} fl_algorithm;
-/* From settings: name = METHOD, or stack = "a+b" and rule = R; then any parameter of the run, the rule and the stages.
+  double milestone[FL_MAX_MILESTONES];          /* as many as h_run[FL_H_MILESTONES] says */
+};
+/* From settings: name = METHOD, or stack = "a+b" and rule = R; server_rule = R; then any parameter of the run, the rule, the
+ * stages, and the server rule (its own names with server_ before).
  * Returns 0, or -1 with one message in err that names key, value, what is allowed, and the nearest valid name. */
 int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *err, size_t err_size);
 /* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g
  * and a point in any locale). */
 void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
-/* NULL, or why the job's rule or server rule cannot run in it. */
-const char *fl_rules_refuse(const fl_job *);
-double fl_lr_at(const fl_algorithm *, uint64_t round, uint64_t rounds);  /* lr_r, federated-adaptive 0.3 */
+/* 0, or -1 and why the job cannot run: its rule, its server rule, a stage, or two stages that exclude each other. */
+int fl_job_refuse(const fl_job *, char *err, size_t err_size);
+/* The same of an algorithm that is not in a job yet. central: in central training, which has no clients and no server. */
+int fl_algorithm_refuse(const fl_algorithm *, int central, char *err, size_t err_size);
+/* Whether a key of an algorithm means anything in central training (else: in a federated run). */
+int fl_key_applies(const char *key, int central);
+/* ---- schedule.c: lr of round, step or epoch t of `total`, from 0 (federated-adaptive 0.3, deep-first-order 20, 29); a pure
+ * function. ---- */
+double fl_lr_at(const fl_algorithm *, uint64_t t, uint64_t total);
+const char *fl_schedule_refuse(const fl_algorithm *);    /* NULL, or what the schedule lacks */
+int fl_milestones_read(const fl_setting *, fl_algorithm *, char *err, size_t err_size);
+void fl_milestones_text(const fl_algorithm *, char *out, size_t size);
 /* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */
 /* The setting's value (a choice's index) into *out. 0, or -1 with a message: place, key, value, what is allowed. */
 int fl_param_read(const fl_param *, const fl_setting *, double *out, char *err, size_t err_size);

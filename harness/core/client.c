@@ -97,9 +97,17 @@ static double grad(void *self, const fl_ask *ask, float *g) {
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
-typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } slot_table;
+fl_oracle fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, size_t position) {
+  w->position = position;
+  w->broken = 0;
+  w->id = client;
+  w->round = (uint32_t)s->round;
+  w->n = fl_client_samples(s, client);
+  w->epoch = 0;
+  return (fl_oracle){ .self = w, .n = w->n, .next = next, .grad = grad };
+}
 
-static void place_slots(fl_session *s, fl_worker *w, float *leaf, slot_table *t) {
+void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) {
   for (size_t i = 0; i < s->job.n_stages; i++) {
     for (size_t j = 0; j < s->job.stage[i]->n_slots; j++) {
       const fl_slot_at *at = &s->slot[i][j];
@@ -110,7 +118,6 @@ static void place_slots(fl_session *s, fl_worker *w, float *leaf, slot_table *t)
 }
 
 static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_oracle *oracle, size_t position, float *leaf, fl_up *up) {
-  memset(lo, 0, sizeof *lo);
   *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
                     .start = s->x, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
                     .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
@@ -136,21 +143,16 @@ static void weigh(fl_session *s, size_t position, fl_up *up) {
 }
 
 void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
-  fl_oracle oracle = { .self = w, .n = 0, .next = next, .grad = grad };
   fl_local lo;
   fl_up up[FL_MAX_UP];
-  slot_table slots;
+  fl_slot_table slots;
   const double begin = fl_now();
   float *leaf = fl_tree_leaf(&s->tree);
   const double start = fl_now();
-  w->position = position;
-  w->broken = 0;
-  w->id = s->cohort[position];
-  w->round = (uint32_t)s->round;
-  w->n = oracle.n = fl_client_samples(s, w->id);
-  w->epoch = 0;
+  const fl_oracle oracle = fl_client_oracle(s, w, s->cohort[position], position);
   start_local(s, w, &lo, &oracle, position, leaf, up);
-  place_slots(s, w, leaf, &slots);
+  fl_place_slots(s, w, leaf, &slots);
+  lo.slots = slots.v;
   memcpy(w->y, s->x, s->n * sizeof *w->y);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     lo.at = slots.v[i];

@@ -4,7 +4,7 @@
 #include "team.h"
 #include <fedlane/session.h>
 
-enum { FL_MAX_SLOTS = 8, FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
+enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
 
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
@@ -57,7 +57,10 @@ struct fl_session {
   fl_upload up[FL_MAX_UP];
   size_t n_up, leaf_floats, server_floats, client_floats, work_floats;
   size_t down_floats;                                     /* that one client receives */
-  float *x, *server, *server_state, *client;              /* client: clients x client_floats, touched when visited */
+  fl_arena home;                                          /* x, SERVER slots, state */
+  float *x, *server, *client;                             /* client: clients x client_floats, touched when visited */
+  float *state; size_t state_floats;                      /* of the rule that moves x: the server's, or the only one of central training */
+  const float *point;                                     /* what is evaluated */
   size_t client_bytes;
   uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
   char error[400];                                        /* why the last call failed */
@@ -92,5 +95,18 @@ size_t fl_client_samples(const fl_session *, uint32_t client);
 uint64_t fl_memory_available(void);                        /* bytes that this process may still take */
 int fl_reserve_states(fl_session *, size_t more, const char *what, char *err, size_t err_size);   /* 0, or -1: no memory */
 void fl_run_client(fl_session *, fl_worker *, size_t position);
+/* The worker takes the client: its batches and gradients come from the oracle. */
+fl_oracle fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);
+typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } fl_slot_table;
+void fl_place_slots(fl_session *, fl_worker *, float *leaf, fl_slot_table *);
+void fl_server_slots(const fl_session *, size_t stage, float **at);
+/* The rule that moves x (the server's; centrally the run's own), and its fl_local with y = x and t moves done. */
+const fl_rule *fl_mover(const fl_session *, const double **h);
+fl_local fl_mover_local(fl_session *, uint64_t t);
+void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
+/* Moves of x after so many rounds, as the stages' `after` counts them; the stages' `after` and `model` at that time. */
+uint64_t fl_moves(const fl_session *, uint64_t rounds);
+void fl_after(fl_session *, uint64_t rounds);
+const float *fl_point(const fl_session *, uint64_t rounds);
 void fl_run_worker(fl_session *, int worker, int (*each)(void *, fl_session *, const fl_metrics *), void *self);
 #endif

@@ -92,37 +92,47 @@ static int begin_round(fl_session *s) {
     s->weight[p] = equal ? 1.0 / (double)s->m : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
   }
   make_order(s);
-  fl_tree_begin(&s->tree, s->m);
+  if (!s->opt.central) fl_tree_begin(&s->tree, s->m);
   atomic_store(&s->next_client, 0);
   atomic_store(&s->next_chunk, 0);
   return 0;
 }
 
 /* ---- after the clients ------------------------------------------------------------------------------------------------- */
-static void server_slots(fl_session *s, size_t stage, float **at) {
+void fl_server_slots(const fl_session *s, size_t stage, float **at) {
   for (size_t j = 0; j < s->job.stage[stage]->n_slots; j++) {
     const fl_slot_at *slot = &s->slot[stage][j];
     const fl_place place = s->job.stage[stage]->slot[j].place;
-    at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP ? s->tree.root + slot->offset : NULL;
+    at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP && s->tree.root ? s->tree.root + slot->offset : NULL;
   }
 }
 
-static void server_step(fl_session *s) {
+extern const fl_rule fl_rule_sgd;
+
+/* How far x moves: server_lr*|move| where the rule is sgd without decay, else the difference itself, from a copy. */
+static double measured(fl_session *s, float *copy, double known) {
+  return copy ? sqrt(s->k->sumsq_diff(s->d, s->x, copy)) : known;
+}
+
+static void server_step(fl_session *s, fl_worker *w) {
   float *move = s->tree.root, *at[FL_MAX_SLOTS];
+  const double *h;
+  const fl_rule *rule = fl_mover(s, &h);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     fl_server sv = { .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .x = s->x, .at = at, .move = move };
-    server_slots(s, i, at);
+    fl_server_slots(s, i, at);
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }
-  s->metrics.update_norm = s->algorithm.h_run[FL_H_SERVER_LR] * sqrt(s->k->sumsq(s->d, move));
+  const int plain = rule == &fl_rule_sgd && h[0] == 0;
+  const double known = s->algorithm.h_run[FL_H_SERVER_LR] * sqrt(s->k->sumsq(s->d, move));
+  if (!plain) memcpy(w->y, s->x, s->d * sizeof *w->y);
   if (s->n > s->d) s->k->add(s->n - s->d, s->x + s->d, s->x + s->d, move + s->d);
   s->k->scale(s->d, move, -1.0f, move);
-  fl_local lo = { .job = &s->job, .k = s->k, .y = s->x, .g = move, .state = s->server_state, .clip = 1.0, .start = s->x, .round = s->round };
-  lo.mix.ga = 1.0f;
-  lo.clock = (fl_clock){ .lr = s->algorithm.h_run[FL_H_SERVER_LR], .lr_decay = s->algorithm.h_run[FL_H_SERVER_LR],
-                         .k = s->round + 1, .t = s->round + 1, .total = s->opt.rounds };
-  lo.key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round };
-  s->job.server_rule->step(s->job.h_server, &lo);
+  fl_local lo = fl_mover_local(s, s->round + 1);
+  lo.g = move;
+  lo.work = w->rule_work;
+  rule->step(h, &lo);
+  s->metrics.update_norm = measured(s, plain ? NULL : w->y, known);
   fl_tree_release(&s->tree);
 }
 
@@ -161,7 +171,7 @@ static void evaluate_chunks(fl_session *s, fl_worker *w) {
   for (size_t c; (c = atomic_fetch_add(&s->next_chunk, 1)) < s->eval_chunks;) {
     const size_t first = c * FL_EVAL_ROWS, count = o->n_test - first < FL_EVAL_ROWS ? o->n_test - first : FL_EVAL_ROWS;
     memset(&s->eval[c], 0, sizeof s->eval[c]);
-    o->evaluate(o->self, s->k, s->x, first, count, &s->eval[c], w->objective);
+    o->evaluate(o->self, s->k, s->point, first, count, &s->eval[c], w->objective);
     fl_fpenv_enter();
   }
 }
@@ -223,8 +233,10 @@ static int has_failed(fl_session *s) {
 static double serve(fl_session *s, fl_worker *w) {
   const double t = fl_now();
   if (has_failed(s)) return t;
-  server_step(s);
+  if (!s->opt.central) server_step(s, w);
+  fl_after(s, s->round + 1);
   round_metrics(s);
+  s->point = fl_point(s, s->round + 1);
   const double served = fl_now();
   w->seconds[FL_T_AGGREGATION] += served - t;
   return served;
@@ -244,7 +256,9 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
     fl_barrier_wait(&s->barrier);
     if (s->stop) break;
     w->seconds[FL_T_IDLE] += fl_now() - (t > s->begin ? t : s->begin);
-    for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->m;) fl_run_client(s, w, s->order[i]);
+    if (!s->opt.central)
+      for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->m;) fl_run_client(s, w, s->order[i]);
+    else if (id == 0) fl_run_epoch(s, w);       /* batch after batch, each from the x of the one before: by one thread */
     wait_here(s, w);
     w->seconds[FL_T_IDLE] += fl_now() - w->arrived;
     if (id == 0) served = serve(s, w);

@@ -38,10 +38,11 @@ static int check(const fl_problem *p, const fl_options *o, char *err, size_t siz
   if (check_layout(p->objective->layout, err, size)) return -1;
   if (p->clients < 1 || p->clients > UINT32_MAX) REFUSE("clients = %zu; allowed: 1 to 2^32 - 1", p->clients);
   if (!(p->offset && p->index)) REFUSE("problem: offset and index (the clients' samples) are required");
-  if (!(o->participation > 0 && o->participation <= 1)) REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
+  if (o->central && (p->clients != 1 || p->cohort)) REFUSE("central: clients = %zu%s; allowed: 1, whose samples are the data, and no cohort", p->clients, p->cohort ? " and a cohort" : "");
+  if (!o->central && !(o->participation > 0 && o->participation <= 1)) REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
   if (o->rounds < 1 || o->rounds >= (1u << 24)) REFUSE("rounds = %llu; allowed: 1 to 2^24 - 1", (unsigned long long)o->rounds);
   if (o->batch_size < 1 || o->batch_size > UINT32_MAX) REFUSE("batch_size = %zu; allowed: 1 to 2^32 - 1", o->batch_size);
-  if (!o->local_epochs && !o->local_steps) REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
+  if (!o->central && !o->local_epochs && !o->local_steps) REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
   if (o->threads < 0 || o->threads > 1024) REFUSE("threads = %d; allowed: 0 (the machine's cores) to 1024", o->threads);
   if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
   for (size_t i = 0; i < p->clients; i++)
@@ -60,9 +61,11 @@ static size_t place_slot(size_t *end, size_t floats) {
 }
 
 static int place_all(fl_session *s, char *err, size_t size) {
-  s->n_up = 1;
-  s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0 };
-  s->down_floats = s->n;
+  if (!s->opt.central) {
+    s->n_up = 1;
+    s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0 };
+    s->down_floats = s->n;
+  }
   for (size_t i = 0; i < s->job.n_stages; i++) {
     const fl_stage *st = s->job.stage[i];
     if (st->n_slots > FL_MAX_SLOTS) REFUSE("stage %s: %zu slots; allowed: at most %d", st->name, st->n_slots, FL_MAX_SLOTS);
@@ -80,7 +83,15 @@ static int place_all(fl_session *s, char *err, size_t size) {
   return 0;
 }
 
-static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const fl_session *s) { return f ? f(s->job.h_rule, &s->job) : 0; }
+static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const double *h, const fl_job *job) { return f ? f(h, job) : 0; }
+
+/* Scratch of whichever rule a worker runs: the clients' and the server's. */
+static size_t work_floats(const fl_session *s) {
+  const fl_job *job = &s->job;
+  const size_t own = rule_floats(job->rule->work, job->h_rule, job);
+  const size_t server = s->opt.central ? 0 : rule_floats(job->server_rule->work, job->h_server, job);
+  return own > server ? own : server;
+}
 
 /* Parts of a worker's workspace in bytes; returns their sum. A batch of "all" (batch_size above every client) needs no more room
  * than the largest client's rows, unless the caller draws the batches. */
@@ -89,8 +100,8 @@ static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const fl_objective *o = s->problem.objective;
   const size_t most = s->problem.batch || s->opt.batch_size < s->largest ? s->opt.batch_size : s->largest, f = sizeof(float);
   const size_t rows = most > FL_EVAL_ROWS ? most : FL_EVAL_ROWS;
-  const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, rule_floats(s->job.rule->state, s) * f,
-                                       rule_floats(s->job.rule->work, s) * f, s->work_floats * f, o->work ? o->work(o->self, rows) : 0,
+  const size_t state = s->opt.central ? 0 : rule_floats(s->job.rule->state, s->job.h_rule, &s->job);
+  const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, state * f, work_floats(s) * f, s->work_floats * f, o->work ? o->work(o->self, rows) : 0,
                                        most * sizeof(uint32_t), s->largest * sizeof(uint32_t) };
   size_t total = 0;
   for (size_t i = 0; i < WORKER_PARTS; i++) total += fl_arena_round(bytes[i] = parts[i]);
@@ -109,12 +120,22 @@ static int open_worker(fl_session *s, fl_worker *w) {
   return 0;
 }
 
+static int open_home(fl_session *s) {
+  const double *h;
+  const fl_rule *mover = fl_mover(s, &h);
+  s->state_floats = rule_floats(mover->state, h, &s->job);
+  const size_t bytes[3] = { s->n * sizeof(float), s->server_floats * sizeof(float), s->state_floats * sizeof(float) };
+  if (fl_arena_open(&s->home, fl_arena_round(bytes[0]) + fl_arena_round(bytes[1]) + fl_arena_round(bytes[2]))) return -1;
+  s->x = fl_arena_take(&s->home, bytes[0]);
+  s->server = fl_arena_take(&s->home, bytes[1]);
+  s->state = fl_arena_take(&s->home, bytes[2]);
+  return 0;
+}
+
 static int open_memory(fl_session *s) {
   size_t buffers = fl_window(s) + (size_t)s->threads + FL_MAX_LEVELS;
   if (buffers > s->m_max) buffers = s->m_max;
   const size_t m = s->m_max;
-  s->x = calloc(s->n ? s->n : 1, sizeof *s->x);
-  s->server = calloc(s->server_floats + 1, sizeof *s->server);
   s->cohort = calloc(m, sizeof *s->cohort);
   s->order = calloc(m, sizeof *s->order);
   s->steps = calloc(m, sizeof *s->steps);
@@ -123,9 +144,9 @@ static int open_memory(fl_session *s) {
   s->loss = calloc(m, sizeof *s->loss);
   s->eval = calloc(s->eval_chunks + 1, sizeof *s->eval);
   s->worker = calloc((size_t)s->threads, sizeof *s->worker);
-  if (!s->x || !s->server || !s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
+  if (!s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
   if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
-  if (fl_tree_open(&s->tree, m, s->leaf_floats, buffers)) return -1;
+  if (open_home(s) || (!s->opt.central && fl_tree_open(&s->tree, m, s->leaf_floats, buffers))) return -1;
   if (s->client_floats) {
     if (__builtin_mul_overflow(s->problem.clients, s->client_floats * sizeof(float), &s->client_bytes)) return -1;
     s->client = mmap(NULL, s->client_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -140,6 +161,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   fl_job *job = &s->job;
   const fl_algorithm *a = &s->algorithm;
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds, .rule = a->rule,
+                   .central = s->opt.central != 0,
                    .server_rule = a->server_rule, .h_rule = a->h_rule, .h_server = a->h_server, .n_stages = a->n_stages };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
   for (size_t i = 0; i < s->problem.clients; i++) {
@@ -153,13 +175,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   if (!s->block_runs) REFUSE("no memory for %zu blocks", job->blocks.n);
   fl_blocks_of(job->layout, rule, s->block_runs);
   job->blocks.run = s->block_runs;
-  const char *refused = fl_rules_refuse(job);
-  if (refused) REFUSE("%s", refused);
-  for (size_t i = 0; i < a->n_stages; i++) {
-    const char *why = job->stage[i]->setup ? job->stage[i]->setup(job->h_stage[i], job) : NULL;
-    if (why) REFUSE("%s", why);
-  }
-  return 0;
+  return fl_job_refuse(job, err, size);
 }
 
 /* Whether OpenMP gave the team that the workers and their barrier are made for. */
@@ -168,6 +184,17 @@ static int check_team(int got, int want, char *err, size_t size) {
   REFUSE("%d threads are needed, OpenMP gave %d; allowed: a call outside of other parallel regions (or omp_set_max_active_levels "
          "for one more level), OMP_DYNAMIC off (omp_set_dynamic(0)), OMP_THREAD_LIMIT of %d or more; or open with threads = %d",
          want, got, want, got);
+}
+
+/* The rule that moves x and the stages begin from the initial x. */
+static void start_mover(fl_session *s) {
+  const double *h;
+  const fl_rule *mover = fl_mover(s, &h);
+  fl_local lo = fl_mover_local(s, 0);
+  lo.work = s->worker[0].rule_work;
+  if (mover->start) mover->start(h, &lo, NULL);
+  fl_after(s, 0);
+  s->point = fl_point(s, 0);
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------------------- */
@@ -179,6 +206,7 @@ static int open_all(fl_session *s, char *err, size_t size) {
   s->d = o->layout->d;
   s->n = s->d + o->layout->buffers;
   s->threads = s->opt.threads ? s->opt.threads : fl_default_threads();
+  if (s->opt.central) s->opt.participation = 1, s->opt.local_epochs = 1;
   const double m = floor((double)s->problem.clients * s->opt.participation + 1e-9);
   s->m_max = m < 1 ? 1 : (size_t)m;
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
@@ -206,6 +234,8 @@ static int open_all(fl_session *s, char *err, size_t size) {
   if (failed) REFUSE("%d threads with their workspaces could not be had", s->threads);
   const uint64_t env = fl_fpenv_enter();
   o->init(o->self, s->opt.seed, s->x);
+  fl_fpenv_enter();
+  start_mover(s);
   fl_fpenv_restore(env);
   return 0;
 }
@@ -258,11 +288,15 @@ const float *fl_params(const fl_session *s, size_t *n) {
   if (n) *n = s->n;
   return s->x;
 }
+const float *fl_averaged(const fl_session *s, size_t *n) {
+  if (n) *n = s->n;
+  return fl_point(s, s->round);
+}
 const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
-  uint64_t bytes = s->client_bytes + s->tree.memory_bytes + 4 * (uint64_t)(s->n + s->server_floats);
+  uint64_t bytes = s->client_bytes + s->tree.memory_bytes + s->home.size;
   for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
   return bytes;
 }
@@ -271,9 +305,10 @@ void fl_close(fl_session *s) {
   if (!s) return;
   for (int w = 0; s->worker && w < s->threads; w++) fl_arena_close(&s->worker[w].arena);
   fl_tree_close(&s->tree);
+  fl_arena_close(&s->home);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
   if (s->client) munmap(s->client, s->client_bytes);
-  void *const blocks[] = { s->x, s->server, s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->drawn,
+  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->drawn,
                           s->block_runs };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   free(s);

@@ -20,7 +20,11 @@ expect() {
   if [ -n "$bad" ]; then failed=$((failed + 1)); echo "FAILED: fedlane $*: $bad"; cat err.txt; fi
 }
 # config TEXT CODE patterns: a whole configuration in c.yaml; with: data and model are there already
-base() { printf 'data: {name: fashion_mnist}\nmodel: lenet5\n%s\n' "$1" >c.yaml; }
+# (and a federated block behind it, unless TEXT says otherwise)
+base() {
+  printf 'data: {name: fashion_mnist}\nmodel: lenet5\n%s\n' "$1" >c.yaml
+  case $1 in *federated* | *training* | *---*) ;; *) echo 'federated: {}' >>c.yaml ;; esac
+}
 config() { printf '%s\n' "$1" >c.yaml; expect "$2" "$3" run c.yaml --dry-run; }
 with() { base "$1"; expect "$2" "$3" run c.yaml --dry-run; }
 
@@ -57,7 +61,7 @@ config 'model: lenet5' 2 "c.yaml|key 'data' is missing"
 config $'data: fashion_mnist\nmodel: lenet5\nalgorithms: []' 2 'c.yaml:3:|empty'
 config $'data: fashion_mnst\nmodel: lenet5\nalgorithms: [fedavg]' 2 "c.yaml:1:|'fashion_mnst'|did you mean 'fashion_mnist'"
 config $'data: fashion_mnist\nmodel: lenet4\nalgorithms: [fedavg]' 2 "c.yaml:2:|'lenet4'|did you mean 'lenet5'"
-config $'data: {format: idx, train: nowhere}\nmodel: lenet5\nalgorithms: [fedavg]' 1 "nowhere"
+config $'data: {format: idx, train: nowhere}\nmodel: lenet5\nfederated: {}\nalgorithms: [fedavg]' 1 "nowhere"
 config $'data: {format: csv, train: a}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "c.yaml:1:|'csv'|idx, npz"
 config $'data: {format: npz}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "train"
 with $'algorithms: [fedavg]\nalgorithms: [scaffold]' 2 "c.yaml:4:1|'algorithms' given twice|c.yaml:3:1"
@@ -86,6 +90,15 @@ with $'seeds: [1, -2]\nalgorithms: [fedavg]' 2 "c.yaml:3:12|'-2'"
 with $'seeds: []\nalgorithms: [fedavg]' 2 "one seed or more"
 with $'federated: &f {rounds: 3}\nalgorithms: [fedavg]' 2 "c.yaml:3:|anchor"
 with $'federated: *f\nalgorithms: [fedavg]' 2 "c.yaml:3:|alias"
+with $'training: {epochs: 2}\nalgorithms: [fedavg]' 2 "c.yaml:4:14|'fedavg' is a federated method|{rule: NAME"
+with $'training: {epochs: 0}\nalgorithms: [{rule: sgd}]' 2 "c.yaml:3:12|epochs = '0'|a whole number from 1"
+with $'training: {rounds: 2}\nalgorithms: [{rule: sgd}]' 2 "c.yaml:3:12|unknown key of training 'rounds'|epochs"
+with $'training: {epochs: 2}\nfederated: {}\nalgorithms: [{rule: sgd}]' 2 "c.yaml:3:1|'training' beside 'federated'"
+with $'training: {epochs: 2}\npartition: iid\nalgorithms: [{rule: sgd}]' 2 "c.yaml:4:1|'partition' without 'federated'"
+with $'training: {epochs: 2}\nalgorithms: [{stack: [scaffold], rule: sgd}]' 2 "c.yaml:4:|stage scaffold acts on clients"
+with $'algorithms: [{rule: sgd, server_rule: sdg}]' 2 "c.yaml:3:26|unknown rule 'sdg'|momentum"
+with $'algorithms: [{rule: sgd, server_rule: momentum, server_beta1: 1}]' 2 "c.yaml:3:|unknown parameter 'server_beta1'|server_momentum"
+with $'algorithms: [{rule: sgd, lr_schedule: multi_step, milestones: 5+3}]' 2 "c.yaml:3:|milestones = '5+3'|rising"
 with $'algorithms: [fedavg]\n---\na: 1' 2 "second document"
 
 echo "$count cases, $failed failed"

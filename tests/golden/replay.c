@@ -137,7 +137,7 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
     die(p->name, "cannot run:", err);
   } else {
     fl_rounds(s, each_round, sha);
-    const float *x = fl_params(s, &n);
+    const float *x = fl_averaged(s, &n);
     fl_params_hash(x, n, hash);
     EVP_DigestFinal_ex(sha, raw, NULL);
     fl_hex(raw, 32, trajectory);

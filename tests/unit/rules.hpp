@@ -53,8 +53,9 @@ struct Run {
   Run(const Settings &set, const fl_layout *layout, const Floats &start, uint64_t total = 12, const fl_kernels *kernels = nullptr)
       : a(build(set)), y(start), g(layout->d) {
     job.layout = layout, job.rule = a.rule, job.h_rule = a.h_rule, job.rounds = 1, job.local_steps = total;
-    const char *refused = fl_rules_refuse(&job);
-    REQUIRE(std::string(refused ? refused : "") == "");
+    char refused[400] = "";
+    fl_job_refuse(&job, refused, sizeof refused);
+    REQUIRE(std::string(refused) == "");
     state.resize(a.rule->state ? a.rule->state(a.h_rule, &job) : 0);
     work.resize(a.rule->work ? a.rule->work(a.h_rule, &job) : 0);
     lo.job = &job, lo.k = kernels ? kernels : fl_kernels_select(nullptr, nullptr);

@@ -30,7 +30,7 @@ struct Suite {
   Suite(const Suite &) = delete;
   Suite &operator=(const Suite &) = delete;
 };
-const std::string base = "data: {name: fashion_mnist}\nmodel: lenet5\n";
+const std::string base = "data: {name: fashion_mnist}\nmodel: lenet5\n", fed = base + "federated: {}\n";
 std::string id(const fl_config &c, const char *file = "f", const char *partition = "p") {
   char text[17];
   static fl_dataset data;
@@ -81,7 +81,7 @@ TEST_CASE("lists are sweeps, labels and folders unique", "[config]") {
 }
 
 TEST_CASE("an entry may be for one model", "[config]") {
-  Suite t("data: fashion_mnist\nmodel: [lenet5, mlp]\nalgorithms: [{name: fedavg, lr: 0.1, model: lenet5}, {name: fedavg, lr: 0.2, model: mlp}]\n");
+  Suite t("data: fashion_mnist\nmodel: [lenet5, mlp]\nfederated: {}\nalgorithms: [{name: fedavg, lr: 0.1, model: lenet5}, {name: fedavg, lr: 0.2, model: mlp}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 2);
   CHECK(t.s.run[0].algorithm.h_run[FL_H_LR] == 0.1);
@@ -102,9 +102,9 @@ TEST_CASE("--set overrides", "[config]") {
 }
 
 TEST_CASE("run_id: what changes bits, and nothing else", "[config]") {
-  const std::string text = base + "algorithms: [fedavg]\n";
+  const std::string text = fed + "algorithms: [fedavg]\n";
   Suite plain(text), interval(text, {"federated.checkpoint_seconds=1"}), rounds(text, {"federated.rounds=31"}), seed(text, {}, "2");
-  Suite written(base + "algorithms: [{lr: 1e-1, name: fedavg}]\n");
+  Suite written(fed + "algorithms: [{lr: 1e-1, name: fedavg}]\n");
   REQUIRE(plain.status + interval.status + rounds.status + seed.status + written.status == 0);
   CHECK(id(*plain.s.run) == id(*interval.s.run));
   CHECK(id(*plain.s.run) == id(*written.s.run));
@@ -119,5 +119,77 @@ TEST_CASE("messages name place, value and the nearest name", "[config]") {
         "FILE:3:13: rounds = '2.5'; allowed: a whole number from 1 to 16777215");
   CHECK(Suite(base + "algorithms: [fedavg]\nmodel: mlp\n").error.find("FILE:4:1: key 'model' given twice, first at ") == 0);
   CHECK(Suite(base + "sedes: 1\nalgorithms: [fedavg]\n").error.find("FILE:3:1: unknown key 'sedes'; did you mean 'seeds'?") == 0);
-  CHECK(Suite(base + "algorithms: [{name: fedavg, lr: [0.1, x]}]\n").error.find("FILE:3:39: lr = 'x'; allowed:") == 0);
+  CHECK(Suite(fed + "algorithms: [{name: fedavg, lr: [0.1, x]}]\n").error.find("FILE:4:39: lr = 'x'; allowed:") == 0);
+}
+
+TEST_CASE("without a federated block a run is central", "[config]") {
+  Suite t(base + "training: {epochs: [2, 3], batch_size: 20}\nalgorithms: [{rule: adamw, lr: 1e-3, unit: epoch}, {rule: sgd}]\n");
+  INFO(t.error);
+  REQUIRE(t.s.n == 4);
+  const fl_config &c = t.s.run[0];
+  CHECK(c.central == 1);
+  CHECK(c.rounds == 2);
+  CHECK(c.batch_size == 20);
+  CHECK(c.clients == 1);
+  CHECK(std::string(c.label) == "adamw epochs=2");
+  json_t *o = fl_config_json(&c), *algorithm = json_object_get(o, "algorithm");
+  CHECK(json_integer_value(json_object_get(json_object_get(o, "training"), "epochs")) == 2);
+  CHECK(json_string_value(json_object_get(algorithm, "unit")) == std::string("epoch"));
+  for (const char *none : { "federated", "partition" }) CHECK(json_object_get(o, none) == nullptr);
+  for (const char *none : { "server_lr", "server_rule", "weights" }) CHECK(json_object_get(algorithm, none) == nullptr);
+  json_decref(o);
+  Suite plain(base + "algorithms: [{rule: sgd}]\n");
+  REQUIRE(plain.status == 0);
+  CHECK(plain.s.run[0].central == 1);
+  CHECK(plain.s.run[0].rounds == 5);
+  CHECK(Suite(base + "algorithms: [{rule: sgd}]\n", {"federated.rounds=2"}).s.run[0].central == 0);
+}
+
+TEST_CASE("what has no meaning in a kind of run is refused", "[config]") {
+  const struct { std::string text, error; } bad[] = {
+    { base + "algorithms: [fedavg]\n", "FILE:3:14: algorithm 'fedavg' is a federated method, and there is no 'federated' block" },
+    { base + "partition: iid\nalgorithms: [{rule: sgd}]\n", "FILE:3:1: 'partition' without 'federated'" },
+    { fed + "training: {epochs: 3}\nalgorithms: [{rule: sgd}]\n", "FILE:4:1: 'training' beside 'federated'" },
+    { base + "training: {epocs: 3}\nalgorithms: [{rule: sgd}]\n", "FILE:3:12: unknown key of training 'epocs'; did you mean 'epochs'?" },
+    { base + "epochs: 3\nalgorithms: [{rule: sgd}]\n", "FILE:3:1: 'epochs' belongs to 'training'" },
+    { base + "algorithms: [{rule: sgd, server_lr: 2}]\n", "FILE:3:26: server_lr = '2'; allowed: only in a federated run" },
+    { base + "algorithms: [{rule: sgd, server_rule: sgd}]\n", "FILE:3:26: server_rule = 'sgd'; allowed: only in a federated run" },
+    { base + "algorithms: [{rule: sgd, weights: equal}]\n", "FILE:3:26: weights = 'equal'; allowed: only in a federated run" },
+    { fed + "algorithms: [{rule: sgd, unit: epoch}]\n", "FILE:4:26: unit = 'epoch'; allowed: only in central training" },
+    { base + "algorithms: [{stack: [scaffold], rule: sgd}]\n", "stage scaffold acts on clients and what they send" },
+    { base + "algorithms: [{stack: [shared], rule: adamw}]\n", "stage shared acts on clients and what they send" },
+  };
+  for (auto &b : bad) {
+    const std::string error = Suite(b.text).error;
+    INFO(error);
+    CHECK(error.find(b.error) != std::string::npos);
+  }
+}
+
+TEST_CASE("a server rule and its parameters, milestones", "[config]") {
+  Suite t(fed + "algorithms: [{rule: sgd, server_rule: [sgd, momentum], server_lr: 0.5}, "
+                "{name: fedavg, server_rule: adamw, server_beta1: 0.5, lr_schedule: multi_step, milestones: [10, 10+20]}]\n");
+  INFO(t.error);
+  REQUIRE(t.s.n == 4);
+  CHECK(std::string(t.s.run[0].label) == "sgd");
+  CHECK(std::string(t.s.run[1].label) == "sgd server_rule=momentum");
+  CHECK(std::string(t.s.run[2].label) == "fedavg server_rule=adamw milestones=10");
+  const fl_algorithm &a = t.s.run[3].algorithm;
+  CHECK(std::string(a.server_rule->name) == "adamw");
+  CHECK(a.h_server[0] == 0.5);
+  CHECK(a.h_run[FL_H_MILESTONES] == 2);
+  CHECK(a.milestone[1] == 20);
+  // What a result records builds the same algorithm again.
+  json_t *o = fl_config_json(&t.s.run[3]), *algorithm = json_object_get(o, "algorithm");
+  CHECK(json_string_value(json_object_get(algorithm, "milestones")) == std::string("10+20"));
+  CHECK(json_string_value(json_object_get(algorithm, "server_rule")) == std::string("adamw"));
+  CHECK(json_real_value(json_object_get(algorithm, "server_beta1")) == 0.5);
+  json_decref(o);
+  CHECK(Suite(fed + "algorithms: [{rule: sgd, server_beta1: 0.5}]\n").error.find("unknown parameter 'server_beta1'") != std::string::npos);
+  CHECK(Suite(fed + "algorithms: [{rule: sgd, server_rule: adm}]\n").error.find("FILE:4:26: unknown rule 'adm'") == 0);
+  CHECK(Suite(fed + "algorithms: [{rule: sgd, server_rule: adamw, server_beta1: 1}]\n").error ==
+        "FILE:4:46: server_beta1 = '1'; allowed: a number from 0 to below 1");
+  for (const char *list : { "10+5", "0", "5+5", "a", "1+", "+1", "1.5" })
+    CHECK(Suite(fed + "algorithms: [{rule: sgd, milestones: " + list + "}]\n").error.find("allowed: none, or at most 16 whole numbers") !=
+          std::string::npos);
 }
