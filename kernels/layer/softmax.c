@@ -60,14 +60,25 @@ void FL_FN(softmax_xent)(size_t rows, size_t classes, const float *logits, const
   }
 }
 
+/* Where `max` stands first: of each lane the first place, then the smallest. */
+static int32_t row_place(size_t n, const float *x, float max) {
+  uint32_t lane[16];
+  u16 first = u_set(INT32_MAX);
+  for (size_t i = 0; i < n; i += 16) {
+    const u16 at = u_add(u_iota(), u_set((uint32_t)i));
+    const m16 hit = v_eq(n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY), v_set(max));
+    first = u_sel(m_and(hit, u_lt_s(at, first)), at, first);
+  }
+  u_store(lane, first);
+  for (int half = 8; half; half /= 2) {
+    for (int j = 0; j < half; j++) lane[j] = lane[j + half] < lane[j] ? lane[j + half] : lane[j];
+  }
+  return (int32_t)lane[0];
+}
+
 void FL_FN(argmax_rows)(size_t rows, size_t classes, const float *logits, int32_t *pred) {
   for (size_t r = 0; r < rows; r++, logits += classes) {
-    int32_t best = 0;
-    int nan = 0;
-    for (size_t i = 0; i < classes; i++) {
-      nan |= logits[i] != logits[i];
-      if (logits[i] > logits[best]) best = (int32_t)i;
-    }
-    pred[r] = nan ? -1 : best;
+    const float max = row_max(classes, logits);
+    pred[r] = max != max ? -1 : row_place(classes, logits, max);
   }
 }

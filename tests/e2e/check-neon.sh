@@ -21,6 +21,7 @@ cmake -S "$source" -B "$cross" -DCMAKE_TOOLCHAIN_FILE="$source/scripts/aarch64.c
   tail -40 "$scratch/build.log"
   exit 1
 }
+MACHINE=aarch64 TOOLS=aarch64-linux-gnu- bash "$source/tests/e2e/objects.sh" "$cross/fedlane" "$source" "$scratch/objects"
 emulate="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 $emulate "$cross/fedlane-check" --isa neon
 $emulate "$cross/fedlane-check" --isa neon --golden "$source/tests/golden/kernels.txt"

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # What was compiled, not what was written: disassembles the objects of every ISA and fails on an instruction whose result
 # depends on the CPU or whose order of additions is not ours, on a function of the mathematics library besides fma and sqrt,
-# on registers of the wrong width. Then tries itself on a few assembled lines.
-# usage: objects.sh FEDLANE SOURCE_DIR SCRATCH_DIR; the objects lie below FEDLANE's folder
+# on registers of the wrong width; and on a registered kernel without the registers of its set. Tries itself on assembled lines.
+# usage: objects.sh FEDLANE SOURCE_DIR SCRATCH_DIR; the objects lie below FEDLANE's folder. For a cross build (check-neon.sh):
+# MACHINE, and the TOOLS' prefix.
 set -euo pipefail
-build=$(dirname "$1")/CMakeFiles scratch=$3
+build=$(dirname "$1")/CMakeFiles source=$2 scratch=$3 objdump=${TOOLS:-}objdump
 rm -rf "$scratch"
 mkdir -p "$scratch"
-command -v objdump > /dev/null || { echo "objdump is not installed"; exit 77; }
-machine=$(uname -m)
+command -v "$objdump" > /dev/null || { echo "$objdump is not installed"; exit 77; }
+machine=${MACHINE:-$(uname -m)}
+assembler=${CC:-cc}
+[ -z "${TOOLS:-}" ] || assembler=${TOOLS}gcc
 failures=0
 complain() { echo "objects.sh: $*" >&2; failures=$((failures + 1)); }
 
@@ -19,7 +22,7 @@ banned="$banned|frecp[esx]|frsqrt[es]|fminn?m?|fmaxn?m?|fminn?m?[pv]|fmaxn?m?[pv
 fused='vfn?m(add|sub)[0-9]+[sp][sd]|vfm(addsub|subadd)[0-9]+p[sd]'
 
 # Mnemonics and operands alone, so that neither addresses nor the names of symbols are taken for instructions.
-disassemble() { objdump -d --no-show-raw-insn "$1" | awk -F '\t' 'NF > 1 { print $2 " " $3 }' | sed 's/<[^>]*>//'; }
+disassemble() { "$objdump" -d --no-show-raw-insn "$1" | awk -F '\t' 'NF > 1 { print $2 " " $3 }' | sed 's/<[^>]*>//'; }
 uses() { grep -qE "$2" "$1"; }                     # FILE PATTERN
 mnemonic() { { grep -oE "^($2) " "$1" || true; } | sort | uniq -c | tr -s ' \n' ' '; }
 
@@ -36,7 +39,7 @@ inspect() { # OBJECT KIND
   disassemble "$1" > "$text"
   found=$(mnemonic "$text" "$banned")
   [ -z "$found" ] || echo "banned instruction:$found"
-  nm -u "$1" | awk '{ print $NF }' > "$symbols"
+  "${TOOLS:-}nm" -u "$1" | awk '{ print $NF }' > "$symbols"
   # floor and ceil are exact, and some compilers call them where others inline; kernels do without.
   [ "$2" != generic ] || sed -i -E '/^(floor|ceil)$/d' "$symbols"
   found=$(grep -E "$foreign" "$symbols" | tr '\n' ' ' || true)
@@ -50,24 +53,28 @@ inspect() { # OBJECT KIND
   esac
 }
 
-# The wide registers must be there as well: a file compiled without its intrinsics would be right, and slow.
-demand() { # OBJECT REGISTER
-  disassemble "$1" > "$scratch/text"
-  uses "$scratch/text" "%$2" || echo "no $2 register"
+# The wide registers must be there as well, in every kernel: one compiled without its intrinsics would be right, and slow.
+demand() { # FOLDER SUFFIX REGISTER [OPS_DEF]
+  python3 "$source/tests/e2e/symbols.py" "$objdump" "${4:-$source/kernels/ops.def}" "$1" "$2" "$3"
 }
 
 check_folder() { # FOLDER KIND
   local object found count=0
   while read -r object; do
     found=$(inspect "$object" "$2")
-    case $2:$object in
-      avx512:*/step/*.o | avx512:*/gemm/*.o | avx512:*/factor/*.o | avx512:*/layer/*.o) found="$found$(demand "$object" zmm)" ;;
-      avx2:*/step/*.o | avx2:*/gemm/*.o | avx2:*/factor/*.o | avx2:*/layer/*.o) found="$found$(demand "$object" ymm)" ;;
-    esac
     [ -z "$found" ] || complain "${object#"$build"/}: $found"
     count=$((count + 1))
   done < <(find "$build/$1.dir" -name '*.o' | sort)
   [ "$count" -ge 10 ] || complain "$1: only $count objects below $build/$1.dir"
+  case $2 in
+    avx512) found=$(demand "$build/$1.dir" "$2" '%zmm') ;;
+    avx2) found=$(demand "$build/$1.dir" "$2" '%ymm') ;;
+    neon) found=$(demand "$build/$1.dir" "$2" "$neon") ;;
+    baseline | scalar) found=$(demand "$build/$1.dir" scalar .) ;;
+    scalar_fma) found=$(demand "$build/$1.dir" "$2" .) ;;
+    *) found='' ;;
+  esac
+  [ -z "$found" ] || complain "$1: $found"
   echo "$1: $count objects"
 }
 
@@ -75,7 +82,7 @@ check_folder() { # FOLDER KIND
 tries=0
 try() { # KIND COMPLAINT ASSEMBLY
   printf '.text\n.globl f\nf:\n%b\nret\n' "$3" > "$scratch/try.s"
-  "${CC:-cc}" -c "$scratch/try.s" -o "$scratch/try.o" || { complain "self-test: cannot assemble: $3"; return; }
+  "$assembler" -c "$scratch/try.s" -o "$scratch/try.o" || { complain "self-test: cannot assemble: $3"; return; }
   local got
   got=$(inspect "$scratch/try.o" "$1")
   tries=$((tries + 1))
@@ -85,6 +92,19 @@ try() { # KIND COMPLAINT ASSEMBLY
     case $got in *"$2"*) ;; *) complain "self-test: $3: '$2' expected, got: '$got'" ;; esac
   fi
 }
+# Four kernels: here uses the register, near calls a function that does, far one that does not, gone is not there.
+try_kernels() { # REGISTER COMPLAINTS ASSEMBLY...
+  local register=$1 want=$2 got
+  shift 2
+  mkdir -p "$scratch/kernels"
+  printf 'FL_OP(a, %s, void,\n' here near far gone > "$scratch/ops.def"
+  { echo .text; printf '%b\n' "$@"; } > "$scratch/kernels.s"
+  "$assembler" -c "$scratch/kernels.s" -o "$scratch/kernels/kernels.o"
+  got=$(demand "$scratch/kernels" x "$register" "$scratch/ops.def" | cut -d ' ' -f 1 | tr '\n' ' ')
+  [ "$got" = "$want " ] || complain "self-test: kernels without $register: '$want' expected, got '$got'"
+  tries=$((tries + 1))
+}
+neon='\bv[0-9]+\.(16b|8h|4s|2d)\b'
 if [ "$machine" = x86_64 ]; then
   for instruction in 'rcpps %xmm0, %xmm1' 'rsqrtps %xmm0, %xmm1' 'vrcpss %xmm0, %xmm1, %xmm2' 'vrcp14ps %zmm0, %zmm1' \
     'vrsqrt14pd %zmm0, %zmm1' 'vscalefps %zmm0, %zmm1, %zmm2' 'vgetexpps %zmm0, %zmm1' 'vreduceps $1, %zmm0, %zmm1' \
@@ -99,14 +119,19 @@ if [ "$machine" = x86_64 ]; then
   try avx512 'mathematics library' 'call expf'
   try avx512 'mathematics library' 'call __exp_finite'
   try avx512 '' 'call fmaf\ncall sqrt\ncall memset\ncall fl_log_avx512\nvfmadd213ps %zmm0, %zmm1, %zmm2\nvsqrtps %zmm0, %zmm1'
-  [ -z "$(demand "$scratch/try.o" zmm)" ] || complain "self-test: zmm registers were not found"
-  [ -n "$(demand "$scratch/try.o" ymm)" ] || complain "self-test: no complaint about missing ymm registers"
+  try_kernels '%zmm' 'fl_far_x fl_gone_x' \
+    '.globl fl_here_x\nfl_here_x: vaddps %zmm0, %zmm1, %zmm2\nret\n.globl fl_near_x\nfl_near_x: call helper\nret' \
+    '.globl fl_far_x\nfl_far_x: call other\nret\nhelper: vaddps %zmm0, %zmm1, %zmm2\nret\nother: vaddps %ymm0, %ymm1, %ymm2\nret'
 else
   for instruction in 'frecpe v0.4s, v1.4s' 'frsqrte s0, s1' 'fmin v0.4s, v1.4s, v2.4s' \
     'fmaxnm s0, s1, s2' 'faddp v0.4s, v1.4s, v2.4s'; do
     try neon 'banned instruction' "$instruction"
   done
   try neon '' 'fmla v0.4s, v1.4s, v2.4s'
+  try neon 'mathematics library' 'bl expf'
+  try_kernels "$neon" 'fl_far_x fl_gone_x' \
+    '.globl fl_here_x\nfl_here_x: fadd v0.4s, v1.4s, v2.4s\nret\n.globl fl_near_x\nfl_near_x: bl helper\nret' \
+    '.globl fl_far_x\nfl_far_x: bl other\nret\nhelper: fadd v0.4s, v1.4s, v2.4s\nret\nother: fadd s0, s1, s2\nret'
 fi
 echo "self-test: $tries assembled texts"
 
