@@ -125,7 +125,39 @@ void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *);    /* m of n 
 size_t fl_newton_schulz_work(size_t a, size_t b);
 void fl_newton_schulz(const fl_kernels *, size_t a, size_t b, const float *u, float *o, int steps, float *work);
 
-/* Matrices are row-major and dense. `work` has fl_*_work floats; the functions allocate nothing. */
+/* Decompositions. Matrices are row-major and dense; `work` has fl_*_work floats; nothing is allocated. Their orders of operations:
+ * gemm_xy below is the table's product, whose k is not cut; double expressions round every operation; fl(x) is x as a float.
+ * scale      of numbers: 2^(127 - E), E = the exponent field of the largest magnitude, held to 1..253 (127 where it is 255).
+ * reflector  of x_0.. : ss = sum x_i^2, i > 0, in double. Where ss > 0 and x_0*x_0 + ss < 2^-60, x is multiplied by 2^u, u =
+ *            min(126, half of minus that double's exponent, towards 0), and the sums made anew. ss = 0: v_0 = 0, tau = 0, beta =
+ *            x_0. Else norm = sqrt(x_0*x_0 + ss), v_0 = fl(x_0 + norm), beta = -norm (x_0 < 0: minus and plus), tau =
+ *            fl(2/(v_0*v_0 + ss)).
+ * qr_panel   v: m rows of P = FL_PANEL floats, +0 from column n on. Each column times its scale 1/b_c; then for j = 0..n-1: s_c =
+ *            sum over i > j of v_ij v_ic, all c, by fma, and ss of column j: each as partials of rows j+1, j+3, .. and j+2, j+4,
+ *            .., added. The reflector of v_jj, v_(j+1)j ..; d_c = fma(v_0, v_jc, s_c); g_jc = d_c for c < j, g_jj = tau; w_c =
+ *            tau*d_c for c > j, else +0; r_jj = fl(beta)*2^-u*b_j, r_jc = fma(-v_0, w_c, v_jc)*b_c; v_jj = v_0, v_jc = +0 for c >
+ *            j; v_ic = fma(-v_ij, w_c, v_ic) for i > j and all c (c >= 16 when j >= 16; not for the last j).
+ * wy         t_jc = -g_jj*s_c, s_c = sum over k < j of g_jk t_kc, by fma from +0, k ascending; s_j = 1.
+ * qr         a times 2^-32 when its largest magnitude is above 2^96. Panels from the left; from row j and column j on, j the
+ *            panel's first: qr_panel, wy; columns behind: W = V^T A (gemm_tn), A = A + V (t W) (gemm_nn, gemm_nn_add). Row i of r
+ *            times the sign of r_ii, r_ii + 0; times 2^32. q from the last panel back: diag(sign) for its columns, Q = what is
+ *            there from (j, j) on: W = V^T Q, for the panel's own columns v_ci*sign_c, for others gemm_tn over the rows behind
+ *            the panel; Q = Q + V (t^T W) (gemm_tn, gemm_nn_add).
+ * cholesky   u = l^T by P rows. x = a - gemm_tn of the rows above; for each row k: root = sqrt(x_kk) in double, u_kk = fl(root),
+ *            u_kc = x_kc*fl(1/root), then x_ic = fma(-u_ki, u_kc, x_ic) for the panel's rows i > k.
+ * eigh       a times its scale 1/b (of the lower triangle) is M. For j = 0..n-1, v_k, w_k those of the panel of P rows before j:
+ *            x = row j of M with sums, k ascending, of v_k[j]*(-w_k), w_k[j]*(-v_k) (gemm_nn_add); d_j = x_j; the reflector of
+ *            x_(j+1).. (sumsq) gives v, e_j = beta*2^-u; w = M v over j+1.. (gemm_nn), plus sums of fl(v_k.v)*(-w_k),
+ *            fl(w_k.v)*(-v_k) (dot, gemm_nn_add); w = tau*w; w = fma(fl(-0.5*tau*(w.v)), v, w). Behind a panel M = M + [v_k;
+ *            w_k]^T [-w_k; -v_k] (gemm_tn_add, both triangles). Q from the last panel back, from (j, j) on, rows of V: g = V V^T
+ *            (gemm_nt) with the tau on its diagonal, wy, W = V Q, Q = Q + V^T (t^T W) (gemm_nn, gemm_tn, gemm_tn_add). Then QL in
+ *            double, l = 0..n-1, m the first >= l with |e_m| <= 2^-40 (|d_m| + |d_(m+1)|) or < 2^-400, at most 40 times until m =
+ *            l: h = (d_(l+1) - d_l)/ (2 e_l), g = d_m - d_l + e_l/(h + sqrt(h*h + 1)) (h < 0: minus), s = c = 1, p = 0; for i =
+ *            m-1..l: f = s*e_i, z = c*e_i, r = sqrt(f*f + g*g), e_(i+1) = r unless i+1 = m, s = f/r, c = g/r, g = d_(i+1) - p, q
+ *            = (d_i - g)*s + 2*c*z, p = s*q, d_(i+1) = g + p, g = c*q - z, rows i+1, i of Q^T become fma(s, y, c*x), fma(-s, x,
+ *            c*y) of x, y with fl(c), fl(s); at last d_l - p, e_l = g (r = 0: d_(i+1) - p, and the sweep ends). Sorted, equal d
+ *            in order of their index; w = fl(d*b).
+ * root       c_ij = u_ij*fl(exp(log(max(w_j, 0) + ridge)*(-0.5/p))), out = gemm_nt of c and c, cut at FL_GEMM_PIECE. */
 /* a = q r (m x n, m >= n) by Householder reflectors: q m x n with orthonormal columns, r n x n upper triangular (NULL: not
  * wanted), its diagonal >= 0, which makes the pair unique. q may be a. */
 size_t fl_qr_work(size_t m, size_t n);

@@ -36,9 +36,12 @@ FL_INLINE void sum_pass(const int update, const int high, size_t first, size_t m
 
 /* The reflector p = j-1 on row j, which is in no sum, and on the rows below with the sums of column j. */
 static void update_pass(size_t m, size_t j, float *v, row32 w, column_sums *out) {
+  const int high = j > 16; /* then w.lo is zero: nothing of columns 0-15 changes */
   float *a = v + FL_PANEL * j;
-  row_store(a, row_fnma(v_set(a[j - 1]), w, row_load(a)));
-  if (j > 16) sum_pass(1, 1, j + 1, m, j, v, w, out);
+  const v16 f = v_set(a[j - 1]);
+  if (!high) v_store(a, v_fnma(f, w.lo, v_load(a)));
+  v_store(a + 16, v_fnma(f, w.hi, v_load(a + 16)));
+  if (high) sum_pass(1, 1, j + 1, m, j, v, w, out);
   else sum_pass(1, 0, j + 1, m, j, v, w, out);
 }
 
