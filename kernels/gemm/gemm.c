@@ -1,11 +1,12 @@
-/* gemm.c - the three matrix products over the micro-kernel of tile.h.
+/* gemm.c - the matrix products over the micro-kernel of tile.h.
  *
- * Columns go in panels of TILE_N. A full panel of a row-major B is read where it lies; the last, narrow panel and every
- * panel of a transposed B are packed on the stack, PACK_K rows at a time, so that the micro-kernel never masks a load of B.
- * Pieces of k are partial tiles on the stack, combined by the fixed tree (pieces.h). */
+ * Columns go in panels of TILE_N. A panel of a row-major B is read where it lies; of a transposed B, and where reading in place
+ * would miss the caches, it is packed on the stack, so that the micro-kernel never masks a load of B. Pieces of k are summed tile
+ * by tile. */
 #include "kernels/gemm/pieces.h"
 
-#define PACK_K 128
+#define PACK_K 128              /* rows packed at once: 24 KB, for few rows of A */
+#define PACK_DEEP 1024          /* for many: what a longer block costs in L1 it saves in loads and stores of C */
 
 typedef struct {
   size_t m, n, k, piece;
@@ -17,116 +18,207 @@ typedef struct {
   float *c;
   size_t ldc;
   int add;              /* accumulators start from C, k is one piece */
+  int upper;            /* only what is on or right of the diagonal is wanted */
 } product;
 
-/* Rows k0..k0+count-1 of the panel of `cols` columns from n0, each padded with +0 to TILE_N floats. */
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Equal parts of at most `most`, multiples of 16, that cover n. */
+static size_t part_of(size_t n, size_t most) {
+  const size_t parts = (n + most - 1) / most;
+  return ((n + parts - 1) / parts + 15) / 16 * 16;
+}
+
+/* Rows k0..k0+count-1 of the panel of `cols` columns from n0, padded to whole vectors, TILE_N floats apart; sixteen more may be
+ * written. What the padding holds does not matter: its columns are not stored. */
 static void pack(const product *p, size_t n0, size_t cols, size_t k0, size_t count, float *to) {
   if (!p->transposed) {
-    const size_t vectors = (cols + 15) / 16;
+    const size_t whole = cols / 16 * 16;
     for (size_t k = 0; k < count; k++) {
       const float *from = p->b + (k0 + k) * p->ldb + n0;
-      for (size_t j = 0; j < vectors; j++) {
-        const size_t left = cols - 16 * j;
-        v_store(to + k * TILE_N + 16 * j, left >= 16 ? v_load(from + 16 * j) : v_load_n(from + 16 * j, left, 0.0f));
-      }
+      for (size_t j = 0; j < whole; j += 16) v_store(to + k * TILE_N + j, v_load(from + j));
+      if (whole < cols) v_store(to + k * TILE_N + whole, v_load_n(from + whole, cols - whole, 0.0f));
     }
     return;
   }
   for (size_t j = 0; j < cols; j += 16) {
-    const size_t rows = cols - j < 16 ? cols - j : 16;
+    const size_t rows = least(cols - j, 16), last = n0 + j + rows;      /* behind a row is the next one, but not behind B */
+    const float *from = p->b + (n0 + j) * p->ldb + k0;
     for (size_t k = 0; k < count; k += 16) {
-      const size_t steps = count - k < 16 ? count - k : 16;
-      v16 r[16];
-      for (size_t i = 0; i < 16; i++) {
-        const float *from = p->b + (n0 + j + (i < rows ? i : 0)) * p->ldb + k0 + k;
-        r[i] = i >= rows ? v_zero() : steps == 16 ? v_load(from) : v_load_n(from, steps, 0.0f);
-      }
-      transpose16(r);
-      for (size_t i = 0; i < steps; i++) v_store(to + (k + i) * TILE_N + j, r[i]);
+      if (count - k < 16 && k >= 16) k = count - 16;                    /* the last rows once more */
+      if (k + 16 > count && (p->n - last) * p->ldb + p->k < k0 + k + 16) turn_part(rows, count - k, from + k, p->ldb, to + j, TILE_N, 16);
+      else if (rows == 16) v_turn(to + k * TILE_N + j, TILE_N, from + k, p->ldb, 16);
+      else v_turn(to + k * TILE_N + j, TILE_N, from + k, p->ldb, rows);
     }
   }
 }
 
-/* A whole k in one piece: blocks of PACK_K, each for all rows, the accumulators resting in C. */
-static void panel_one_piece(const product *p, size_t n0, size_t cols, int direct, float *packed) {
-  const size_t block = direct ? p->k : PACK_K;
-  for (size_t k0 = 0; k0 == 0 || k0 < p->k; k0 += block) {
-    const size_t count = p->k - k0 < block ? p->k - k0 : block;
-    if (!direct) pack(p, n0, cols, k0, count, packed);
-    tile_args t = { .k = count, .ars = p->ars, .aks = p->aks, .b = direct ? p->b + n0 : packed, .ldb = direct ? p->ldb : TILE_N,
-                    .ldc = p->ldc, .cols = cols, .carry = k0 > 0 || p->add, .last = k0 + count == p->k };
-    size_t rows;
-    for (size_t i = 0; i < p->m; i += rows) {
-      rows = tile_rows(p->m - i);
-      t.a = p->a + i * p->ars + k0 * p->aks;
-      t.c = p->c + i * p->ldc + n0;
-      tile_run((int)rows, tile_vectors(cols), &t);
+/* All rows of one panel: t holds B, k and the flags; a and c: row 0 of A and of the panel. */
+static void panel_rows(const product *p, tile_args *t, const float *a, size_t n0, float *c) {
+  const size_t cols = t->cols, wanted = p->upper ? least(p->m, n0 + cols) : p->m;
+  const float *b = t->b;
+  size_t rows;
+  for (size_t i = 0; i < wanted; i += rows) {
+    size_t skip = 0, end = wanted;
+    if (p->upper && i < n0) end = n0;
+    else if (p->upper) {                        /* the diagonal: sixteen rows at a time, from its own vector on */
+      skip = (i - n0) / 16 * 16;
+      end = least(wanted, n0 + skip + 16);
     }
-    if (p->k == 0) break;
+    const int nv = tile_vectors(cols - skip);
+    rows = tile_even(end - i, tile_most(nv));
+    t->a = a + i * t->ars;
+    t->b = b + skip;
+    t->cols = cols - skip;
+    t->c = c + i * t->ldc + skip;
+    tile_run((int)rows, nv, t);
   }
 }
 
-/* One tile over all pieces. `packed` holds the panel's rows when `whole`, else blocks are packed as they are needed. */
+static void panel_packed(const product *p, size_t n0, size_t cols, size_t k0, size_t block, float *packed, float *c, size_t ldc) {
+  for (; k0 < p->k; k0 += block) {
+    const size_t count = least(p->k - k0, block);
+    tile_args t = { .k = count, .ars = p->ars, .aks = p->aks, .b = packed, .ldb = TILE_N, .ldc = ldc, .cols = cols,
+                    .carry = k0 > 0 || p->add, .last = k0 + count == p->k };
+    pack(p, n0, cols, k0, count, packed);
+    panel_rows(p, &t, p->a + k0 * p->aks, n0, c);
+  }
+}
+
+/* B where it lies. A narrow panel is read in whole vectors too: behind a row is the next one. The last rows, which have none, are
+ * packed; all are where the second pass over the rows of C would cost more. */
+static void panel_in_place(const product *p, size_t n0, size_t cols, float *c, size_t ldc) {
+  const size_t wide = 16 * (size_t)tile_vectors(cols), past = p->k && n0 + wide > p->n ? n0 + wide - p->n : 0;
+  const size_t tail = !past ? 0 : p->k < 2 * p->m ? p->k : least(p->k, (past + p->ldb - 1) / p->ldb);
+  tile_args t = { .k = p->k - tail, .ars = p->ars, .aks = p->aks, .b = p->b + n0, .ldb = p->ldb, .ldc = ldc, .cols = cols,
+                  .carry = p->add, .last = tail == 0 };
+  if (t.k || !tail) panel_rows(p, &t, p->a, n0, c);
+  if (tail) {
+    float packed[(PACK_K + 16) * TILE_N];
+    panel_packed(p, n0, cols, p->k - tail, PACK_K, packed, c, ldc);
+  }
+}
+
+static void in_place(const product *p) {
+  for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_in_place(p, n0, least(p->n - n0, TILE_N), p->c + n0, p->ldc);
+}
+
+static void packed_in_blocks(const product *p) {
+  float packed[(PACK_K + 16) * TILE_N];
+  const size_t block = part_of(p->k, PACK_K);
+  for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_packed(p, n0, least(p->n - n0, TILE_N), 0, block, packed, p->c + n0, p->ldc);
+}
+
+/* Not inlined: its stack is only for large products. */
+static __attribute__((noinline)) void packed_deep(const product *p) {
+  float packed[(PACK_DEEP + 16) * TILE_N];
+  const size_t block = part_of(p->k, PACK_DEEP);
+  for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_packed(p, n0, least(p->n - n0, TILE_N), 0, block, packed, p->c + n0, p->ldc);
+}
+
+/* C^T = B^T A, for a C of few columns: they would fill a part of a vector, its rows fill all. */
+static void swapped(const product *p) {
+  const product s = { .m = p->n, .n = p->m, .k = p->k, .piece = p->piece, .a = p->b, .ars = 1, .aks = p->ldb, .b = p->a, .ldb = p->aks };
+  float c[16 * TILE_N];
+  for (size_t n0 = 0; n0 < s.n; n0 += TILE_N) {
+    const size_t cols = least(s.n - n0, TILE_N);
+    panel_in_place(&s, n0, cols, c, TILE_N);
+    for (size_t j = 0; j < cols; j += 16) turn_part(s.m, least(cols - j, 16), c + j, TILE_N, p->c + (n0 + j) * p->ldc, p->ldc, s.m);
+  }
+}
+
+/* One tile over all pieces; sums of earlier pieces wait at `level`, as a binary counter counts. `packed` holds the panel's rows
+ * when `whole`, else blocks are packed as they are needed. */
 static void tile_pieces(const product *p, size_t n0, size_t cols, size_t i, size_t rows, int direct, int whole, float *packed) {
-  float level[PIECES_LEVELS * TILE_M * TILE_N], part[TILE_M * TILE_N];
-  piece_sums sums = { level, rows * TILE_N, 0 };
+  float level[PIECES_LEVELS * TILE_FLOATS];
+  uint64_t have = 0;
   const int nv = tile_vectors(cols);
-  tile_args t = { .ars = p->ars, .aks = p->aks, .ldb = direct ? p->ldb : TILE_N, .c = part, .ldc = TILE_N, .cols = 16 * (size_t)nv };
+  const size_t wide = 16 * (size_t)nv;
+  tile_args t = { .ars = p->ars, .aks = p->aks, .ldb = direct ? p->ldb : TILE_N, .level = level };
   for (size_t k0 = 0; k0 < p->k; k0 += p->piece) {
-    const size_t size = p->k - k0 < p->piece ? p->k - k0 : p->piece;
-    const size_t block = direct || whole ? size : PACK_K;
+    const size_t size = least(p->k - k0, p->piece), block = direct || whole ? size : PACK_K;
+    const int end = k0 + size == p->k;
+    size_t up = 0;                              /* where this piece's sum will wait: above the levels that it carries */
+    while (have >> up & 1) up++;
+    t.c = end ? p->c + i * p->ldc + n0 : level + up * TILE_FLOATS;
+    t.ldc = end ? p->ldc : wide;
+    t.cols = end ? cols : wide;
     for (size_t k1 = 0; k1 < size; k1 += block) {
-      t.k = size - k1 < block ? size - k1 : block;
+      t.k = least(size - k1, block);
       t.carry = k1 > 0;
+      t.last = end && k1 + t.k == size;
+      t.add = k1 + t.k < size ? 0 : end ? have : have & (((uint64_t)1 << up) - 1);
       t.a = p->a + i * p->ars + (k0 + k1) * p->aks;
       if (direct) t.b = p->b + (k0 + k1) * p->ldb + n0;
       else if (whole) t.b = packed + k0 * TILE_N;
       else { pack(p, n0, cols, k0 + k1, t.k, packed); t.b = packed; }
       tile_run((int)rows, nv, &t);
     }
-    pieces_push(&sums, part);
+    have += 1;
   }
-  pieces_store(&sums, rows, cols, p->c + i * p->ldc + n0, p->ldc);
 }
 
-static void multiply(const product *p) {
-  float packed[PACK_K * TILE_N];
+static void in_pieces(const product *p) {
+  float packed[(PACK_K + 16) * TILE_N];
   for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) {
-    const size_t cols = p->n - n0 < TILE_N ? p->n - n0 : TILE_N;
-    const int direct = !p->transposed && cols % 16 == 0;
-    if (p->add || p->k <= p->piece) {
-      panel_one_piece(p, n0, cols, direct, packed);
-      continue;
-    }
-    const int whole = p->k <= PACK_K;
+    const size_t cols = least(p->n - n0, TILE_N), wanted = p->upper ? least(p->m, n0 + cols) : p->m;
+    const int direct = !p->transposed && cols % 16 == 0, whole = p->k <= PACK_K;
     if (whole && !direct) pack(p, n0, cols, 0, p->k, packed);
     size_t rows;
-    for (size_t i = 0; i < p->m; i += rows) {
-      rows = tile_rows(p->m - i);
+    for (size_t i = 0; i < wanted; i += rows) {
+      rows = tile_even(wanted - i, tile_most(tile_vectors(cols)));
       tile_pieces(p, n0, cols, i, rows, direct, whole, packed);
     }
   }
 }
 
+/* Rows of B that lie far apart fall on few sets of the caches: where they do not fit, and there are rows of A enough, a copy
+ * pays. Narrow tiles pass over B more often. */
+static int misses(const product *p) { return p->m >= 64 && p->k * p->ldb >= (TILE_V == 1 ? 1u << 17 : 1u << 19); }
+
+static void multiply(const product *p) {
+  if (p->k > p->piece) in_pieces(p);
+  else if (p->transposed && p->k && p->m < 128) packed_in_blocks(p);
+  else if (p->k && (p->transposed || misses(p))) packed_deep(p);
+  else if (p->ars == 1 && p->n && p->n <= 12 && p->m >= 16 && p->k && !p->add) swapped(p);
+  else in_place(p);
+}
+
 void FL_FN(gemm_nn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 0, c, ldc, 0 });
+  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 0, c, ldc, 0, 0 });
 }
 
 void FL_FN(gemm_nt)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 1, c, ldc, 0 });
+  multiply(&(product){ m, n, k, piece, a, lda, 1, b, ldb, 1, c, ldc, 0, 0 });
 }
 
 void FL_FN(gemm_tn)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                     size_t piece) {
-  multiply(&(product){ m, n, k, piece, a, 1, lda, b, ldb, 0, c, ldc, 0 });
+  multiply(&(product){ m, n, k, piece, a, 1, lda, b, ldb, 0, c, ldc, 0, 0 });
 }
 
 void FL_FN(gemm_nn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
-  multiply(&(product){ m, n, k, k, a, lda, 1, b, ldb, 0, c, ldc, 1 });
+  multiply(&(product){ m, n, k, k, a, lda, 1, b, ldb, 0, c, ldc, 1, 0 });
 }
 
 void FL_FN(gemm_tn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
-  multiply(&(product){ m, n, k, k, a, 1, lda, b, ldb, 0, c, ldc, 1 });
+  multiply(&(product){ m, n, k, k, a, 1, lda, b, ldb, 0, c, ldc, 1, 0 });
+}
+
+/* What is right of the diagonal's squares of sixteen, to the left. */
+static void mirror(size_t n, float *c, size_t ldc) {
+  for (size_t i = 0; i < n; i += 16) {
+    for (size_t j = i + 16; j < n; j += 16) {
+      const size_t cols = least(n - j, 16);
+      turn_part(16, cols, c + i * ldc + j, ldc, c + j * ldc + i, ldc, 16);
+    }
+  }
+}
+
+/* fma(a, b, c) = fma(b, a, c): the same chain on both sides of the diagonal. */
+void FL_FN(gemm_syrk)(size_t n, size_t k, const float *a, size_t lda, float *c, size_t ldc, size_t piece) {
+  multiply(&(product){ n, n, k, piece, a, lda, 1, a, lda, 1, c, ldc, 0, 1 });
+  mirror(n, c, ldc);
 }

@@ -3,7 +3,7 @@
  * Row i, step k of the left factor is a[i*ars + k*aks] (so NN and TN are one kernel) and is broadcast; row k of the right
  * factor starts at b + k*ldb. In the shifted form it starts at b + off[k] (windows of a padded image), and the whole is
  * repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in C unchanged, so that
- * blocking does not show in the result. */
+ * blocking does not show in the result; sums of earlier pieces of k are added in registers at the end. */
 #ifndef FL_GEMM_TILE_H
 #define FL_GEMM_TILE_H
 #include "kernels/simd/decl.h"
@@ -11,14 +11,18 @@
 #if FL_VREGS >= 24
 #define TILE_M 8
 #define TILE_V 3
+#define TILE_TALL 14            /* rows of a tile that is one vector wide; of two vectors: 12 */
 #elif FL_VREGS >= 6
 #define TILE_M 6
 #define TILE_V 1
+#define TILE_TALL 6
 #else
 #define TILE_M 4
 #define TILE_V 1
+#define TILE_TALL 4
 #endif
 #define TILE_N (16 * TILE_V)
+#define TILE_FLOATS (TILE_M * TILE_N) /* no tile is larger */
 #define TILE_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define TILE_UNROLL _Pragma("clang loop unroll(full)")
@@ -37,10 +41,12 @@ typedef struct {
   float *c;
   size_t ldc, cols;     /* cols <= 16*nv: columns of C that exist */
   int carry, last;      /* start from C instead of +0; store acc + (+0) instead of acc */
+  const float *level;   /* bit l of `add`: the tile at level + l*TILE_FLOATS is the left neighbour of what is summed so far; */
+  uint64_t add;         /* taken from bit 0 up. Rows of a level are 16*nv floats */
 } tile_args;
 
 TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const tile_args *t) {
-  v16 acc[TILE_M][TILE_V];
+  v16 acc[TILE_TALL][TILE_V];
   const size_t tail = t->cols - 16 * (size_t)(nv - 1);
   TILE_UNROLL
   for (int i = 0; i < mr; i++) {
@@ -66,6 +72,15 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
       }
       a += shifted ? 1 : aks;
       if (!shifted) b += ldb;
+    }
+  }
+  const float *left = t->level;
+  for (uint64_t add = t->add; add; add >>= 1, left += TILE_FLOATS) {
+    if (!(add & 1)) continue;
+    TILE_UNROLL
+    for (int i = 0; i < mr; i++) {
+      TILE_UNROLL
+      for (int j = 0; j < nv; j++) acc[i][j] = v_add(v_load(left + 16 * (i * nv + j)), acc[i][j]);
     }
   }
   TILE_UNROLL
@@ -94,30 +109,46 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
 #define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s)
 #endif
 
-/* One tile of mr <= TILE_M rows and nv <= TILE_V vectors. */
+#if TILE_V == 3
+#define TILE_TALLER TILE_ROW2(9) TILE_ROW2(10) TILE_ROW2(11) TILE_ROW2(12) TILE_CASE(13, 1, 0) TILE_CASE(14, 1, 0)
+#define TILE_ROW2(mr) TILE_CASE(mr, 1, 0) TILE_CASE(mr, 2, 0)
+#else
+#define TILE_TALLER
+#endif
+
+/* One tile of nv <= TILE_V vectors and mr rows: at most tile_most(nv). */
 static inline void tile_run(int mr, int nv, const tile_args *t) {
-  switch (4 * mr + nv) { TILE_ROWS(0) default: break; }
+  switch (4 * mr + nv) { TILE_ROWS(0) TILE_TALLER default: break; }
 }
 
+/* At most TILE_M rows. */
 static inline void tile_run_shifted(int mr, int nv, const tile_args *t) {
   switch (4 * mr + nv) { TILE_ROWS(1) default: break; }
 }
 
+static inline size_t tile_most(int nv) { return TILE_V == 1 || nv == TILE_V ? TILE_M : nv == 2 ? 12 : TILE_TALL; }
+
 /* Rows of the next tile when `left` rows remain: as even as possible, a tile of one row costs nearly as much as of four. */
-static inline size_t tile_rows(size_t left) {
-  const size_t tiles = (left + TILE_M - 1) / TILE_M;
+static inline size_t tile_even(size_t left, size_t most) {
+  const size_t tiles = (left + most - 1) / most;
   return (left + tiles - 1) / tiles;
 }
+static inline size_t tile_rows(size_t left) { return tile_even(left, TILE_M); }
 
 static inline int tile_vectors(size_t cols) {
   return (int)((cols < TILE_N ? cols + 15 : TILE_N) / 16);
 }
 
-static inline void transpose16(v16 r[16]) {
-  v16 t[16];
-  for (int i = 0; i < 8; i++) { t[2 * i] = v_zip_lo(r[i], r[i + 8]); t[2 * i + 1] = v_zip_hi(r[i], r[i + 8]); }
-  for (int i = 0; i < 8; i++) { r[2 * i] = v_zip_lo(t[i], t[i + 8]); r[2 * i + 1] = v_zip_hi(t[i], t[i + 8]); }
-  for (int i = 0; i < 8; i++) { t[2 * i] = v_zip_lo(r[i], r[i + 8]); t[2 * i + 1] = v_zip_hi(r[i], r[i + 8]); }
-  for (int i = 0; i < 8; i++) { r[2 * i] = v_zip_lo(t[i], t[i + 8]); r[2 * i + 1] = v_zip_hi(t[i], t[i + 8]); }
+/* to (steps x rows, `width` floats of each row written) = from (rows x steps) transposed, both at most 16. Nothing beyond from is
+ * read. */
+static inline void turn_part(size_t rows, size_t steps, const float *from, size_t ld, float *to, size_t ldto, size_t width) {
+  float square[16 * 16], turned[16 * 16];
+  if (steps == 16 && width == 16) {
+    v_turn(to, ldto, from, ld, rows);
+    return;
+  }
+  for (size_t i = 0; i < rows && steps < 16; i++) v_store(square + 16 * i, v_load_n(from + i * ld, steps, 0.0f));
+  v_turn(turned, 16, steps < 16 ? square : from, steps < 16 ? 16 : ld, rows);
+  for (size_t k = 0; k < steps; k++) v_store_n(to + k * ldto, width, v_load(turned + 16 * k));
 }
 #endif

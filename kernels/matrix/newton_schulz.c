@@ -8,29 +8,20 @@ size_t fl_newton_schulz_work(size_t a, size_t b) {
   return 2 * r * c + 2 * r * r;
 }
 
-static void transpose(size_t rows, size_t cols, const float *x, float *t) {
-  for (size_t i = 0; i < rows; i++) {
-    for (size_t j = 0; j < cols; j++) { t[j * rows + i] = x[i * cols + j]; }
-  }
-}
-
 void fl_newton_schulz(const fl_kernels *k, size_t a, size_t b, const float *u, float *o, int steps, float *work) {
+  static const fl_mix_args mix = { .ga = -4.7750f, .gb = 2.0315f };
   const int tall = a > b;
   const size_t r = tall ? b : a, c = tall ? a : b;
   float *x = work, *y = x + r * c, *p = y + r * c, *q = p + r * r;
   if (!r) { return; }
   const float scale = (float)(1.0 / (sqrt(k->sumsq(a * b, u)) + 1e-7));
-  if (tall) {
-    transpose(a, b, u, x);
-    k->scale(r * c, x, scale, x);
-  } else {
-    k->scale(r * c, x, scale, u);
-  }
+  if (tall) { k->transpose(a, b, u, b, x, a); }
+  k->scale(r * c, x, scale, tall ? x : u);
   for (int t = 0; t < steps; t++) {
-    k->gemm_nt(r, r, c, x, c, x, c, p, r, FL_GEMM_PIECE); /* p = A = X X^T */
-    k->gemm_nn(r, r, r, p, r, p, r, q, r, FL_GEMM_PIECE); /* q = A A */
-    k->scale(r * r, p, -4.7750f, p);
-    k->axpy(r * r, p, 2.0315f, q);                        /* p = B */
+    k->gemm_syrk(r, c, x, c, p, r, FL_GEMM_PIECE);        /* p = A = X X^T */
+    k->gemm_syrk(r, r, p, r, q, r, FL_GEMM_PIECE);        /* q = A A: A is symmetric to the bit */
+    k->mix(r * r, p, p, q, NULL, NULL, &mix);             /* p = B = -4.7750 A + 2.0315 A A */
+    if (t + 1 == steps && !tall) { y = o; }               /* u is used up: o may be u */
     k->gemm_nn(r, c, r, p, r, x, c, y, c, FL_GEMM_PIECE);
     k->axpy(r * c, y, 3.4445f, x);                        /* y = 3.4445 X + B X */
     float *swap = x;
@@ -38,8 +29,8 @@ void fl_newton_schulz(const fl_kernels *k, size_t a, size_t b, const float *u, f
     y = swap;
   }
   if (tall) {
-    transpose(r, c, x, o);
-  } else {
+    k->transpose(r, c, x, c, o, r);
+  } else if (x != o) {
     memcpy(o, x, r * c * sizeof *o);
   }
 }

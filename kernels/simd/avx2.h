@@ -68,6 +68,32 @@ static inline v16 fl_zip8(__m256 x, __m256 y) {
 }
 static inline v16 v_zip_lo(v16 x, v16 y) { return fl_zip8(x.a, y.a); }
 static inline v16 v_zip_hi(v16 x, v16 y) { return fl_zip8(x.b, y.b); }
+static inline void fl_turn8(float *to, size_t ldto, const float *const row[8], size_t k) {
+  __m256 r[8], t[8];
+  for (size_t i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(row[i] + k);
+  for (size_t i = 0; i < 8; i += 2) {           /* pairs of rows, then of pairs, inside lanes of 128 bits; then the lanes */
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (size_t i = 0; i < 8; i += 4) {
+    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
+    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    _mm256_storeu_ps(to + i * ldto, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    _mm256_storeu_ps(to + (i + 4) * ldto, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  }
+}
+static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, size_t rows) {
+  for (size_t h = 0; h < 16; h += 8) {
+    const float *row[8];
+    for (size_t i = 0; i < 8; i++) row[i] = from + (rows - 1 < h + i ? rows - 1 : h + i) * ld;
+    fl_turn8(to + h, ldto, row, 0);
+    fl_turn8(to + 8 * ldto + h, ldto, row, 8);
+  }
+}
 static inline u16 v_bits(v16 x) { return U2(_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)); }
 static inline v16 v_from_u(u16 x) { return V2(_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)); }
 static inline v16 v_float(u16 x) { return V2(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }

@@ -52,6 +52,32 @@ static inline v16 v_zip_hi(v16 a, v16 b) {
 static inline v16 v_flush(v16 a) { /* one test of the exponent's bits and a masked move */
   return _mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(a), _mm512_set1_epi32(0x7f800000)), a);
 }
+static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, size_t rows) {
+  __m512 r[16], t[16];
+  for (size_t i = 0; i < 16; i++) r[i] = _mm512_loadu_ps(from + (rows - 1 < i ? rows - 1 : i) * ld);
+  for (size_t i = 0; i < 16; i += 2) {          /* pairs of rows, then of pairs, inside lanes of 128 bits; then the lanes */
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (size_t i = 0; i < 16; i += 4) {
+    r[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xEE);
+    r[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
+    t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    _mm512_storeu_ps(to + i * ldto, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+    _mm512_storeu_ps(to + (i + 4) * ldto, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+    _mm512_storeu_ps(to + (i + 8) * ldto, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD));
+    _mm512_storeu_ps(to + (i + 12) * ldto, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD));
+  }
+}
 static inline u16 v_bits(v16 a) { return _mm512_castps_si512(a); }
 static inline v16 v_from_u(u16 a) { return _mm512_castsi512_ps(a); }
 static inline v16 v_float(u16 a) { return _mm512_cvtepi32_ps(a); }

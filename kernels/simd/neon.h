@@ -66,6 +66,20 @@ static inline v16 v_zip_lo(v16 x, v16 y) {
 static inline v16 v_zip_hi(v16 x, v16 y) {
   return Q4(v16, vzip1q_f32(x.q[2], y.q[2]), vzip2q_f32(x.q[2], y.q[2]), vzip1q_f32(x.q[3], y.q[3]), vzip2q_f32(x.q[3], y.q[3]));
 }
+static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, size_t rows) {
+  for (size_t h = 0; h < 16; h += 4) {
+    for (size_t k = 0; k < 16; k += 4) {
+      float32x4_t r[4];
+      for (size_t i = 0; i < 4; i++) r[i] = vld1q_f32(from + (rows - 1 < h + i ? rows - 1 : h + i) * ld + k);
+      const float64x2_t a = vreinterpretq_f64_f32(vzip1q_f32(r[0], r[1])), b = vreinterpretq_f64_f32(vzip1q_f32(r[2], r[3]));
+      const float64x2_t c = vreinterpretq_f64_f32(vzip2q_f32(r[0], r[1])), d = vreinterpretq_f64_f32(vzip2q_f32(r[2], r[3]));
+      vst1q_f32(to + k * ldto + h, vreinterpretq_f32_f64(vzip1q_f64(a, b)));
+      vst1q_f32(to + (k + 1) * ldto + h, vreinterpretq_f32_f64(vzip2q_f64(a, b)));
+      vst1q_f32(to + (k + 2) * ldto + h, vreinterpretq_f32_f64(vzip1q_f64(c, d)));
+      vst1q_f32(to + (k + 3) * ldto + h, vreinterpretq_f32_f64(vzip2q_f64(c, d)));
+    }
+  }
+}
 static inline u16 v_bits(v16 x) {
   return Q4(u16, vreinterpretq_u32_f32(x.q[0]), vreinterpretq_u32_f32(x.q[1]), vreinterpretq_u32_f32(x.q[2]), vreinterpretq_u32_f32(x.q[3]));
 }

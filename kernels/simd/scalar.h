@@ -39,6 +39,12 @@ static inline v16 v_even(v16 a, v16 b) { VF(i < 8 ? a.f[2 * i] : b.f[2 * i - 16]
 static inline v16 v_odd(v16 a, v16 b) { VF(i < 8 ? a.f[2 * i + 1] : b.f[2 * i - 15]); }
 static inline v16 v_zip_lo(v16 a, v16 b) { VF(i % 2 ? b.f[i / 2] : a.f[i / 2]); }
 static inline v16 v_zip_hi(v16 a, v16 b) { VF(i % 2 ? b.f[8 + i / 2] : a.f[8 + i / 2]); }
+static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, size_t rows) {
+  for (size_t i = 0; i < 16; i++) {
+    const float *row = from + (rows - 1 < i ? rows - 1 : i) * ld;
+    for (size_t k = 0; k < 16; k++) to[k * ldto + i] = row[k];
+  }
+}
 static inline u16 v_bits(v16 a) { u16 r; memcpy(&r, &a, sizeof r); return r; }
 static inline v16 v_from_u(u16 a) { v16 r; memcpy(&r, &a, sizeof r); return r; }
 static inline v16 v_float(u16 a) { VF((float)(int32_t)a.u[i]); }

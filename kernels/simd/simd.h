@@ -12,6 +12,7 @@
  *   v_min = a < b ? a : b    v_max = a > b ? a : b    (the operand that may be NaN second: it comes out)
  *   v_lt v_gt v_eq -> m16 (false with NaN)   v_sel(m, a, b) = m ? a : b   m_or m_and m_not
  *   v_even(a,b) v_odd(a,b): the even / odd lanes of the 32 floats a,b    v_zip_lo v_zip_hi: their inverse
+ *   v_turn(to, ldto, from, ld, rows): to[k*ldto + i] = from[i*ld + k], i, k < 16; row `rows`-1 stands for those beyond it
  *   v_from_u(u16)/v_bits(v16): reinterpret   v_float(u16): int32 -> float, |x| <= 2^24   v_int(v16): truncation, clamp first
  *   u_set u_load u_store u_load_n u_store_n u_add u_sub u_mul(low) u_and u_or u_xor u_shl(a,k) u_shr(a,k) u_sar(a,k)
  *   u_mul_even(a,b): the 64-bit products of lanes 0, 2 ... 14, low word in the even lane, high word in the odd one

@@ -44,6 +44,7 @@ static void all_shapes(check *t, caller f, int form, char role) {
     { 3, 5, 9000, 4096 }, { 7, 33, 4097, 4096 }, { 2, 20, 8192, 4096 }, { 5, 18, 100, 7 }, { 4, 40, 100, 25 }, { 9, 35, 37, 1 },
     { 1, 200, 784, 4096 }, { 130, 70, 19, 4096 }, { 6, 25, 3136, 784 },
   };
+  static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 } }; /* not hashed: added later */
   int turn = 0;
   for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
     for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
@@ -56,6 +57,7 @@ static void all_shapes(check *t, caller f, int form, char role) {
   for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
     for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) { one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad, role); }
   }
+  for (size_t i = 0; !t->quick && i < sizeof full / sizeof *full; i++) { one_shape(t, f, form, &full[i], KIND_UNIFORM, i, role); }
 }
 
 void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN, 'o'); }
@@ -81,4 +83,39 @@ void check_gemm_nt(check *t) {
   }
   free(all);
   free(part);
+}
+
+/* gemm_syrk: besides the comparison with scalar, the bits of gemm_nt, which is told nothing of the symmetry. */
+static void call_gemm_syrk(const fl_kernels *k, call *c) {
+  k->gemm_syrk(c->s[0], c->s[1], c->p[0], c->s[2], c->p[1], c->s[3], c->s[4]);
+}
+
+static void one_syrk(check *t, size_t n, size_t k, size_t piece, size_t pad, int kind) {
+  const size_t lda = k + pad, ldc = n + pad;
+  const float *a = some_floats(t, 0, n * lda, kind);
+  const arg args[] = { matrix('i', n, k, lda, a), matrix('o', n, n, ldc, NULL) };
+  char what[96];
+  snprintf(what, sizeof what, "n=%zu k=%zu piece=%zu pad=%zu kind=%d", n, k, piece, pad, kind);
+  run_case(t, what, call_gemm_syrk, &(call){ .s = { n, k, lda, ldc, piece } }, 2, args);
+  if (!n) { return; }
+  float *got = malloc(sizeof *got * n * n), *want = malloc(sizeof *want * n * n);
+  if (!got || !want) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }
+  t->dut->gemm_syrk(n, k, a, lda, got, n, piece);
+  t->dut->gemm_nt(n, n, k, a, lda, a, lda, want, n, piece);
+  expect_bits(t, "gemm_syrk against gemm_nt", got, want, n * n);
+  free(got);
+  free(want);
+}
+
+void check_gemm_syrk(check *t) {
+  static const size_t ns[] = { 0, 1, 2, 7, 15, 16, 17, 31, 33, 48, 50, 65, 100 }, ks[] = { 0, 1, 5, 16, 33, 130 };
+  int turn = 0;
+  for (size_t i = 0; i < sizeof ns / sizeof *ns; i++) {
+    for (size_t l = 0; l < sizeof ks / sizeof *ks; l++, turn++) {
+      if (!t->quick || turn % 3 == 0) { one_syrk(t, ns[i], ks[l], FL_GEMM_PIECE, (size_t)(turn % 4), turn % KINDS); }
+    }
+  }
+  one_syrk(t, 150, 70, FL_GEMM_PIECE, 0, KIND_UNIFORM);
+  one_syrk(t, 37, 100, 7, 1, KIND_WIDE);
+  one_syrk(t, 5, 9000, FL_GEMM_PIECE, 0, KIND_UNIFORM);
 }

@@ -180,8 +180,30 @@ void check_conv(const fl_conv &s, size_t n) {
 TEST_CASE("matrix products equal plain loops in the documented order", "[gemm]") {
   const size_t shapes[][4] = { { 1, 1, 1, 4096 }, { 2, 16, 0, 4096 }, { 7, 10, 84, 4096 }, { 50, 84, 120, 4096 }, { 13, 48, 129, 4096 },
                                { 9, 33, 300, 4096 }, { 10, 84, 50, 32 }, { 17, 31, 100, 7 }, { 5, 50, 300, 100 }, { 3, 20, 300, 1 },
-                               { 6, 784, 25, 4096 }, { 2, 17, 4100, 4096 }, { 25, 64, 200, 32 }, { 8, 96, 513, 256 } };
+                               { 6, 784, 25, 4096 }, { 2, 17, 4100, 4096 }, { 25, 64, 200, 32 }, { 8, 96, 513, 256 },
+                               { 70, 21, 150, 4096 }, { 130, 60, 1100, 4096 }, { 80, 770, 700, 4096 }, { 40, 10, 50, 4096 } };
   for (const auto &s : shapes) check_gemm(s[0], s[1], s[2], s[3]);
+}
+
+TEST_CASE("the symmetric product is A A^T on both sides of the diagonal", "[gemm]") {
+  const size_t shapes[][3] = { { 1, 3, 4096 }, { 16, 9, 4096 }, { 37, 50, 4096 }, { 100, 33, 4096 }, { 65, 40, 7 }, { 130, 20, 4096 } };
+  for (const auto &s : shapes) {
+    const size_t n = s[0], k = s[1], wide = 2;
+    INFO("n " << n << " k " << k << " piece " << s[2]);
+    const floats a = draw(n * (k + wide), 3);
+    floats want(n * (n + wide), 7.0f);
+    for (size_t i = 0; i < n; i++) {
+      for (size_t j = 0; j < n; j++) {
+        want[i * (n + wide) + j] =
+            chain(k, s[2], [&](size_t l, float acc) { return fmaf(a[i * (k + wide) + l], a[j * (k + wide) + l], acc); });
+      }
+    }
+    each_isa([&](const fl_kernels *t) {
+      floats c(n * (n + wide), 7.0f);
+      t->gemm_syrk(n, k, a.data(), k + wide, c.data(), n + wide, s[2]);
+      CHECK(same(c, want));
+    });
+  }
 }
 
 TEST_CASE("a row of a product does not depend on the rows beside it", "[gemm]") {
