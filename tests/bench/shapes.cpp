@@ -70,6 +70,13 @@ void add_products(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_ker
   for (const Product &p : list) { add_product(book, op, member, form, p); }
 }
 
+// The products that a symmetric result needs: one side of the diagonal, and the diagonal.
+void add_symmetric(Book &book, const Op &op, decltype(fl_kernels::gemm_syrk) fl_kernels::*member, size_t n, size_t k) {
+  const double elements = static_cast<double>(n * n);
+  add_shape(book, op, { dimension("n", n) + "/" + dimension("k", k), elements, static_cast<double>(n * (n + 1) * k), n * std::max(n, k), 2,
+                        [=](const fl_kernels *t, float *const *a) { (t->*member)(n, k, a[0], k, a[1], n, FL_GEMM_PIECE); } });
+}
+
 // ---- parts of the factorisations, as they meet a matrix of 256 x 256 ----------------------------------------------------------
 enum { PANEL = FL_PANEL, ORDER = 256, BEHIND = ORDER - PANEL };
 
@@ -130,6 +137,11 @@ void add_convolution(Book &book, const Op &op, const fl_conv &c,
 FL_SHAPED(gemm_nn) { add_products(book, op, member, NN, nn); }
 FL_SHAPED(gemm_nt) { add_products(book, op, member, NT, nt); }
 FL_SHAPED(gemm_tn) { add_products(book, op, member, TN, tn); }
+FL_SHAPED(gemm_syrk) {
+  add_symmetric(book, op, member, 64, 64);
+  add_symmetric(book, op, member, 246, 251);
+  add_symmetric(book, op, member, 1024, 1024);
+}
 
 FL_SHAPED(gemm_nn_add) { add_update(book, op, member, false); }
 FL_SHAPED(gemm_tn_add) { add_update(book, op, member, true); }

@@ -39,6 +39,7 @@ FL_SHAPED(mean_sq_runs);
 FL_SHAPED(gemm_nn);
 FL_SHAPED(gemm_nt);
 FL_SHAPED(gemm_tn);
+FL_SHAPED(gemm_syrk);
 FL_SHAPED(gemm_nn_add);
 FL_SHAPED(gemm_tn_add);
 FL_SHAPED(transpose);
