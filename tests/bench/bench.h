@@ -44,6 +44,8 @@ struct Line {
 
 struct Options {
   std::vector<const fl_kernels *> isas; // the first is the one that ceilings of bandwidth use
+  const fl_kernels *onednn = nullptr;   // products by the other backend, beside the first set's; nullptr: this build has none
+  std::string onednn_what;              // version and file, or why there is none
   std::vector<unsigned> threads;
   std::vector<size_t> sizes;            // empty: by the caches
   bool huge_pages = true;

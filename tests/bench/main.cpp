@@ -9,6 +9,7 @@
 #include <regex>
 #include <sstream>
 extern "C" {
+#include "harness/backend.h"
 #include "harness/results.h"
 }
 
@@ -74,6 +75,7 @@ namespace {
 const char usage[] =
     "usage: fedlane bench [--isa=NAME,... | --isa=all] [--threads=N,...] [--sizes=N,...] [--pages=huge|4k] [--benchmark_...]\n"
     "Times every kernel of the registry, and the ceilings that bind it, in one run. Names: kernel/isa/n:4096/threads:1\n"
+    "Products are timed by oneDNN, too, where this build has it: gemm_nn/onednn/m:...\n"
     "  --isa       instruction sets; default: the best, and the others at one size    --threads  default: 1 and all\n"
     "  --sizes     elements of an array; default: in L1, L2 (cold, too), L3, DRAM, and for steps 4096 and 61706\n"
     "  --pages     huge (default): ask for huge pages; 4k: refuse them\n"
@@ -165,6 +167,10 @@ Options parse(int &argc, char **argv) {
   }
   argc = kept;
   o.isas = choose(isa);
+  char why[2200];
+  const fl_onednn_backend *onednn = fl_onednn_load(o.isas[0], why, sizeof why);
+  o.onednn = onednn ? &onednn->kernels : nullptr;
+  o.onednn_what = onednn ? std::string(onednn->version) + ", " + onednn->library : why;
   const unsigned all = static_cast<unsigned>(omp_get_num_procs());
   if (threads.empty()) {
     o.threads = { 1 };
@@ -190,6 +196,7 @@ void describe(const Options &o) {
     std::free(text);
   }
   json_decref(machine);
+  benchmark::AddCustomContext("onednn", o.onednn_what);
   benchmark::AddCustomContext("pages", o.huge_pages ? "huge" : "4k");
 }
 

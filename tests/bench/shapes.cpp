@@ -19,26 +19,28 @@ size_t nearest_size(const Sizes &s, double elements) {
   return n <= 4.0 * static_cast<double>(s.l1) ? s.l1 : n <= 2.0 * static_cast<double>(s.l2) ? s.l2 : s.l3;
 }
 
+void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels *k, const std::string &by) {
+  Line line;
+  line.kernel = op.name;
+  line.isa = k->name;
+  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:1";
+  line.elements = shape.elements;
+  line.flops = shape.flops;
+  line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
+  if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, shape.elements), 1, false }); }
+  line.prepare = [shape] { arena.refill(shape.floats, shape.arrays, true); };
+  line.run = [k, shape](int64_t calls) {
+    float *array[STREAMS];
+    for (size_t j = 0; j < shape.arrays; j++) { array[j] = arena.array(j, shape.floats); }
+    return timed(1, [&](unsigned) {
+      for (int64_t i = 0; i < calls; i++) { shape.call(k, array); }
+    });
+  };
+  book.add(line, shape.floats, shape.arrays);
+}
+
 void add_shape(Book &book, const Op &op, const Shape &shape) {
-  for (const fl_kernels *k : book.options.isas) {
-    Line line;
-    line.kernel = op.name;
-    line.isa = k->name;
-    line.name = line.kernel + "/" + line.isa + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:1";
-    line.elements = shape.elements;
-    line.flops = shape.flops;
-    line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
-    if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, shape.elements), 1, false }); }
-    line.prepare = [shape] { arena.refill(shape.floats, shape.arrays, true); };
-    line.run = [k, shape](int64_t calls) {
-      float *array[STREAMS];
-      for (size_t j = 0; j < shape.arrays; j++) { array[j] = arena.array(j, shape.floats); }
-      return timed(1, [&](unsigned) {
-        for (int64_t i = 0; i < calls; i++) { shape.call(k, array); }
-      });
-    };
-    book.add(line, shape.floats, shape.arrays);
-  }
+  for (const fl_kernels *k : book.options.isas) { add_shape_on(book, op, shape, k, k->name); }
 }
 
 std::string dimension(const char *name, size_t value) { return std::string(name) + ":" + std::to_string(value); }
@@ -62,6 +64,7 @@ void add_product(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_kern
     (k->*member)(p.m, p.n, p.k, a[0], form == TN ? p.m : p.k, a[1], form == NT ? p.k : p.n, a[2], p.n, FL_GEMM_PIECE);
   };
   add_shape(book, op, s);
+  if (book.options.onednn) { add_shape_on(book, op, s, book.options.onednn, "onednn"); }
 }
 
 template <size_t COUNT>
