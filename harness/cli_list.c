@@ -151,7 +151,7 @@ void fl_cli_markdown(void) {
        "these defaults. Gradients are computed by one thread, the evaluation by all; the rule's state lives for the whole run.\n"
        "Stages that act on clients are refused. Results count epochs as rounds ([results.md](results.md)).\n\n"
        "```yaml\ndata: {name: fashion_mnist}\nmodel: lenet5\ntraining: {epochs: 5, batch_size: 50}\n"
-       "algorithms: [{rule: adamw, lr: [1e-3, 3e-3]}, {rule: momentum, lr: 0.05, lr_schedule: cosine}]\n```\n");
+       "algorithms: [{rule: adamw, lr: [1e-3, 3e-3]}, {stack: [sam], rule: momentum, lr: 0.05}]\n```\n");
   section(fl_section_of(1));
   puts("## partition\n\n`name`, `seed` (its own; the runs' seeds do not change the partition), and the partitioner's parameters.\n");
   for (size_t i = 0; i < fl_partitioner_count(); i++) {

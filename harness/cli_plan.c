@@ -93,10 +93,21 @@ static int write_params(const fl_session *s, const char *dir, char *err, size_t 
   return bad ? -1 : 0;
 }
 
+/* The learning rate of a round; of central training those of its steps. */
+static void write_lr(FILE *f, const fl_session *s, const fl_config *c, uint64_t round) {
+  const uint64_t each = c->central ? fl_session_job(s)->local_steps : 1;
+  const int by_step = c->central && c->algorithm.h_run[FL_H_UNIT] == 0;
+  fputs(c->central ? "[" : "", f);
+  for (uint64_t t = 0; t < each; t++)
+    fprintf(f, "%s%.17g", t ? "," : "", by_step ? fl_lr_at(&c->algorithm, round * each + t, c->rounds * each) : fl_lr_at(&c->algorithm, round, c->rounds));
+  fputs(c->central ? "]" : "", f);
+}
+
 static void write_round(FILE *f, const fl_session *s, const fl_config *c, uint64_t round, uint32_t *cohort, uint32_t *rows) {
   const size_t m = fl_session_cohort(s, round, cohort);
-  fprintf(f, "%s{\"round\":%llu,\"lr\":%.17g,\"cohort\":[", round ? ",\n" : "", (unsigned long long)round,
-          fl_lr_at(&c->algorithm, round, c->rounds));
+  fprintf(f, "%s{\"round\":%llu,\"lr\":", round ? ",\n" : "", (unsigned long long)round);
+  write_lr(f, s, c, round);
+  fputs(",\"cohort\":[", f);
   for (size_t i = 0; i < m; i++) fprintf(f, "%s%u", i ? "," : "", cohort[i]);
   fputs("],\"batches\":{", f);
   for (size_t i = 0; i < m; i++) {

@@ -224,6 +224,13 @@ static void name_it(fl_algorithm *a, const fl_method *m) {
   if (strcmp(server, a->server_rule->name)) snprintf(a->label + at, sizeof a->label - at, " server_rule=%s", a->server_rule->name);
 }
 
+/* A stage that acts on clients or on what they send. */
+static int needs_clients(const fl_stage *s) {
+  int yes = s->client_start || s->client_finish || s->server_finish;
+  for (size_t j = 0; j < s->n_slots; j++) yes |= s->slot[j].place == FL_CLIENT || s->slot[j].place == FL_UP;
+  return yes;
+}
+
 int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *err, size_t size) {
   const fl_method *method = NULL;
   memset(a, 0, sizeof *a);
@@ -233,7 +240,8 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   defaults_of(a->server_rule->params, a->server_rule->n_params, a->h_server);
   for (size_t i = 0; i < a->n_stages; i++) defaults_of(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i]);
   if (a->rule->lr > 0) a->h_run[FL_H_LR] = a->rule->lr;
-  if (!method && a->n_stages) a->h_run[FL_H_WEIGHTS] = 1;
+  for (size_t i = 0; !method && i < a->n_stages; i++)
+    if (needs_clients(a->stage[i])) a->h_run[FL_H_WEIGHTS] = 1;
   if (method && apply_defaults(a, method, err, size)) return -1;
   name_it(a, method);
   for (size_t i = 0; i < n; i++) {
@@ -261,13 +269,6 @@ static const char *rules_refuse(const fl_job *job) {
   const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
   if (!why && !job->central && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);
   return why;
-}
-
-/* A stage that acts on clients or on what they send. */
-static int needs_clients(const fl_stage *s) {
-  int yes = s->client_start || s->client_finish || s->server_finish;
-  for (size_t j = 0; j < s->n_slots; j++) yes |= s->slot[j].place == FL_CLIENT || s->slot[j].place == FL_UP;
-  return yes;
 }
 
 int fl_job_refuse(const fl_job *job, char *err, size_t size) {

@@ -107,6 +107,7 @@ typedef struct fl_stage {
 struct fl_job {                                 /* fixed for the run */
   const fl_layout *layout; size_t clients; uint64_t rounds, local_steps; /* local_steps: K of the largest client */
   int central;                                  /* one model on all data: rounds are epochs, local_steps the steps of one */
+  uint64_t moves;                               /* of x in the whole run, as fl_server.t counts them */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */

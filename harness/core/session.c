@@ -175,6 +175,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   if (!s->block_runs) REFUSE("no memory for %zu blocks", job->blocks.n);
   fl_blocks_of(job->layout, rule, s->block_runs);
   job->blocks.run = s->block_runs;
+  job->moves = fl_moves(s, s->opt.rounds);
   return fl_job_refuse(job, err, size);
 }
 

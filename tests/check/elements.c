@@ -95,3 +95,13 @@ void check_exp(check *t) {
   run_case(t, "from underflow to overflow", call_exp, &(call){ .s = { COUNT } }, 2, a);
 }
 void check_log(check *t) { elementwise(t, call_log, &(call){ 0 }, "oi", ALIASES("01")); }
+
+/* ---- step: averages over time, adaptive searches ---------------------------------------------------------------------- */
+static void call_ema(const fl_kernels *k, call *c) { k->ema(N, c->p[0], c->p[1], c->f[0], c->f[1]); }
+void check_ema(check *t) { elementwise(t, call_ema, &(call){ .f = { 0.999f, 0.001f } }, "xi", NULL); }
+
+static void call_towards(const fl_kernels *k, call *c) { k->towards(N, c->p[0], c->p[1], c->f[0]); }
+void check_towards(check *t) { elementwise(t, call_towards, &(call){ .f = { 0.3f } }, "xi", NULL); }
+
+static void call_stretch(const fl_kernels *k, call *c) { k->stretch(N, c->p[0], c->p[1], c->p[2], c->f[0]); }
+void check_stretch(check *t) { elementwise(t, call_stretch, &(call){ .f = { 0.01f } }, "oii", ALIASES("01", "02")); }

@@ -10,7 +10,7 @@ enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512 
 typedef struct {
   char name[MOST_TEXT], model[MOST_TEXT], file[4][MOST_TEXT], key[MOST_SETTINGS][MOST_TEXT], value[MOST_SETTINGS][MOST_TEXT];
   fl_setting setting[MOST_SETTINGS];
-  size_t n_settings, clients, offset[MOST_CLIENTS + 1], classes;
+  size_t central, n_settings, clients, offset[MOST_CLIENTS + 1], classes;
   uint32_t index[MOST_ROWS];
   double mean, std;
   fl_options options;
@@ -53,7 +53,7 @@ static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
   const struct { const char *key; double *real; size_t *size; uint64_t *word; } field[] = {
     { "mean", &p->mean, NULL, NULL }, { "std", &p->std, NULL, NULL }, { "classes", NULL, &p->classes, NULL },
-    { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds }, { "participation", &o->participation, NULL, NULL },
+    { "central", NULL, &p->central, NULL }, { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds }, { "participation", &o->participation, NULL, NULL },
     { "local_epochs", NULL, &o->local_epochs, NULL }, { "local_steps", NULL, &o->local_steps, NULL },
     { "batch_size", NULL, &o->batch_size, NULL }, { "eval_every", NULL, &o->eval_every, NULL } };
   for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
@@ -163,6 +163,7 @@ int main(int argc, char **argv) {
     memset(&p, 0, sizeof p);
     bad = read_plan(argv[i], &p);
     p.options.threads = threads;
+    p.options.central = p.central != 0;
     bad = bad || read_samples(&p, 0, &rows[0]) || read_samples(&p, 2, &rows[1]) || train(&p, &rows[0], &rows[1]);
     for (int k = 0; k < 2; k++) free((void *)rows[k].pixels), free((void *)rows[k].label);
   }

@@ -15,8 +15,13 @@ files = ("train-images", "train-labels", "test-images", "test-labels")
 assert len(data["files"]) == len(files), data["files"]
 for kind, file in zip(files, data["files"]):
     print(kind, os.path.join(config_dir, file["path"]))
-for key in ("rounds", "participation", "local_epochs", "local_steps", "batch_size", "eval_every"):
-    print(key, repr(config["federated"][key]))
+if "training" in config:  # central: an epoch is a round
+    print("central 1")
+    for key, of in (("rounds", "epochs"), ("local_steps", "epoch_steps"), ("batch_size", "batch_size"), ("eval_every", "eval_every")):
+        print(key, repr(config["training"][of]))
+else:
+    for key in ("rounds", "participation", "local_epochs", "local_steps", "batch_size", "eval_every"):
+        print(key, repr(config["federated"][key]))
 method = config["algorithm"]
 own = ("stack", "rule") if method["name"] == "custom" else ("name",)
 for key, value in method.items():

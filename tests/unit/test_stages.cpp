@@ -1,0 +1,297 @@
+// Stages of a step and of x: the gradient at another point (sam, asam), averages (swa, ema), a user's own hooks; schedules.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <fedlane/session.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+enum { D = 7, ROWS = 12, BATCH = 4, STEPS = 3, EPOCHS = 4 };
+const fl_tensor tensor[3] = { { "w", FL_MATRIX, 0, 0, 2, { 2, 2, 0, 0 }, 0, 4 }, { "b", FL_BIAS, 0, 0, 1, { 2, 0, 0, 0 }, 4, 2 },
+                              { "n", FL_NORM, 1, 0, 1, { 1, 0, 0, 0 }, 6, 1 } };
+const fl_layout layout = { 3, D, 0, tensor };
+const double curvature[D] = { 1, 2, 3, 0.5, 1.5, 2.5, 0.7 };
+double target(uint32_t row, int i) { return (double)((row * 5 + (uint32_t)i * 3) % 7) / 4; }
+void init(void *, uint64_t, float *x) {
+  for (int i = 0; i < D; i++) x[i] = 1.0f - 0.4f * (float)i;
+}
+double loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *) {
+  double loss = 0;
+  for (int i = 0; i < D; i++) {
+    double sum = 0;
+    for (size_t j = 0; j < count; j++) {
+      const double e = (double)x[i] - target(index[j], i);
+      sum += curvature[i] * e / (double)count, loss += 0.5 * curvature[i] * e * e / (double)count;
+    }
+    g[i] = (float)sum;
+  }
+  return loss;
+}
+std::vector<std::vector<float>> evaluated;      // the points, by the one thread
+void evaluate(void *, const fl_kernels *, const float *x, size_t, size_t count, fl_eval *out, void *) {
+  evaluated.push_back(std::vector<float>(x, x + D));
+  out->count += count;
+}
+const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 1, 0, init, nullptr, loss_grad, nullptr, evaluate };
+const size_t whole[2] = { 0, ROWS }, halves[3] = { 0, 5, ROWS };
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+std::string build(const Settings &set, fl_algorithm *a) {
+  std::vector<fl_setting> s;
+  for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
+  char err[512] = "";
+  fl_algorithm_build(s.data(), s.size(), a, err, sizeof err);
+  return err;
+}
+struct Session {
+  fl_algorithm a;
+  uint32_t index[ROWS];
+  fl_problem problem = {};
+  fl_options options = {};
+  fl_session *s = nullptr;
+  std::string error;
+  explicit Session(const Settings &set, bool central = true) {
+    REQUIRE(build(set, &a) == "");
+    for (uint32_t i = 0; i < ROWS; i++) index[i] = i;
+    problem.objective = &objective, problem.clients = central ? 1 : 2, problem.offset = central ? whole : halves, problem.index = index;
+    options.central = central, options.rounds = EPOCHS, options.batch_size = BATCH, options.eval_every = 1, options.seed = 3;
+    options.participation = 1, options.local_epochs = 1, options.threads = 1;
+  }
+  ~Session() { fl_close(s); }
+  Session &open() {
+    char err[512] = "";
+    fl_open(&s, &problem, &a, &options, err, sizeof err);
+    error = err;
+    evaluated.clear();
+    return *this;
+  }
+  std::vector<float> x() const { return std::vector<float>(fl_params(s, nullptr), fl_params(s, nullptr) + D); }
+  std::vector<float> average() const { return std::vector<float>(fl_averaged(s, nullptr), fl_averaged(s, nullptr) + D); }
+  fl_metrics round() {
+    fl_metrics m;
+    REQUIRE(fl_round(s, &m) == 0);
+    return m;
+  }
+};
+Settings with(Settings a, const Settings &b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+const Settings sgd = { { "rule", "sgd" }, { "lr", "0.1" }, { "clip_norm", ".inf" } };
+}
+
+TEST_CASE("sam and asam with radius 0 are the rule alone, to the bit") {
+  for (const char *rule : { "sgd", "momentum", "adamw" })
+    for (const char *stage : { "sam", "asam" })
+      for (bool central : { true, false }) {
+        INFO(rule << " " << stage << (central ? " central" : " federated"));
+        Session plain({ { "rule", rule }, { "lr", "0.05" } }, central);
+        Session zero({ { "rule", rule }, { "lr", "0.05" }, { "stack", stage }, { "sam_rho", "0" } }, central);
+        plain.open(), zero.open();
+        for (int r = 0; r < EPOCHS; r++) CHECK(plain.round().gradient_evaluations == zero.round().gradient_evaluations);
+        CHECK(plain.x() == zero.x());
+      }
+}
+
+TEST_CASE("sam and asam against the equations in double") {
+  const struct { Settings set; double rho, eta; int adaptive; } cases[] = {
+    { { { "stack", "sam" }, { "sam_rho", "0.3" } }, 0.3, 0, 0 },
+    { { { "stack", "asam" }, { "sam_rho", "0.7" } }, 0.7, 0.01, 1 },
+    { { { "stack", "asam" }, { "sam_rho", "0.7" }, { "asam_eta", "0.2" }, { "asam_tensors", "all" } }, 0.7, 0.2, 2 } };
+  for (auto &c : cases) {
+    INFO("rho " << c.rho << ", adaptive " << c.adaptive);
+    Session s(with(sgd, c.set));
+    s.options.batch_size = ROWS;                // all rows: the order does not matter
+    s.open();
+    double y[D], mean[D] = { 0 };
+    std::vector<float> start(D);
+    init(nullptr, 0, start.data());
+    for (int i = 0; i < D; i++) {
+      y[i] = (double)start[(size_t)i];
+      for (uint32_t r = 0; r < ROWS; r++) mean[i] += target(r, i) / ROWS;
+    }
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+      double tg[D], t[D], norm = 0, g[D];
+      for (int i = 0; i < D; i++) {
+        t[i] = c.adaptive == 2 || (c.adaptive == 1 && i < 4) ? std::abs(y[i]) + c.eta : 1;
+        tg[i] = t[i] * curvature[i] * (y[i] - mean[i]);
+        norm += tg[i] * tg[i];
+      }
+      for (int i = 0; i < D; i++) g[i] = curvature[i] * (y[i] + c.rho * t[i] * tg[i] / (std::sqrt(norm) + 1e-12) - mean[i]);
+      for (int i = 0; i < D; i++) y[i] -= 0.1 * g[i];
+      const fl_metrics m = s.round();
+      CHECK(m.gradient_evaluations == 2 * (uint64_t)(epoch + 1));
+      for (int i = 0; i < D; i++) CHECK((double)s.x()[(size_t)i] == Approx(y[i]).margin(2e-6));
+    }
+  }
+}
+
+TEST_CASE("swa is the arithmetic mean of the iterates, and feeds nothing back") {
+  const Settings momentum = { { "rule", "momentum" }, { "lr", "0.1" } };
+  const struct { const char *unit, *start, *every; std::vector<size_t> taken; } cases[] = {
+    { "step", "5", "3", { 5, 8, 11 } }, { "step", "1", "1", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } }, { "epoch", "2", "1", { 6, 9, 12 } } };
+  for (auto &c : cases) {
+    INFO(c.unit << " " << c.start << " " << c.every);
+    Session s(with(momentum, { { "stack", "swa" }, { "swa_start", c.start }, { "swa_every", c.every }, { "unit", c.unit } }));
+    Session raw(momentum);
+    s.options.local_steps = raw.options.local_steps = STEPS;
+    s.problem.batch = raw.problem.batch = [](void *, uint64_t, uint32_t, uint64_t, uint32_t *out, size_t) {
+      for (uint32_t i = 0; i < BATCH; i++) out[i] = i;
+      return (size_t)BATCH;
+    };
+    s.open(), raw.open();
+    REQUIRE(s.error == "");
+    std::vector<std::vector<float>> x;          // by step, of the same batches, in float as the rule makes them
+    Session one(with(momentum, { { "stack", "ema" } }));
+    one.options.local_steps = 1, one.options.rounds = EPOCHS * STEPS, one.problem.batch = s.problem.batch;
+    one.open();
+    for (int i = 0; i < EPOCHS * STEPS; i++) one.round(), x.push_back(one.x());
+    for (int i = 0; i < EPOCHS; i++) raw.round();
+    for (int i = 0; i < EPOCHS; i++) s.round();
+    CHECK(s.x() == raw.x());
+    CHECK(s.x() == x.back());
+    for (int i = 0; i < D; i++) {
+      double mean = 0;
+      for (size_t t : c.taken) mean += (double)x[t - 1][(size_t)i] / (double)c.taken.size();
+      CHECK((double)s.average()[(size_t)i] == Approx(mean).margin(3e-7));
+    }
+    CHECK(evaluated.back() == s.average());
+    CHECK(evaluated.back() != s.x());
+  }
+}
+
+TEST_CASE("swa: before its start x is evaluated; in a federated run a move is a round; a start that never comes is refused") {
+  Session s(with(sgd, { { "stack", "swa" }, { "swa_start", "2" } }), false), raw(sgd, false);
+  raw.open();
+  std::vector<std::vector<float>> x;
+  for (int r = 0; r < EPOCHS; r++) raw.round(), x.push_back(raw.x());
+  s.open();
+  REQUIRE(s.error == "");
+  for (size_t r = 0; r < EPOCHS; r++) {
+    s.round();
+    CHECK(s.x() == x[r]);
+    CHECK(evaluated.back() == s.average());
+    for (size_t i = 0; i < D; i++) {
+      double mean = 0;
+      for (size_t t = 1; t <= r; t++) mean += (double)x[t][i] / (double)r;
+      CHECK((double)s.average()[i] == Approx(r < 1 ? (double)x[0][i] : mean).margin(1e-7));
+    }
+  }
+  Session late(with(sgd, { { "stack", "swa" }, { "swa_start", "5" } }), false);
+  CHECK(late.open().error == "stage swa: swa_start is behind the end of the run, so nothing would be averaged; rule is 'sgd'");
+}
+
+TEST_CASE("ema: begins at x_0, decays by decay, is evaluated and saved, and comes back from a checkpoint") {
+  Session s(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } })), again(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } }));
+  s.options.local_steps = again.options.local_steps = 1;
+  s.open(), again.open();
+  std::vector<float> start(D);
+  init(nullptr, 0, start.data());
+  CHECK(s.average() == start);
+  std::vector<double> a(start.begin(), start.end());
+  std::vector<unsigned char> bytes;
+  for (int r = 0; r < EPOCHS; r++) {
+    s.round();
+    for (size_t i = 0; i < D; i++) a[i] = 0.75 * a[i] + 0.25 * (double)s.x()[i];
+    for (size_t i = 0; i < D; i++) CHECK((double)s.average()[i] == Approx(a[i]).margin(1e-6));
+    CHECK(evaluated.back() == s.average());
+    if (r == 1)
+      fl_session_save(s.s, [](void *to, const void *p, size_t size) {
+        const auto *from = static_cast<const unsigned char *>(p);
+        static_cast<std::vector<unsigned char> *>(to)->insert(static_cast<std::vector<unsigned char> *>(to)->end(), from, from + size);
+        return 0;
+      }, &bytes);
+  }
+  std::pair<const unsigned char *, size_t> at = { bytes.data(), 0 };
+  char err[200] = "";
+  REQUIRE(fl_session_load(again.s, [](void *from, void *p, size_t size) {
+    auto *in = static_cast<std::pair<const unsigned char *, size_t> *>(from);
+    std::memcpy(p, in->first + in->second, size);
+    in->second += size;
+    return 0;
+  }, &at, err, sizeof err) == 0);
+  for (int r = 2; r < EPOCHS; r++) again.round();
+  CHECK(again.average() == s.average());
+  // Impulse response: x = 1 once, then 0, leaves (1 - decay)*decay^k.
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> avg(20, 0.0f), x(20, 1.0f);
+  for (int n = 0; n < 30; n++, x.assign(20, 0.0f)) {
+    k->ema(20, avg.data(), x.data(), 0.75f, 0.25f);
+    CHECK((double)avg[19] == Approx(0.25 * std::pow(0.75, n)).epsilon(1e-5));
+  }
+}
+
+namespace {
+struct Seen { int before = 0, after = 0, slots = 0; };
+Seen seen;
+const fl_slot own_slots[2] = { { "count", FL_SERVER, 0, nullptr }, { "scratch", FL_WORK, 0, nullptr } };
+void own_before(const double *, fl_local *lo) {
+  seen.before++;
+  lo->at[1][0] = 1.0f;
+  lo->clock.lr = 0.1 / (double)(1 + lo->clock.k);
+}
+void own_after(const double *, fl_server *sv) {
+  seen.slots += sv->at[0][0] == (float)sv->t;
+  sv->at[0][0] += 1.0f;
+  seen.after++;
+}
+}
+
+TEST_CASE("a user's own stage acts before a step and after a move, with its own slots among those of others") {
+  fl_stage own = {};
+  own.name = "own", own.slot = own_slots, own.n_slots = 2, own.before_step = own_before, own.after = own_after;
+  Session s(with(sgd, { { "stack", "sam+ema" } }));
+  s.a.stage[2] = s.a.stage[1], s.a.stage[1] = &own, s.a.n_stages = 3;
+  std::memcpy(s.a.h_stage[2], s.a.h_stage[1], sizeof s.a.h_stage[1]);
+  seen = {};
+  s.open();
+  REQUIRE(s.error == "");
+  for (int r = 0; r < EPOCHS; r++) s.round();
+  CHECK(seen.before == EPOCHS * STEPS);
+  CHECK(seen.after == EPOCHS * STEPS + 1);      // once at the start, with t = 0
+  CHECK(seen.slots == seen.after);
+}
+
+TEST_CASE("stages that exclude each other are refused") {
+  fl_algorithm a;
+  CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }, &a) == "test: stages sam and asam both make the gradient; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }, &a) == "test: stages swa and ema both say what is evaluated; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "swa" } }, &a).find("test: lr_schedule swa: the stack has no stage swa") == 0);
+}
+
+TEST_CASE("schedules: closed forms, a pure function of t") {
+  auto lr = [](Settings set, uint64_t t, uint64_t total) {
+    fl_algorithm a;
+    set.insert(set.end(), { { "rule", "sgd" }, { "lr", "0.4" } });
+    REQUIRE(build(set, &a) == "");
+    return fl_lr_at(&a, t, total);
+  };
+  const Settings cosine = { { "lr_schedule", "cosine" }, { "lr_min", "0.1" } };
+  CHECK(lr(cosine, 0, 100) == 0.4);
+  CHECK(lr(cosine, 50, 100) == Approx(0.25).epsilon(1e-15));
+  CHECK(lr(cosine, 100, 100) == Approx(0.1).epsilon(1e-15));
+  CHECK(lr(cosine, 25, 100) == Approx(0.25 + 0.15 * std::cos(std::acos(-1.0) / 4)).epsilon(1e-14));
+  const Settings steps = { { "lr_schedule", "step" }, { "step_size", "10" }, { "step_gamma", "0.5" } };
+  const double by_ten[] = { 0.4, 0.4, 0.2, 0.2, 0.1 };
+  for (uint64_t i = 0; i < 5; i++) CHECK(lr(steps, i * 5 + i / 4, 100) == by_ten[i]);
+  const Settings multi = { { "lr_schedule", "multi_step" }, { "milestones", "10+25" }, { "step_gamma", "0.1" } };
+  CHECK(lr(multi, 9, 100) == 0.4);
+  CHECK(lr(multi, 10, 100) == Approx(0.04).epsilon(1e-15));
+  CHECK(lr(multi, 24, 100) == lr(multi, 10, 100));
+  CHECK(lr(multi, 25, 100) == Approx(0.004).epsilon(1e-15));
+  // Warm-up: lr*(t + 1)/warmup, then the schedule of t - warmup and T - warmup.
+  const Settings warm = with(cosine, { { "warmup", "8" } });
+  for (uint64_t t = 0; t < 8; t++) CHECK(lr(warm, t, 108) == Approx(0.4 * (double)(t + 1) / 8).epsilon(1e-15));
+  for (uint64_t t = 0; t <= 100; t += 10) CHECK(lr(warm, t + 8, 108) == lr(cosine, t, 100));
+  CHECK(lr({ { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "warmup", "2" } }, 5, 9) == 0.05);
+  const Settings swa = { { "stack", "swa" }, { "swa_start", "100" }, { "swa_lr", "0.1" }, { "lr_schedule", "swa" } };
+  CHECK(lr(swa, 50, 200) == 0.4);
+  CHECK(lr(swa, 70, 200) == Approx(0.25).epsilon(1e-14));
+  CHECK(lr(swa, 90, 200) == Approx(0.1).epsilon(1e-14));
+  CHECK(lr(swa, 199, 200) == 0.1);
+  fl_algorithm a;
+  CHECK(build({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "cosine" }, { "lr_min", "0.2" } }, &a) ==
+        "test: lr_schedule cosine: lr_min is above lr");
+}
