@@ -9,6 +9,9 @@ import subprocess
 import sys
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "reporting"))
+import bench_lines  # noqa: E402
+
 MODELS = ("lenet5", "mlp", "logistic")
 # Long enough for a clock, short enough for ten minutes: rounds of train.yaml and of fifty.yaml, steps of the PyTorch loop.
 ROUNDS = {"lenet5": 10, "mlp": 40, "logistic": 150}
@@ -16,6 +19,7 @@ FIFTY_ROUNDS = {"lenet5": 200, "mlp": 400}
 TORCH_STEPS = {"lenet5": 400, "mlp": 2000, "logistic": 4000}
 TORCH_ROUNDS = 50
 QUICKSTART_ROUNDS = 5
+TORCH_PARAMETERS = 1 << 20
 FILES = ["%s-%s-ubyte" % (part, kind) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
@@ -43,10 +47,11 @@ def read_json(path):
 class Session:
     """Programs, folders, and what the runs told about machine and PyTorch."""
 
-    def __init__(self, root, fedlane, check, scratch, smoke, python):
-        self.root, self.fedlane, self.check, self.scratch = root, fedlane, check, scratch
+    def __init__(self, root, fedlane, scratch, smoke, python):
+        self.root, self.fedlane, self.scratch = root, fedlane, scratch
         self.smoke, self.python = smoke, python
-        self.machine = self.torch = None
+        self.machine = self.torch = self.products = None
+        self.versions, self.lines = {}, {}
         source = os.path.join(os.environ.get("FEDLANE_DATA") or "/usr/share/datasets", "fashion-mnist")
         self.data = {"raw": self._data("raw", source), "gz": self._data("gz", source)}
 
@@ -92,10 +97,74 @@ class Session:
         return found
 
 
+    def bench(self, *words):
+        """`fedlane bench`: its lines, whose repetitions join those of the same name before."""
+        path = os.path.join(self.scratch, "bench.json")
+        if self.smoke:
+            words += ("--sizes=4096", "--benchmark_min_time=0.00001", "--benchmark_repetitions=1",
+                      "--benchmark_filter=-(:512|:1024|:246)")
+        execute([self.fedlane, "bench", "--benchmark_out=" + path] + list(words))
+        made = bench_lines.from_google(read_json(path))
+        for line in made:
+            before = self.lines.setdefault(line.name, line)
+            if before is not line:
+                before.ns += line.ns
+                before.ceiling_ns = min(before.ceiling_ns, line.ceiling_ns)
+        return made
+
+    def rival_products(self):
+        """The command that times other libraries' products, built once; empty, and said, when it cannot be."""
+        if self.products is None:
+            root = os.environ.get("FEDLANE_ONEDNN_ROOT") or os.path.join(self.root, "build-onednn")
+            if not os.path.exists(os.path.join(root, "include", "dnnl.h")):
+                print("%s: no oneDNN there; scripts/setup --onednn fetches it, or set FEDLANE_ONEDNN_ROOT" % root, file=sys.stderr)
+                self.products = []
+            else:
+                self.products = [os.path.join(self.scratch, "rival_products")]
+                lib = os.path.join(root, "lib")
+                execute([os.environ.get("CC", "cc"), "-std=c17", "-O2", "-D_GNU_SOURCE", "-I" + os.path.join(root, "include"),
+                         os.path.join(os.path.dirname(__file__), "rival_products.c"), "-o", self.products[0], "-L" + lib, "-ldnnl",
+                         "-ldl", "-Wl,-rpath," + lib])
+                self.products += self._openblas()
+        return self.products
+
+    def _openblas(self):
+        """OpenBLAS's library as PyPI has it for the rivals' Python."""
+        out, _ = execute([self.python, "-c", "import glob, importlib.util as u, os\ns = u.find_spec('scipy_openblas32')\n"
+                          "print('\\n'.join(glob.glob(os.path.join(s.submodule_search_locations[0], 'lib', '*openblas*.so*'))) if s else '')"])
+        found = out.split()
+        if not found:
+            print("%s has no scipy-openblas32: no figures of OpenBLAS" % self.python, file=sys.stderr)
+        return found[:1]
+
 # ---- jobs ----------------------------------------------------------------------------------------------------------------
-def peak(s):
-    out, _ = execute([s.check, "--bench"])
-    return {"gflops": float(re.match(r"peak ([0-9.]+) GFLOP/s", out).group(1))}
+def kernels(s, repetitions):
+    """All lines of `fedlane bench` into the session; the peak of a core for the limits of the rest."""
+    isa = None
+    for line in s.bench("--benchmark_repetitions=%d" % repetitions):
+        isa = isa or line.isa
+        if line.name == "ceiling/%s/fma/threads:1" % isa:
+            return {"gflops": line.gflops}
+    raise Failure("fedlane bench has no line ceiling/%s/fma/threads:1" % isa)
+
+
+def products(s, threads):
+    command = s.rival_products()
+    if not command:
+        return {}
+    threads = str(threads)
+    out, _ = execute(command, dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads))
+    found = json.loads(out)
+    s.versions["onednn"] = found.pop("version")
+    return found
+
+
+def optimizers(s, threads):
+    budget = 1 << 13 if s.smoke else TORCH_PARAMETERS
+    out, _ = execute([s.python, os.path.join(os.path.dirname(__file__), "torch_optimizers.py"), str(threads), str(budget)])
+    found = json.loads(out)
+    s.torch = found.pop("torch")
+    return found
 
 
 def lr_mnist(s):
@@ -135,7 +204,10 @@ def start(s, form):
 
 def jobs(rivals):
     """[(name, function of the session)]; a rival stands beside what it is compared with."""
-    made = [("peak", peak), ("lr_mnist", lr_mnist)]
+    made = [("peak", lambda s: kernels(s, 2)), ("lr_mnist", lr_mnist)]
+    if rivals:
+        made += [("products %d" % t, lambda s, t=t: products(s, t)) for t in (1, 2)]
+        made += [("optimizers torch %d" % t, lambda s, t=t: optimizers(s, t)) for t in (1, 2)]
     if rivals:
         made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", t, TORCH_ROUNDS)) for t in (1, 2)]
     for m in MODELS:

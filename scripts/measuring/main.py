@@ -35,8 +35,8 @@ def arguments():
 
 def measured(args):
     """The record of one session."""
-    fedlane, check = os.path.join(args.build, "fedlane"), os.path.join(args.build, "tests", "fedlane-check")
-    for program in (fedlane, check):
+    fedlane = os.path.join(args.build, "fedlane")
+    for program in (fedlane, fedlane + "-bench"):
         if not os.path.exists(program):
             raise jobs.Failure("%s: not built; scripts/test builds it, or name the folder with --build" % program)
     if args.rivals and not importlib.util.find_spec("torch"):
@@ -46,7 +46,7 @@ def measured(args):
         print("the machine is not idle (load %.1f): the figures will be worse than they are" % load, file=sys.stderr)
     scratch = tempfile.mkdtemp(prefix="fedlane-performance-")
     try:
-        session = jobs.Session(ROOT, fedlane, check, scratch, args.smoke, sys.executable if args.rivals else None)
+        session = jobs.Session(ROOT, fedlane, scratch, args.smoke, sys.executable if args.rivals else None)
         found = jobs.measure(session, 1 if args.smoke else args.repetitions, not args.smoke)
     finally:
         shutil.rmtree(scratch)
@@ -56,7 +56,8 @@ def measured(args):
     machine = {k: v for k, v in session.machine.items() if k != "threads"}
     return {"schema": 1, "machine": machine, "python": platform.python_version(), "torch": session.torch, "smoke": args.smoke,
             "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), "minutes": (time.time() - began) / 60,
-            "load_before": load, "measurements": found}
+            "load_before": load, "measurements": found, "versions": session.versions,
+            "bench": {name: line.record() for name, line in session.lines.items()}}
 
 
 def main():

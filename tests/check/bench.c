@@ -1,12 +1,10 @@
-/* bench.c - what a core can do at most in an ISA (fused multiply-adds), and the time an element of the step and reduce kernels
- * at a size that stays in the first caches, with the ratio to scalar. */
+/* bench.c - the time an element of the step and reduce kernels at a size that stays in the first caches, with the ratio to scalar.
+ * What the machine could do at most, other sizes and other kernels: fedlane bench. */
 #include "check.h"
 #include <string.h>
 #include <time.h>
 #if defined(__x86_64__)
 #include <x86intrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
 #endif
 
 enum { LENGTH = 1024, ROUNDS = 7 }; /* four arrays of 4 KiB: inside L1; the stride avoids stores 4 KiB from a load */
@@ -85,57 +83,7 @@ static void measure(void (*run)(const fl_kernels *), const fl_kernels *k, double
   }
 }
 
-/* Twelve independent chains hide the latency of every core we know and leave registers for the constant. Value 1 is the
- * fixed point of a = a*0.5 + 0.5, so no operand ever becomes special. */
-enum { CHAINS = 12, STEPS = 200000 };
-static volatile float half = 0.5f;
-#define FMA_LOOP(name, vec, SET, FMA, ADD, FIRST)                                \
-  static float name(void) {                                                      \
-    const vec m = SET(half);                                                     \
-    vec a[CHAINS];                                                               \
-    for (int j = 0; j < CHAINS; j++) { a[j] = SET((float)j); }                   \
-    for (int i = 0; i < STEPS; i++) {                                            \
-      for (int j = 0; j < CHAINS; j++) { a[j] = FMA(m, a[j], m); }               \
-    }                                                                            \
-    for (int j = 1; j < CHAINS; j++) { a[0] = ADD(a[0], a[j]); }                 \
-    return FIRST(a[0]);                                                          \
-  }
-typedef struct { fl_isa isa; int lanes; float (*run)(void); } fma_loop;
-#if defined(__x86_64__)
-__attribute__((target("avx512f")))
-FMA_LOOP(fma_avx512, __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_cvtss_f32)
-__attribute__((target("avx2,fma")))
-FMA_LOOP(fma_avx2, __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_cvtss_f32)
-__attribute__((target("fma")))
-FMA_LOOP(fma_scalar, __m128, _mm_set_ss, _mm_fmadd_ss, _mm_add_ss, _mm_cvtss_f32)
-static const fma_loop fma_loops[] = {
-  { FL_ISA_AVX512, 16, fma_avx512 }, { FL_ISA_AVX2, 8, fma_avx2 }, { FL_ISA_SCALAR_FMA, 1, fma_scalar } };
-#elif defined(__aarch64__)
-#define FMA_ADD_LAST(a, b, c) vfmaq_f32(c, a, b)
-#define FIRST_LANE(a) vgetq_lane_f32(a, 0)
-FMA_LOOP(fma_neon, float32x4_t, vdupq_n_f32, FMA_ADD_LAST, vaddq_f32, FIRST_LANE)
-static const fma_loop fma_loops[] = { { FL_ISA_NEON, 4, fma_neon } };
-#else
-static const fma_loop fma_loops[] = { { FL_ISA_COUNT, 0, NULL } };
-#endif
-
-/* GFLOP/s of this core; 0 where the ISA has no fused multiply-add. */
-static double peak(fl_isa isa) {
-  double best = 0;
-  for (size_t i = 0; i < sizeof fma_loops / sizeof *fma_loops; i++) {
-    if (fma_loops[i].isa != isa) { continue; }
-    for (int r = 0; r < 20 * ROUNDS; r++) {
-      const double t0 = now_ns();
-      sink = (double)fma_loops[i].run();
-      const double flops = 2.0 * CHAINS * STEPS * fma_loops[i].lanes, rate = flops / (now_ns() - t0);
-      best = rate > best ? rate : best;
-    }
-  }
-  return best;
-}
-
 int bench(const fl_kernels *k, const fl_kernels *scalar) {
-  printf("peak %.1f GFLOP/s in fused multiply-adds, one core (0: the isa has none)\n", peak(k->isa));
   printf("isa %s, n = %d (in cache); cycles are of the time-stamp counter\n", k->name, (int)LENGTH);
   printf("%-14s %10s %10s %10s\n", "op", "ns/elem", "cyc/elem", "x scalar");
   for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {

@@ -14,9 +14,10 @@ performance() {
 
 performance --smoke > "$scratch/stdout" || { cat "$scratch/stderr" >&2; fail "exit $?"; }
 [ "$(cat "$scratch/stdout")" = "$(echo "$scratch"/out/*.json)" ] || fail "stdout does not name the result file"
-python3 - "$scratch"/out/*.json "$scratch"/out/*.csv "$scratch/page.md" << 'PY'
+result=$(cat "$scratch/stdout")
+python3 - "$result" "${result%.json}.csv" "${result%.json}-kernels.csv" "$scratch/page.md" << 'PY'
 import csv, json, math, sys
-record, page = json.load(open(sys.argv[1])), open(sys.argv[3]).read()
+record, page = json.load(open(sys.argv[1])), open(sys.argv[4]).read()
 for job, numbers in record["measurements"].items():
     for name, values in numbers.items():
         assert len(values) == 1 and math.isfinite(values[0]), (job, name, values)
@@ -24,7 +25,10 @@ for key in ("cpu", "commit", "compiler", "version", "isa_used"):
     assert record["machine"][key], key
 table = list(csv.reader(open(sys.argv[2])))
 assert len(table) == 13 and all(len(row) == len(table[0]) for row in table), table
-for row in table:
+kernels = list(csv.reader(open(sys.argv[3])))
+assert {"sgd", "adamw", "NN 50x200x784", "TN 784x10x50"} <= {row[0] for row in kernels}, kernels
+assert record["bench"]["ceiling/%s/fma/threads:1" % record["machine"]["isa_used"]]["ns"][0] > 0
+for row in table + kernels:
     assert "| " + " | ".join(row) + " |" in page, row
 PY
 
