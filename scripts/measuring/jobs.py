@@ -117,21 +117,24 @@ class Session:
         if self.products is None:
             root = os.environ.get("FEDLANE_ONEDNN_ROOT") or os.path.join(self.root, "build-onednn")
             if not os.path.exists(os.path.join(root, "include", "dnnl.h")):
-                print("%s: no oneDNN there; scripts/setup --onednn fetches it, or set FEDLANE_ONEDNN_ROOT" % root, file=sys.stderr)
+                print("%s: no oneDNN there; scripts/setup --onednn fetches it, or set FEDLANE_ONEDNN_ROOT" % root,
+                      file=sys.stderr)
                 self.products = []
             else:
                 self.products = [os.path.join(self.scratch, "rival_products")]
                 lib = os.path.join(root, "lib")
                 execute([os.environ.get("CC", "cc"), "-std=c17", "-O2", "-D_GNU_SOURCE", "-I" + os.path.join(root, "include"),
-                         os.path.join(os.path.dirname(__file__), "rival_products.c"), "-o", self.products[0], "-L" + lib, "-ldnnl",
-                         "-ldl", "-Wl,-rpath," + lib])
+                         os.path.join(os.path.dirname(__file__), "rival_products.c"), "-o", self.products[0], "-L" + lib,
+                         "-ldnnl", "-ldl", "-Wl,-rpath," + lib])
                 self.products += self._openblas()
         return self.products
 
     def _openblas(self):
         """OpenBLAS's library as PyPI has it for the rivals' Python."""
-        out, _ = execute([self.python, "-c", "import glob, importlib.util as u, os\ns = u.find_spec('scipy_openblas32')\n"
-                          "print('\\n'.join(glob.glob(os.path.join(s.submodule_search_locations[0], 'lib', '*openblas*.so*'))) if s else '')"])
+        look = ("import glob, importlib.util as u\n"
+                "s = u.find_spec('scipy_openblas32')\n"
+                "print(*glob.glob(s.submodule_search_locations[0] + '/lib/*openblas*.so*') if s else '', sep='\\n')")
+        out, _ = execute([self.python, "-c", look])
         found = out.split()
         if not found:
             print("%s has no scipy-openblas32: no figures of OpenBLAS" % self.python, file=sys.stderr)

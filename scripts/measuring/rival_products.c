@@ -1,6 +1,6 @@
 /* rival_products.c - GFLOP/s of oneDNN (dnnl_sgemm, and matmul with weights packed beforehand) and of OpenBLAS at the shapes of
- * `fedlane bench`. Built by scripts/performance --rivals against oneDNN 3; argument: OpenBLAS's library, or nothing. Prints one JSON object of
- * "LIBRARY FORM MxNxK": the best of many short repetitions. Threads: OMP_NUM_THREADS, OPENBLAS_NUM_THREADS. */
+ * `fedlane bench`. Built by scripts/performance --rivals against oneDNN 3; argument: OpenBLAS's library, or nothing. Prints one
+ * JSON object of "LIBRARY FORM MxNxK": the best of many short repetitions. Threads: OMP_NUM_THREADS, OPENBLAS_NUM_THREADS. */
 #include <dlfcn.h>
 #include <dnnl.h>
 #include <stdio.h>
@@ -37,7 +37,8 @@ static dnnl_stream_t stream;
 static dnnl_exec_arg_t operands[3];
 
 static void run_sgemm(const shape *s) {
-  ok(dnnl_sgemm(s->a, s->b, s->m, s->n, s->k, 1, a, s->a == 'T' ? s->m : s->k, b, s->b == 'T' ? s->k : s->n, 0, c, s->n), "sgemm");
+  const int lda = s->a == 'T' ? s->m : s->k, ldb = s->b == 'T' ? s->k : s->n;
+  ok(dnnl_sgemm(s->a, s->b, s->m, s->n, s->k, 1, a, lda, b, ldb, 0, c, s->n), "sgemm");
 }
 static void run_packed(const shape *s) {
   (void)s;

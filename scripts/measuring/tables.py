@@ -72,19 +72,20 @@ def rows(record):
 
 
 FORMS = {"gemm_nn": "NN", "gemm_nt": "NT", "gemm_tn": "TN"}
-STEPS = {"sgd": "SGD", "momentum": "SGD momentum", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad", "newton_schulz": "Muon"}
+STEPS = {"sgd": "SGD", "momentum": "SGD momentum", "adamw": "AdamW", "rmsprop": "RMSprop", "newton_schulz": "Muon"}
 PRODUCTS_HEADER = ["product, m x n x k", "threads", "Fedlane, GFLOP/s", "of the peak", "oneDNN", "OpenBLAS", "against oneDNN"]
-STEPS_HEADER = ["step", "parameters", "threads", "Fedlane, ns a parameter", "of its ceiling", "PyTorch fused", "foreach", "default",
-                "Fedlane is faster"]
+STEPS_HEADER = ["step", "parameters", "threads", "Fedlane, ns a parameter", "of its ceiling", "PyTorch fused", "foreach",
+                "default", "Fedlane is faster"]
 
 
 def of_kernels(record):
-    """[(header, rows)]: products and steps, the best repetition of each, beside their rivals. The best, because a ceiling is one."""
+    """[(header, rows)]: products and steps beside their rivals; the best repetition of each, because a ceiling is one."""
     m, isa = record["measurements"], record["machine"]["isa_used"]
     lines = [l for l in bench_lines.lines(record) if l.isa == isa and not l.cold]
     most = lambda job, key: max(m.get(job, {}).get(key, []), default=None)
     least = lambda job, key: min(m.get(job, {}).get(key, []), default=None)
     text = lambda x, digits: "-" if x is None else "%.*f" % (digits, x)
+    share = lambda line: "%.0f %%" % line.percent if line.ceiling_ns else ""
     products, steps, ratios = [], [], {}
     for l in lines:
         if l.kernel in FORMS:
@@ -93,7 +94,7 @@ def of_kernels(record):
             onednn = max((x for x in (most(job, "sgemm " + shape), most(job, "packed " + shape)) if x), default=None)
             if onednn:
                 ratios.setdefault(l.threads, []).append(l.gflops / onednn)
-            products.append([shape, str(l.threads), text(l.gflops, 1), "%.0f %%" % l.percent if l.ceiling_ns else "", text(onednn, 1),
+            products.append([shape, str(l.threads), text(l.gflops, 1), share(l), text(onednn, 1),
                              text(most(job, "openblas " + shape), 1), "%.2f x" % (l.gflops / onednn) if onednn else "-"])
         elif l.kernel in STEPS:
             n = l.n if l.kernel != "newton_schulz" else int(l.place.split("/")[0][2:]) * l.n
@@ -101,7 +102,7 @@ def of_kernels(record):
             job = "optimizers torch %d" % l.threads
             rivals = [least(job, "%s %s %d" % (STEPS[l.kernel], form, at)) for form in ("fused", "foreach", "default")]
             fastest = min((x for x in rivals if x), default=None)
-            steps.append([l.kernel, "{:,}".format(n), str(l.threads), text(l.best, 3 if l.best < 10 else 1), "%.0f %%" % l.percent if l.ceiling_ns else ""] +
+            steps.append([l.kernel, "{:,}".format(n), str(l.threads), text(l.best, 3 if l.best < 10 else 1), share(l)] +
                          [text(x, 2) for x in rivals] + ["%.1f x" % (fastest / l.best) if fastest else "-"])
     for threads, r in sorted(ratios.items()):
         products.append(["geometric mean", str(threads), "", "", "", "", "%.2f x" % statistics.geometric_mean(r)])

@@ -38,14 +38,15 @@ def bars(figures, plt, lines, out):
         title = "%s, %d thread%s" % (isa, threads, "s" if threads > 1 else "")
         ax.set_title(title)
         rows = [[l.name, "%.6g" % l.percent, l.ceiling] for l in chosen]
-        made.append(figures.save(fig, out, "ceilings-%s-%d" % (figures.slug(isa), threads), title, ["line", "percent", "ceiling"], rows))
+        name = "ceilings-%s-%d" % (figures.slug(isa), threads)
+        made.append(figures.save(fig, out, name, title, ["line", "percent", "ceiling"], rows))
     return made
 
 
 def products(figures, plt, lines, out):
     """GFLOP/s of what has FLOPs; the axis ends at the peak."""
     made = []
-    peaks = {(l.name.split("/")[1], l.threads): l.gflops for l in lines if l.kernel == "ceiling" and l.flops and "/fma/" in l.name}
+    peaks = {(l.name.split("/")[1], l.threads): l.gflops for l in lines if l.kernel == "ceiling" and "/fma/" in l.name}
     for (isa, threads), peak in peaks.items():
         chosen = [l for l in lines if (l.isa, l.threads) == (isa, threads) and l.flops]
         if not chosen:
@@ -59,7 +60,8 @@ def products(figures, plt, lines, out):
         ax.set_xlabel("GFLOP/s")
         ax.set_title(title)
         rows = [[l.name, "%.6g" % l.gflops, "%.6g" % peak] for l in chosen]
-        made.append(figures.save(fig, out, "gflops-%s-%d" % (figures.slug(isa), threads), title, ["line", "GFLOP/s", "peak"], rows))
+        name = "gflops-%s-%d" % (figures.slug(isa), threads)
+        made.append(figures.save(fig, out, name, title, ["line", "GFLOP/s", "peak"], rows))
     return made
 
 

@@ -24,6 +24,7 @@ typedef struct check {
   const char *op;
   size_t cases, failures;
   int quiet, quick;              /* quick: fewer lengths (golden hashes, self-test) */
+  void *description;             /* not NULL: cases are looked at (describe.c), not run */
   void *sha;                     /* not NULL: results of `dut` go into this digest, nothing is compared */
 } check;
 
@@ -45,6 +46,8 @@ void run_op(check *, const op_test *);
 
 int self_test(uint64_t seed);
 int bench(const fl_kernels *, const fl_kernels *scalar);
+int describe(const fl_kernels *);
+void describe_case(check *, caller, call *, size_t nargs, const arg *);
 int print_hashes(const fl_kernels *, FILE *);
 int wanted(const op_test *, char *const *word, int words);        /* named, its family is, or no word was given */
 int compare_golden(const fl_kernels *, const char *path, char *const *word, int words);

@@ -17,7 +17,7 @@ const size_t op_count = sizeof op_tests / sizeof *op_tests;
 static const char usage[] =
   "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [OP or FAMILY ...]\n"
   "       fedlane-check --golden FILE [--isa ...] [OP or FAMILY ...]\n"
-  "       fedlane-check --list | --self-test | --bench | --hash   [--isa ...]\n"
+  "       fedlane-check --list | --describe | --self-test | --bench | --hash   [--isa ...]\n"
   "exit: 0 all passed, 1 a failure, 2 usage, 77 this machine cannot run the ISA\n";
 
 static int find_isa(const char *name) {
@@ -86,7 +86,7 @@ int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     char *end = NULL;
-    if (!strcmp(a, "--list") || !strcmp(a, "--self-test") || !strcmp(a, "--bench") || !strcmp(a, "--hash")) {
+    if (!strcmp(a, "--list") || !strcmp(a, "--self-test") || !strcmp(a, "--bench") || !strcmp(a, "--describe") || !strcmp(a, "--hash")) {
       mode = a;
     } else if (!strcmp(a, "--quick")) {
       t.quick = 1;
@@ -124,6 +124,7 @@ int main(int argc, char **argv) {
   }
   fl_fpenv_enter();
   if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref); }
+  if (!strcmp(mode, "--describe")) { return describe(t.ref); }
   if (!strcmp(mode, "--hash")) { return print_hashes(t.dut, stdout); }
   return golden ? compare_golden(t.dut, golden, argv + 1, words) : run_all(&t, argv + 1, words);
 }
