@@ -157,7 +157,7 @@ void fl_newton_schulz(const fl_kernels *, size_t a, size_t b, const float *u, fl
  *            = (d_i - g)*s + 2*c*z, p = s*q, d_(i+1) = g + p, g = c*q - z, rows i+1, i of Q^T become fma(s, y, c*x), fma(-s, x,
  *            c*y) of x, y with fl(c), fl(s); at last d_l - p, e_l = g (r = 0: d_(i+1) - p, and the sweep ends). Sorted, equal d
  *            in order of their index; w = fl(d*b).
- * root       c_ij = u_ij*fl(exp(log(max(w_j, 0) + ridge)*(-0.5/p))), out = gemm_nt of c and c, cut at FL_GEMM_PIECE. */
+ * root       c_ij = u_ij*fl(exp(log(max(w_j, 0) + ridge)*(-0.5/p))), out = gemm_syrk of c, cut at FL_GEMM_PIECE. */
 /* a = q r (m x n, m >= n) by Householder reflectors: q m x n with orthonormal columns, r n x n upper triangular (NULL: not
  * wanted), its diagonal >= 0, which makes the pair unique. q may be a. */
 size_t fl_qr_work(size_t m, size_t n);

@@ -2,8 +2,8 @@
  *
  * A pass applies the reflector of column j-1 to a row and at once adds the row, times its entry j, to the sums of column j:
  * those sums are v_j^T a_c for the columns to come, and v_j^T v_c for those before. */
-#include <math.h>
 #include "kernels/factor/panel.h"
+#include "kernels/factor/reflector.h"
 
 typedef struct { float s[FL_PANEL]; double ss; } column_sums;
 
@@ -45,13 +45,6 @@ static void update_pass(size_t m, size_t j, float *v, row32 w, column_sums *out)
   else sum_pass(1, 0, j + 1, m, j, v, w, out);
 }
 
-static float power_of_two(int e) { /* -126 <= e <= 127 */
-  const uint32_t u = (uint32_t)(e + 127) << 23;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
-}
-
 /* Each column by the power of two that brings its largest entry to [1, 2); back[c] undoes it. */
 static void scale_columns(size_t m, float *v, float back[FL_PANEL]) {
   uint32_t big[FL_PANEL];
@@ -66,23 +59,20 @@ static void scale_columns(size_t m, float *v, float back[FL_PANEL]) {
   u_store(big, lo);
   u_store(big + 16, hi);
   for (size_t c = 0; c < FL_PANEL; c++) {
-    const int e = (int)(big[c] >> 23), clamped = e == 255 ? 127 : e < 1 ? 1 : e > 253 ? 253 : e;
-    scale[c] = power_of_two(127 - clamped);
-    back[c] = power_of_two(clamped - 127);
+    const int e = scale_exponent(big[c]);
+    scale[c] = power_of_two(e);
+    back[c] = power_of_two(-e);
   }
   const row32 f = row_load(scale);
   for (size_t i = 0; i < m; i++) row_store(v + FL_PANEL * i, row_mul(f, row_load(v + FL_PANEL * i)));
 }
 
-/* A column whose remainder's squares would leave the range of tau: brought near 1, and its sums made anew. */
-static float rescale(size_t m, size_t j, float *v, column_sums *c, double norm2) {
-  uint64_t u;
-  memcpy(&u, &norm2, sizeof u);
-  const int e = ((int)(u >> 52) - 1023) / 2, up = -e > 126 ? 126 : -e;
-  const float f = power_of_two(up);
+/* Column j from row j on by a power of two, and its sums made anew. Returns what undoes it. */
+static float rescale(size_t m, size_t j, float *v, column_sums *c, int exponent) {
+  const float f = power_of_two(exponent);
   for (size_t i = j; i < m; i++) v[FL_PANEL * i + j] *= f;
   sum_pass(0, 0, j + 1, m, j, v, row_zero(), c);
-  return power_of_two(-up);
+  return power_of_two(-exponent);
 }
 
 void FL_FN(qr_panel)(size_t m, size_t n, float *v, float *r, float *g) {
@@ -93,29 +83,20 @@ void FL_FN(qr_panel)(size_t m, size_t n, float *v, float *r, float *g) {
   memset(g, 0, sizeof *g * FL_PANEL * FL_PANEL);
   scale_columns(m, v, back);
   for (size_t j = 0; j < n; j++) {
-    float *a = v + FL_PANEL * j, unscale = 1.0f, v0 = 0.0f, tau = 0.0f, beta;
+    float *a = v + FL_PANEL * j, unscale = 1.0f;
     if (j) update_pass(m, j, v, w, &c);
     else sum_pass(0, 0, 1, m, 0, v, w, &c);
-    double norm2 = (double)a[j] * (double)a[j] + c.ss;
-    if (c.ss > 0.0 && norm2 < 0x1p-60) {
-      unscale = rescale(m, j, v, &c, norm2);
-      norm2 = (double)a[j] * (double)a[j] + c.ss;
-    }
-    beta = a[j];
-    if (c.ss != 0.0) {
-      const double norm = sqrt(norm2), top = (double)a[j] + (a[j] < 0.0f ? -norm : norm);
-      v0 = (float)top;
-      beta = (float)(a[j] < 0.0f ? norm : -norm);
-      tau = (float)(2.0 / ((double)v0 * (double)v0 + c.ss));
-    }
-    const row32 x = row_load(a), dot = row_fma(v_set(v0), x, row_load(c.s));
-    w = row_after(j, row_scale(v_set(tau), dot), row_zero());
-    row_store(r + FL_PANEL * j, row_mul(row_load(back), row_after(j, row_fnma(v_set(v0), w, x), row_zero())));
-    r[FL_PANEL * j + j] = beta * unscale * back[j];
+    const int exponent = reflector_exponent(a[j], c.ss);
+    if (exponent) unscale = rescale(m, j, v, &c, exponent);
+    const reflector h = reflector_of(a[j], c.ss);
+    const row32 x = row_load(a), dot = row_fma(v_set(h.v0), x, row_load(c.s));
+    w = row_after(j, row_scale(v_set(h.tau), dot), row_zero());
+    row_store(r + FL_PANEL * j, row_mul(row_load(back), row_after(j, row_fnma(v_set(h.v0), w, x), row_zero())));
+    r[FL_PANEL * j + j] = (float)h.beta * unscale * back[j];
     row_store(g + FL_PANEL * j, row_after(j, row_zero(), dot));
-    g[FL_PANEL * j + j] = tau;
+    g[FL_PANEL * j + j] = h.tau;
     row_store(a, row_after(j, row_zero(), x));
-    a[j] = v0;
+    a[j] = h.v0;
   }
 }
 

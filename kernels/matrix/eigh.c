@@ -1,15 +1,11 @@
 /* eigh.c - symmetric eigen decomposition: tridiagonal form by Householder reflectors (panels of FL_PANEL columns), implicit QL
  * with double scalars, its rotations collected and applied to the eigenvectors' rows in batches. */
-#include <fedlane/kernels.h>
 #include <math.h>
 #include <string.h>
+#include "kernels/factor/reflector.h"
+#include "kernels/matrix/sizes.h"
 
-#define PANEL_SQUARE ((size_t)FL_PANEL * FL_PANEL)
 enum { MAX_SWEEPS = 40, BATCH = 16 }; /* sweeps an eigenvalue; rotations of a batch, times n */
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-static size_t row_floats(size_t n) { return round_up(n, FL_PANEL) + 16; } /* no power of two: rows must not share cache sets */
 
 typedef struct {
   const fl_kernels *k;
@@ -58,13 +54,6 @@ size_t fl_eigh_work(size_t n) {
   return lay_out(&s, n, NULL);
 }
 
-static float power_of_two(int e) { /* -126 <= e <= 127 */
-  const uint32_t u = (uint32_t)(e + 127) << 23;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
-}
-
 /* m = the symmetric matrix times a power of two that brings its largest entry to [1, 2), padded with +0. *back undoes it.
  * 0 when an entry is not finite. */
 static int take(eigh_state *s, const float *a, double *back) {
@@ -77,7 +66,7 @@ static int take(eigh_state *s, const float *a, double *back) {
   }
   uint32_t u;
   memcpy(&u, &big, sizeof u);
-  const int e = (int)(u >> 23), up = 127 - (e < 1 ? 1 : e > 253 ? 253 : e);
+  const int up = scale_exponent(u);
   *back = (double)power_of_two(-up);
   memset(s->m, 0, s->wide * ld * sizeof *s->m);
   for (size_t i = 0; i < n; i++) { s->k->scale(i + 1, s->m + i * ld, power_of_two(up), a + i * n); }
@@ -91,31 +80,16 @@ static int take(eigh_state *s, const float *a, double *back) {
   return 1;
 }
 
-/* v = the reflector that takes x below its first entry to 0 (x has n floats from entry `first` on): v_0 = x_0 + sign(x_0)|x|,
- * v_i = x_i. Returns tau, 0 when there is nothing to do; *beta is what becomes of x_0. A tiny x is brought near 1 first. */
-static float reflector(const fl_kernels *k, size_t n, const float *x, float *v, double *beta) {
-  double ss = k->sumsq(n - 1, x + 1), norm2 = (double)x[0] * (double)x[0] + ss;
-  float up = 1.0f;
-  *beta = (double)x[0];
-  if (!(ss > 0.0)) {
-    memset(v, 0, n * sizeof *v);
-    return 0.0f;
-  }
-  if (norm2 < 0x1p-60) {
-    uint64_t u;
-    memcpy(&u, &norm2, sizeof u);
-    const int e = (1023 - (int)(u >> 52)) / 2;
-    up = power_of_two(e > 126 ? 126 : e);
-  }
-  k->scale(n, v, up, x);
-  if (up != 1.0f) {
-    ss = k->sumsq(n - 1, v + 1);
-    norm2 = (double)v[0] * (double)v[0] + ss;
-  }
-  const double norm = sqrt(norm2), x0 = (double)v[0];
-  *beta = (x0 < 0.0 ? norm : -norm) / (double)up;
-  v[0] = (float)(x0 + (x0 < 0.0 ? -norm : norm));
-  return (float)(2.0 / ((double)v[0] * (double)v[0] + ss));
+/* v = the reflector that takes the n floats of x to (*beta, 0, ...), brought near 1 first when x is tiny. Returns its tau. */
+static float reflect(const fl_kernels *k, size_t n, const float *x, float *v, double *beta) {
+  double ss = k->sumsq(n - 1, x + 1);
+  const int up = reflector_exponent(x[0], ss);
+  k->scale(n, v, power_of_two(up), x);
+  if (up) { ss = k->sumsq(n - 1, v + 1); }
+  const reflector h = reflector_of(v[0], ss);
+  *beta = h.beta * (double)power_of_two(-up);
+  v[0] = h.v0; /* ss = 0: all of v is 0 */
+  return h.tau;
 }
 
 /* Row j of m, brought up to date by the `have` reflectors of the panel before it, gives d_j, e_j, v_j; then w_j = tau(M v_j) less
@@ -134,7 +108,7 @@ static void reduce_row(eigh_state *s, size_t j, size_t have) {
   memset(minus_w, 0, 2 * ld * sizeof *v);
   s->tau[j] = 0.0f;
   if (j + 1 >= n) { return; }
-  s->tau[j] = reflector(k, n - j - 1, x + j + 1, v + j + 1, &s->e[j]);
+  s->tau[j] = reflect(k, n - j - 1, x + j + 1, v + j + 1, &s->e[j]);
   memcpy(s->v + j * ld, v, ld * sizeof *v);
   if (s->tau[j] == 0.0f) { return; }
   k->gemm_nn(1, cols, n - j - 1, v + j + 1, n, s->m + (j + 1) * ld + at, ld, w + at, ld, n);
@@ -297,7 +271,7 @@ int fl_eigh(const fl_kernels *k, size_t n, const float *a, float *w, float *v, f
 
 size_t fl_inverse_root_work(size_t n) { return n + n * n + fl_eigh_work(n); }
 
-/* C C^T with the columns of C = U diag(f)^(1/2): symmetric to the bit, as the products of an output commute. */
+/* C C^T with the columns of C = U diag(f)^(1/2): symmetric to the bit, and never indefinite. */
 int fl_inverse_root(const fl_kernels *k, size_t n, const float *a, double p, float ridge, float *out, float *work) {
   float *w = work, *u = w + n;
   int bad = fl_eigh(k, n, a, w, u, u + n * n);
@@ -313,6 +287,6 @@ int fl_inverse_root(const fl_kernels *k, size_t n, const float *a, double p, flo
   for (size_t i = 0; i < n; i++) {
     for (size_t j = 0; j < n; j++) { u[i * n + j] *= w[j]; }
   }
-  k->gemm_nt(n, n, n, u, n, u, n, out, n, FL_GEMM_PIECE);
+  k->gemm_syrk(n, n, u, n, out, n, FL_GEMM_PIECE);
   return 0;
 }

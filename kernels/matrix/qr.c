@@ -1,12 +1,8 @@
 /* qr.c - Householder QR in panels of FL_PANEL columns, the reflectors of a panel joined in compact WY form. */
-#include <fedlane/kernels.h>
 #include <string.h>
-
-#define PANEL_SQUARE ((size_t)FL_PANEL * FL_PANEL)
+#include "kernels/matrix/sizes.h"
 
 static size_t panels(size_t n) { return (n + FL_PANEL - 1) / FL_PANEL; }
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t row_floats(size_t n) { return (n + 15) / 16 * 16 + 16; } /* no power of two: rows must not share cache sets */
 
 size_t fl_qr_work(size_t m, size_t n) {
   return m * row_floats(n) + panels(n) * (m * FL_PANEL + PANEL_SQUARE) + 2 * FL_PANEL * row_floats(n) + 2 * PANEL_SQUARE + n;
