@@ -57,6 +57,9 @@ typedef struct { float beta1, omb1, beta2, omb2, decay, lr; } fl_lion_args;
 /* u = sign(g) where |g| > threshold, `below` where not, NaN where g is; with m (not NULL): m = fma(beta1, m, omb1*u), |m| < 2^-126
  * stored +0, u = m; y = fma(-lr, u, decay*y). */
 typedef struct { float beta1, omb1, decay, lr, threshold, below; } fl_sign_args;
+/* m = fma(beta1, m, omb1*g); den = floored ? max(c*h, eps) : fma(c, max(h, 0), eps); y = fma(-lr, clamp(m/den, -1, 1), decay*y).
+ * m below 2^-126 is stored +0; NaN in m or h reaches y. */
+typedef struct { float beta1, omb1, c, eps, lr, decay; int floored; } fl_sophia_args;
 /* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
  * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
  * padding is absent or a product with +0, the same on every ISA: the two differ only where the weight is infinite or NaN,

@@ -31,12 +31,12 @@ typedef struct fl_objective {
   /* Mean loss over rows index[0..count) at x (d + buffers), its gradient into g (d floats, overwritten). count >= 1. Must
    * be a pure function of its arguments (self is shared by all workers and only read). */
   double (*loss_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g, void *work);
+  /* Test rows first..first+count-1, count <= the batch that work was sized for. NULL when n_test is 0. */
+  void (*evaluate)(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
   /* loss_grad with labels drawn from the model's softmax at x, row r's from element r of the key's uniform draw; the loss is the
    * mean over the drawn labels. NULL: the objective has no such labels. */
   double (*sampled_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, const fl_key *, float *g,
                          void *work);
-  /* Test rows first..first+count-1, count <= the batch that work was sized for. NULL when n_test is 0. */
-  void (*evaluate)(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
 } fl_objective;
 #ifdef __cplusplus
 }

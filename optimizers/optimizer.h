@@ -26,7 +26,7 @@ typedef struct {
                                                    the objective must offer sampled_grad */
 } fl_ask;
 typedef struct {
-  void *self; size_t n;                         /* local samples */
+  void *self; size_t n, batch;                  /* local samples; rows of the current batch */
   void (*next)(void *self, uint64_t t);         /* draw the batch of step t (0-based in the run) */
   double (*grad)(void *self, const fl_ask *, float *g);               /* mean loss and its gradient */
 } fl_oracle;
@@ -110,6 +110,7 @@ struct fl_job {                                 /* fixed for the run */
   uint64_t moves;                               /* of x in the whole run, as fl_server.t counts them */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
+  int sampled_labels;                           /* the objective offers sampled_grad */
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
 };
 /* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic

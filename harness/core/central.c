@@ -29,12 +29,12 @@ static fl_server server_of(const fl_session *s, uint64_t rounds) {
 void fl_run_epoch(fl_session *s, fl_worker *w) {
   fl_slot_table slots;
   fl_server sv = server_of(s, s->round);
-  const fl_oracle oracle = fl_client_oracle(s, w, 0, 0);
+  const fl_oracle *oracle = fl_client_oracle(s, w, 0, 0);
   const double begin = fl_now();
   memcpy(w->y, s->x, s->n * sizeof *w->y);      /* where the epoch began */
   fl_place_slots(s, w, NULL, &slots);
   fl_local lo = fl_mover_local(s, s->round * s->job.local_steps);
-  lo.oracle = &oracle;
+  lo.oracle = oracle;
   lo.g = w->g;
   lo.work = w->rule_work;
   lo.start = w->y;

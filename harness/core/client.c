@@ -62,6 +62,7 @@ static void next(void *self, uint64_t t) {
   if (w->broken) return;
   w->count = fl_draw_batch(w->s, w->round, w->id, t, w->perm, &w->epoch, w->rows);
   if (w->s->problem.batch) check_batch(w, t);
+  w->oracle.batch = w->count;
 }
 
 static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, float *g) {
@@ -97,14 +98,15 @@ static double grad(void *self, const fl_ask *ask, float *g) {
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
-fl_oracle fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, size_t position) {
+const fl_oracle *fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, size_t position) {
   w->position = position;
   w->broken = 0;
   w->id = client;
   w->round = (uint32_t)s->round;
   w->n = fl_client_samples(s, client);
   w->epoch = 0;
-  return (fl_oracle){ .self = w, .n = w->n, .next = next, .grad = grad };
+  w->oracle = (fl_oracle){ .self = w, .n = w->n, .next = next, .grad = grad };
+  return &w->oracle;
 }
 
 void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) {
@@ -149,8 +151,8 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   const double begin = fl_now();
   float *leaf = fl_tree_leaf(&s->tree);
   const double start = fl_now();
-  const fl_oracle oracle = fl_client_oracle(s, w, s->cohort[position], position);
-  start_local(s, w, &lo, &oracle, position, leaf, up);
+  const fl_oracle *oracle = fl_client_oracle(s, w, s->cohort[position], position);
+  start_local(s, w, &lo, oracle, position, leaf, up);
   fl_place_slots(s, w, leaf, &slots);
   lo.slots = slots.v;
   memcpy(w->y, s->x, s->n * sizeof *w->y);

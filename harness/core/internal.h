@@ -38,6 +38,7 @@ typedef struct {                                          /* one thread */
   uint64_t evaluations, samples;
   /* the oracle of the client at hand */
   struct fl_session *s;
+  fl_oracle oracle;
   size_t position;
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
   int broken;                                             /* this client had a batch that is not valid */
@@ -96,7 +97,7 @@ uint64_t fl_memory_available(void);                        /* bytes that this pr
 int fl_reserve_states(fl_session *, size_t more, const char *what, char *err, size_t err_size);   /* 0, or -1: no memory */
 void fl_run_client(fl_session *, fl_worker *, size_t position);
 /* The worker takes the client: its batches and gradients come from the oracle. */
-fl_oracle fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);
+const fl_oracle *fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);
 typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } fl_slot_table;
 void fl_place_slots(fl_session *, fl_worker *, float *leaf, fl_slot_table *);
 void fl_server_slots(const fl_session *, size_t stage, float **at);

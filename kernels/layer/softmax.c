@@ -76,6 +76,22 @@ static int32_t row_place(size_t n, const float *x, float max) {
   return (int32_t)lane[0];
 }
 
+/* The running sum goes from class 0 on in float; a row with NaN gets the last class (its gradient is NaN anyway). */
+void FL_FN(softmax_sample)(size_t rows, size_t classes, const float *logits, const float *uniform, float *work, uint8_t *label) {
+  for (size_t r = 0; r < rows; r++, logits += classes) {
+    float sum = 0, total = 0;
+    size_t c = 0;
+    row_exp(classes, logits, row_max(classes, logits), work);
+    for (size_t i = 0; i < classes; i++) total += work[i];
+    const float bound = uniform[r] * total;
+    for (; c + 1 < classes; c++) {
+      sum += work[c];
+      if (sum > bound) break;
+    }
+    label[r] = (uint8_t)c;
+  }
+}
+
 void FL_FN(argmax_rows)(size_t rows, size_t classes, const float *logits, int32_t *pred) {
   for (size_t r = 0; r < rows; r++, logits += classes) {
     const float max = row_max(classes, logits);

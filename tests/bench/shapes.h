@@ -50,6 +50,7 @@ FL_SHAPED(rotate);
 FL_SHAPED(bias_rows);
 FL_SHAPED(bias_grad);
 FL_SHAPED(softmax_xent);
+FL_SHAPED(softmax_sample);
 FL_SHAPED(argmax_rows);
 FL_SHAPED(maxpool2);
 FL_SHAPED(maxpool2_back);

@@ -51,6 +51,17 @@ static void softmax_case(check *t, const char *what, size_t rows, size_t n, int 
 }
 void check_softmax_xent(check *t) { rows_by_widths(t, softmax_case); }
 
+static void call_sample(const fl_kernels *k, call *c) { k->softmax_sample(c->s[0], c->s[1], c->p[0], c->p[1], c->p[2], c->p[3]); }
+static void sample_case(check *t, const char *what, size_t rows, size_t n, int kind) {
+  float *u = malloc((rows + 1) * sizeof *u);
+  if (!u) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }
+  for (size_t r = 0; r < rows; r++) { u[r] = (float)(rnd(t) >> 8) * 0x1p-24f; }
+  const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), IN('f', rows, u), { 's', 'f', n, NULL, -1, 0, 0 }, OUT('b', rows) };
+  run_case(t, what, call_sample, &(call){ .s = { rows, n } }, 4, a);
+  free(u);
+}
+void check_softmax_sample(check *t) { rows_by_widths(t, sample_case); }
+
 static void argmax_case(check *t, const char *what, size_t rows, size_t n, int kind) {
   const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), OUT('l', rows) };
   run_case(t, what, call_argmax, &(call){ .s = { rows, n } }, 2, a);
