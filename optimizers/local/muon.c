@@ -72,25 +72,15 @@ static void pack(const double *h, const fl_local *lo, float *theta) {
   }
 }
 
-/* The mixed gradient of a whole matrix tensor is needed at once: the plain step of the mix collects it. */
-static void collect(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
-  const fl_tensor *t = arg;
-  (void)y;
-  memcpy(lo->work + (offset - t->offset), v, n * sizeof(float));
-}
 static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
   float *g = lo->work, *u = g + t->size, *ns = u + t->size;
   const double lr = lo->clock.lr * h[H_LR_SCALE], mu = h[H_MOMENTUM];
   const double decay = 1.0 - lr * h[H_WEIGHT_DECAY];
-  const fl_mix kept = lo->mix;
-  fl_tensor one = *t;
-  lo->mix.drift = NULL;                         /* the drift comes after the optimizer's step */
-  fl_mixed_step(lo, t->offset, t->size, collect, &one);
-  lo->mix = kept;
+  fl_mixed_gradient(lo, t->offset, t->size, g);
   lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, (float)(1.0 - mu), h[H_NESTEROV] != 0);
   fl_newton_schulz(lo->k, rows(t), cols(t), u, u, (int)h[H_NS_STEPS], ns);
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
-  if (kept.drift) lo->k->axpy(t->size, lo->y + t->offset, (float)-kept.cd, kept.drift + t->offset);
+  fl_drift(lo, t->offset, t->size);
 }
 
 static void plain_adamw(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {

@@ -10,18 +10,18 @@
  *   gnb              G: s*s, s the gradient of the mean loss with labels drawn from the model's own softmax, on the step's batch;
  *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh.
  *   gradient_square  v*v, the step's own gradient; B likewise. What the released federated baseline does.
- *   hutchinson       H: u*(Hess u), u standard normal or +-1, B = 1; the product is the central difference of two gradients at
+ *   hutchinson       H: u*(Hess u), u standard normal, B = 1; the product is the central difference of two gradients at
  *                    y +- hvp_step*u on the step's batch, counted as two. The scheme and the default of hvp_step are ours
  *                    (inferred: the paper only asks for a Hessian-vector product). h may be negative: then the step is the
  *                    clipped sign step, in both forms of the denominator.
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
  * hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
- * theta (FedPAC): h. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
+ * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
 #include <string.h>
 
-enum { H_BETA1, H_BETA2, H_RHO, H_EPS, H_WEIGHT_DECAY, H_HESSIAN, H_EVERY, H_FIRST, H_BS, H_DENOMINATOR, H_PROBE, H_HVP_STEP };
+enum { H_BETA1, H_BETA2, H_RHO, H_EPS, H_WEIGHT_DECAY, H_HESSIAN, H_EVERY, H_FIRST, H_BS, H_DENOMINATOR, H_HVP_STEP };
 enum { GNB, GRADIENT_SQUARE, HUTCHINSON, NEVER };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.965, 0, 1, NULL, "decay of the first moment", FL_BELOW },
@@ -34,7 +34,6 @@ static const fl_param params[] = {
   [H_FIRST] = { "hess_first", 0, 0, 0, "before|after", "first estimate before step 1, or after step hess_every", 0 },
   [H_BS] = { "bs", 0, 0, 1e9, NULL, "examples behind an estimate (0: the rows of the batch)", 0 },
   [H_DENOMINATOR] = { "denominator", 0, 0, 0, "sum|max", "rho*B*h + eps, or max(rho*B*h, eps)", 0 },
-  [H_PROBE] = { "probe", 0, 0, 0, "gaussian|rademacher", "distribution of u of hutchinson", 0 },
   [H_HVP_STEP] = { "hvp_step", 1e-3, 0, 1, NULL, "distance of the two gradients of hutchinson, in units of u", FL_ABOVE },
 };
 static int asks(const double *h) { return (int)h[H_HESSIAN] == GNB || (int)h[H_HESSIAN] == HUTCHINSON; }
@@ -119,7 +118,7 @@ static void step(const double *h, fl_local *lo) {
   step_args s = { .square = due && kind == GRADIENT_SQUARE, .beta2 = (float)h[H_BETA2], .omb2 = (float)(1.0 - h[H_BETA2]) };
   s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)(h[H_RHO] * examples),
                           .eps = (float)h[H_EPS], .lr = (float)lo->clock.lr,
-                          .decay = (float)(1.0 - lo->clock.lr_decay * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };
+                          .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };
   if (due && kind == GNB) refresh_gnb(h, lo);
   if (due && kind == HUTCHINSON) refresh_hutchinson(h, lo);
   fl_mixed_step(lo, 0, dim(lo->job), plain, &s);

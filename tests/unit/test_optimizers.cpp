@@ -105,6 +105,12 @@ TEST_CASE("worked numbers of the two-client problem") {
   expect({ { "name", "fedavg" }, { "weight_decay", "0.1" } }, 0.158050000, 0.037247126, -0.013975380);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" }, { "option", "1" } }, 0.165000000, 0.037812500, -0.014703711);
+  const settings sophia = { { "rule", "sophia" }, { "beta1", "0.9" }, { "beta2", "0.99" }, { "sophia_rho", "0.5" }, { "bs", "100" },
+                            { "weight_decay", "0.1" }, { "hess_every", "1" }, { "hessian", "gradient_square" } };
+  expect(sophia, 0.525253409, 0.538603240, 0.545484757);
+  settings fedpac = sophia;
+  fedpac.insert(fedpac.end(), { { "stack", "shared" }, { "alpha", "0.5" }, { "mix", "convex" } });
+  expect(fedpac, 0.512501834, 0.512605383, 0.511167808);
   const settings adam = { { "beta1", "0.9" }, { "beta2", "0.99" }, { "eps", "1e-8" }, { "weight_decay", "0.1" } };
   auto with = [&](settings head, settings tail = {}) {
     head.insert(head.end(), adam.begin(), adam.end());
