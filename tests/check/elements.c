@@ -92,18 +92,6 @@ void check_sophia(check *t) {
 static void call_curvature(const fl_kernels *k, call *c) { k->curvature(N, c->p[0], c->f[0], c->f[1], c->p[1], c->p[2]); }
 void check_curvature(check *t) { elementwise(t, call_curvature, &(call){ .f = { 0.99f, 0.01f } }, "xii", ALIASES("12")); }
 
-/* ---- reduce ----------------------------------------------------------------------------------------------------------- */
-static void call_sum(const fl_kernels *k, call *c) { c->ret = k->sum(N, c->p[0]); }
-static void call_dot(const fl_kernels *k, call *c) { c->ret = k->dot(N, c->p[0], c->p[1]); }
-static void call_sumsq(const fl_kernels *k, call *c) { c->ret = k->sumsq(N, c->p[0]); }
-static void call_sumsq_diff(const fl_kernels *k, call *c) { c->ret = k->sumsq_diff(N, c->p[0], c->p[1]); }
-static void call_absmax(const fl_kernels *k, call *c) { c->ret = k->absmax(N, c->p[0]); }
-void check_sum(check *t) { elementwise(t, call_sum, &(call){ 0 }, "i", NULL); }
-void check_dot(check *t) { elementwise(t, call_dot, &(call){ 0 }, "ii", ALIASES("01")); }
-void check_sumsq(check *t) { elementwise(t, call_sumsq, &(call){ 0 }, "i", NULL); }
-void check_sumsq_diff(check *t) { elementwise(t, call_sumsq_diff, &(call){ 0 }, "ii", ALIASES("01")); }
-void check_absmax(check *t) { elementwise(t, call_absmax, &(call){ 0 }, "i", NULL); }
-
 /* ---- math ------------------------------------------------------------------------------------------------------------- */
 static void call_exp(const fl_kernels *k, call *c) { k->exp(N, c->p[0], c->p[1]); }
 static void call_log(const fl_kernels *k, call *c) { k->log(N, c->p[0], c->p[1]); }
