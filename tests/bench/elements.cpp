@@ -15,6 +15,7 @@ template <class T> struct Example {
 #define FL_EXAMPLE(type, ...) template <> struct Example<type> { static constexpr type value = __VA_ARGS__; }
 FL_EXAMPLE(fl_mix_args, { 0.9f, 0.1f, 0.2f, 0.3f });
 FL_EXAMPLE(fl_momentum_args, { 0.9f, 1.0f, 1e-4f, 1.0f, 0 });
+FL_EXAMPLE(fl_sophia_args, { 0.96f, 0.04f, 0.3f, 1e-3f, 0.01f, 0.999f, 0 });
 FL_EXAMPLE(fl_adamw_args, { 0.9f, 0.1f, 0.999f, 0.001f, 1.0f, 1e-4f, 1e-8f });
 FL_EXAMPLE(fl_rmsprop_args, { 0.99f, 0.01f, 0.9f, 1.0f, 1e-4f, 1e-8f, 1e-8f });
 FL_EXAMPLE(fl_lion_args, { 0.9f, 0.1f, 0.99f, 0.01f, 1.0f, 1e-4f });

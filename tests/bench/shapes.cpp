@@ -196,6 +196,11 @@ FL_SHAPED(softmax_xent) {
   add_rows(book, op, BATCH, CLASSES, 3,
            [member](auto *k, auto *a) { (k->*member)(BATCH, CLASSES, a[0], below(CLASSES), 0.02f, a[1], a[2]); });
 }
+FL_SHAPED(softmax_sample) {
+  add_rows(book, op, BATCH, CLASSES, 4, [member](auto *k, auto *a) {
+    (k->*member)(BATCH, CLASSES, a[0], a[1], a[2], reinterpret_cast<uint8_t *>(a[3]));
+  });
+}
 FL_SHAPED(argmax_rows) {
   add_rows(book, op, BATCH, CLASSES, 2,
            [member](auto *k, auto *a) { (k->*member)(BATCH, CLASSES, a[0], reinterpret_cast<int32_t *>(a[1])); });
