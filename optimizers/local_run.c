@@ -1,7 +1,6 @@
 /* local_run.c - the only training loop, and the one pass in which an element-wise rule applies the affine mix. */
 #include <fedlane/optimizer.h>
 #include <math.h>
-#include <string.h>
 
 enum { MIX_BLOCK = 1024 };      /* 4 KB: the mixed gradient stays in the first-level cache */
 
@@ -33,26 +32,6 @@ void fl_mixed_step(fl_local *lo, size_t offset, size_t n, fl_plain_step *plain, 
 
 /* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4, deep-first-order 30). A norm that is NaN
  * or infinite leaves it as it is: the run ends as diverged. */
-typedef struct { float *out; size_t offset; } collected;
-static void collect(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
-  const collected *c = arg;
-  (void)lo, (void)y;
-  memcpy(c->out + (offset - c->offset), v, n * sizeof *v);
-}
-
-void fl_mixed_gradient(fl_local *lo, size_t offset, size_t n, float *out) {
-  const fl_mix kept = lo->mix;
-  collected c = { out, offset };
-  lo->mix.drift = NULL;
-  fl_mixed_step(lo, offset, n, collect, &c);
-  lo->mix = kept;
-}
-
-void fl_drift(fl_local *lo, size_t offset, size_t n) {
-  if (lo->mix.drift) lo->k->axpy(n, lo->y + offset, (float)-lo->mix.cd, lo->mix.drift + offset);
-}
-
-/* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4); NaN leaves it unscaled. */
 static double clip_scale(const fl_local *lo, double clip_norm) {
   if (isinf(clip_norm)) return 1.0;
   const double norm = sqrt(lo->k->sumsq(lo->job->layout->d, lo->g)), s = clip_norm / (norm + 1e-6);

@@ -119,10 +119,6 @@ void fl_local_run(fl_local *, double clip_norm, double (*clock)(void));
 /* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
 typedef void fl_plain_step(void *arg, const fl_local *, size_t offset, size_t n, float *y, const float *v);
 void fl_mixed_step(fl_local *, size_t offset, size_t n, fl_plain_step *plain, void *arg);
-/* The mixed gradient of a whole tensor at once, for matrix rules: out[0..n) of coordinates offset.. ; without the drift, which
- * fl_drift takes from y after the rule's own step. */
-void fl_mixed_gradient(fl_local *, size_t offset, size_t n, float *out);
-void fl_drift(fl_local *, size_t offset, size_t n);
 /* Blocks of a layout: "head" | "neuron" | "tensor" | "full" (federated-adaptive 13). Returns the count; out may be NULL. */
 size_t fl_blocks_of(const fl_layout *, int block_rule, fl_run *out);
 

@@ -7,9 +7,7 @@
  * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw). scale = sqrt(max(1, out/in)); for
  * convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel.
  * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
-#include <fedlane/optimizer.h>
-#include <math.h>
-#include <string.h>
+#include "rule.h"
 
 enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE };
 static const fl_param params[] = {
@@ -73,19 +71,16 @@ static void pack(const double *h, const fl_local *lo, float *theta) {
 }
 
 static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
-  float *g = lo->work, *u = g + t->size, *ns = u + t->size;
+  const float *g = mixed_gradient(lo, t->offset, t->size);
+  float *u = lo->work + t->size, *ns = u + t->size;
   const double lr = lo->clock.lr * h[H_LR_SCALE], mu = h[H_MOMENTUM];
   const double decay = 1.0 - lr * h[H_WEIGHT_DECAY];
-  fl_mixed_gradient(lo, t->offset, t->size, g);
   lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, (float)(1.0 - mu), h[H_NESTEROV] != 0);
   fl_newton_schulz(lo->k, rows(t), cols(t), u, u, (int)h[H_NS_STEPS], ns);
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
-  fl_drift(lo, t->offset, t->size);
+  drift_after(lo, t->offset, t->size);
 }
 
-static void plain_adamw(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
-  lo->k->adamw(n, y, lo->state + offset, lo->state + lo->job->layout->d + offset, v, arg);
-}
 static void step(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
   const double c1 = 1.0 - fl_pow_int(aux_beta1, lo->clock.k), c2 = sqrt(1.0 - fl_pow_int(aux_beta2, lo->clock.k));

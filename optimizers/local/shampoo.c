@@ -18,8 +18,7 @@
  * then carry over the rounds and are corrected by the global step t). Products 4*(a + b) FLOPs a
  * parameter and step. */
 #include "kronecker.h"
-#include <math.h>
-#include <string.h>
+#include "rule.h"
 
 enum { H_VARIANT, H_EPS, H_BETA1, H_BETA2, H_GRAFT, H_GRAFT_EPS, H_EVERY, H_WEIGHT_DECAY, H_MAX_DIM, H_CONV };
 enum { PAPER, EMA, CODE };
@@ -126,7 +125,8 @@ static void pack(const double *h, const fl_local *lo, float *theta) {
 
 typedef struct {
   fl_axes a;
-  float *s, *root, *g, *x, *z, *graft, *work;   /* scratch: x becomes D, graft D_graft */
+  const float *g;
+  float *s, *root, *x, *z, *graft, *work;   /* scratch: x becomes D, graft D_graft */
   double c1, c2, c2_factor;                     /* bias corrections: moments, factors */
   int due;
 } parts;
@@ -202,14 +202,13 @@ static void step(const double *h, fl_local *lo) {
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;
-    float *g = lo->work, *x = g + t->size;
-    parts p = { .s = s, .root = root, .g = g, .x = x, .z = x + t->size, .graft = x + 2 * t->size, .work = x + 3 * t->size,
+    float *x = lo->work + t->size;
+    parts p = { .g = mixed_gradient(lo, t->offset, t->size), .s = s, .root = root, .x = x, .z = x + t->size, .graft = x + 2 * t->size, .work = x + 3 * t->size,
                 .c1 = c1, .c2 = has_factors(h, t) ? c2 : carried, .c2_factor = carried, .due = due };
     if (has_factors(h, t)) p.a = axes_of(h, t), s += p.a.floats, root += p.a.floats;
-    fl_mixed_gradient(lo, t->offset, t->size, g);
     direction(h, lo, t, &p);
     lo->k->sgd(t->size, lo->y + t->offset, p.x, (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), (float)lo->clock.lr);
-    fl_drift(lo, t->offset, t->size);
+    drift_after(lo, t->offset, t->size);
   }
 }
 

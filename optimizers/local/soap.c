@@ -14,8 +14,7 @@
  * skipped as well. soap_skip_first = no: a run that begins from the server's factors builds its bases from them and moves at once.
  * theta (FedPAC): the factors S. Streams of the element-wise part R{y,g,m,v} W{y,m,v}; products 6*(a + b) FLOPs a parameter. */
 #include "kronecker.h"
-#include <math.h>
-#include <string.h>
+#include "rule.h"
 
 enum { H_BETA1, H_BETA2, H_SHAMPOO_BETA, H_EPS, H_WEIGHT_DECAY, H_EVERY, H_MAX_DIM, H_CONV, H_SKIP };
 static const fl_param params[] = {
@@ -77,7 +76,7 @@ static void pack(const double *h, const fl_local *lo, float *theta) {
 }
 
 /* Where a tensor's parts lie; the scratch begins with three tensors. */
-typedef struct { fl_axes a; float *m, *v, *s, *q, *g, *x, *z, *work; } parts;
+typedef struct { fl_axes a; float *m, *v, *s, *q, *x, *z, *work; const float *g; } parts;
 
 /* x turned by all bases, to them or back; the result lies in x. */
 static void turn(const fl_local *lo, parts *p, int to_basis) {
@@ -151,8 +150,8 @@ static void refresh(const fl_local *lo, parts *p) {
 typedef struct { fl_adamw_args adam; float lr; uint64_t n; int skip; } step_args;
 
 static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t, const step_args *s, parts *p) {
-  p->g = lo->work, p->x = p->g + t->size, p->z = p->x + t->size, p->work = p->z + t->size;
-  fl_mixed_gradient(lo, t->offset, t->size, p->g);
+  p->x = lo->work + t->size, p->z = p->x + t->size, p->work = p->z + t->size;
+  p->g = mixed_gradient(lo, t->offset, t->size);
   if (lo->clock.k == 1) {
     if (s->skip) statistics(h, lo, p);
     build_bases(lo, p);
@@ -171,11 +170,7 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t, const
     statistics(h, lo, p);
     if (s->n % (uint64_t)h[H_EVERY] == 0) refresh(lo, p);
   }
-  fl_drift(lo, t->offset, t->size);
-}
-
-static void plain_vector(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
-  lo->k->adamw(n, y, lo->state + offset, lo->state + lo->job->layout->d + offset, v, arg);
+  drift_after(lo, t->offset, t->size);
 }
 
 static void step(const double *h, fl_local *lo) {
@@ -196,9 +191,9 @@ static void step(const double *h, fl_local *lo) {
       step_matrix(h, lo, t, &s, &p);
       factor += p.a.floats, basis += p.a.floats;
     } else if (s.skip) {
-      fl_drift(lo, t->offset, t->size);
+      drift_after(lo, t->offset, t->size);
     } else {
-      fl_mixed_step(lo, t->offset, t->size, plain_vector, &s.adam);
+      fl_mixed_step(lo, t->offset, t->size, plain_adamw, &s.adam);
     }
   }
 }

@@ -10,7 +10,7 @@
  *   gnb              G: s*s, s the gradient of the mean loss with labels drawn from the model's own softmax, on the step's batch;
  *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh.
  *   gradient_square  v*v, the step's own gradient; B likewise. What the released federated baseline does.
- *   hutchinson       H: u*(Hess u), u standard normal, B = 1; the product is the central difference of two gradients at
+ *   hutchinson       H: u*(Hess u), u standard normal or +-1, B = 1; the product is the central difference of two gradients at
  *                    y +- hvp_step*u on the step's batch, counted as two. The scheme and the default of hvp_step are ours
  *                    (inferred: the paper only asks for a Hessian-vector product). h may be negative: then the step is the
  *                    clipped sign step, in both forms of the denominator.
@@ -21,7 +21,7 @@
 #include <fedlane/optimizer.h>
 #include <string.h>
 
-enum { H_BETA1, H_BETA2, H_RHO, H_EPS, H_WEIGHT_DECAY, H_HESSIAN, H_EVERY, H_FIRST, H_BS, H_DENOMINATOR, H_HVP_STEP };
+enum { H_BETA1, H_BETA2, H_RHO, H_EPS, H_WEIGHT_DECAY, H_HESSIAN, H_EVERY, H_FIRST, H_BS, H_DENOMINATOR, H_PROBE, H_HVP_STEP };
 enum { GNB, GRADIENT_SQUARE, HUTCHINSON, NEVER };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.965, 0, 1, NULL, "decay of the first moment", FL_BELOW },
@@ -34,6 +34,7 @@ static const fl_param params[] = {
   [H_FIRST] = { "hess_first", 0, 0, 0, "before|after", "first estimate before step 1, or after step hess_every", 0 },
   [H_BS] = { "bs", 0, 0, 1e9, NULL, "examples behind an estimate (0: the rows of the batch)", 0 },
   [H_DENOMINATOR] = { "denominator", 0, 0, 0, "sum|max", "rho*B*h + eps, or max(rho*B*h, eps)", 0 },
+  [H_PROBE] = { "probe", 0, 0, 0, "gaussian|rademacher", "distribution of u of hutchinson", 0 },
   [H_HVP_STEP] = { "hvp_step", 1e-3, 0, 1, NULL, "distance of the two gradients of hutchinson, in units of u", FL_ABOVE },
 };
 static int asks(const double *h) { return (int)h[H_HESSIAN] == GNB || (int)h[H_HESSIAN] == HUTCHINSON; }
@@ -89,7 +90,8 @@ static void refresh_hutchinson(const double *h, fl_local *lo) {
   const fl_key key = key_of(lo, FL_PURPOSE_PROBE);
   float *point = lo->work, *u = point + n, *plus = u + d, *minus = plus + d;
   const fl_ask ask = { .at = point };
-  lo->k->gaussian(d, u, 0, &key);
+  if (h[H_PROBE] == 0) lo->k->gaussian(d, u, 0, &key);
+  else lo->k->rademacher(d, u, 0, &key);
   memcpy(point, lo->y, n * sizeof *point);
   lo->k->axpy(d, point, r, u);
   lo->oracle->grad(lo->oracle->self, &ask, plus);

@@ -66,7 +66,7 @@ struct Run {
   Run(const Run &) = delete;
 
   Floats &steps(uint64_t n) {
-    const fl_oracle oracle = { this, 1, next, ask };
+    const fl_oracle oracle = { this, 1, 1, next, ask };
     lo.oracle = &oracle, lo.steps = n;
     fl_local_run(&lo, INFINITY, nullptr);
     return y;

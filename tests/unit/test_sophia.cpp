@@ -75,6 +75,15 @@ TEST_CASE("Sophia at the ends of its range", "[sophia]") {
     const auto &y = run.steps(1);
     for (size_t i = 0; i < D; i++) CHECK(std::fabs(y[i] - y0[i]) < 1e-5f);
   }
+  SECTION("H on a diagonal quadratic, u = +-1, beta1 = beta2 = 0: lr/gamma times the Newton step") {
+    Run run({ { "rule", "sophia" }, { "lr", "0.001" }, { "hessian", "hutchinson" }, { "probe", "rademacher" }, { "beta1", "0" }, { "beta2", "0" },
+              { "sophia_rho", "20" }, { "weight_decay", "0" }, { "denominator", "max" }, { "eps", "1e-12" }, { "hvp_step", "0.25" } },
+            layout, begin(), quadratic);
+    const auto y0 = begin();
+    const auto &y = run.steps(1);
+    for (size_t i = 0; i < D; i++)
+      CHECK(double(y[i]) - double(y0[i]) == Approx(-0.001 / 20 * (double(y0[i]) - centre(i))).epsilon(2e-3).margin(2e-7));
+  }
 }
 
 TEST_CASE("Sophia's curvature is the server's when it begins from theta", "[sophia]") {
