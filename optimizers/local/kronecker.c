@@ -28,7 +28,8 @@ size_t fl_axes_work(const fl_axes *a) {
   return a->size + most;
 }
 
-void fl_axis_statistics(const fl_kernels *k, const fl_axes *a, int axis, const float *g, float beta, float omb, float *s, float *work) {
+void fl_axis_statistics(const fl_kernels *k, const fl_axes *a, int axis, const float *g, float beta, float omb, float *s,
+                        float *work) {
   const size_t n = a->n[axis], pre = before(a, axis), post = a->size / (n * pre), rest = pre * post;
   float *product = work, *unfolded = work + n * n;
   if (pre > 1) {                                /* (pre, n, post) -> (n, pre*post) */

@@ -213,5 +213,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_shampoo = { .name = "shampoo", .help = "Kronecker-preconditioned gradient", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .setup = setup, .state = state, .work = work_floats,
+                                  .n_params = sizeof params / sizeof *params, .lr = 0.1, .setup = setup, .state = state, .work = work_floats,
                                   .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -127,5 +127,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)", .params = params,
-                                 .n_params = sizeof params / sizeof *params, .setup = setup, .state = state, .work = work_floats,
+                                 .n_params = sizeof params / sizeof *params, .lr = 1e-3, .setup = setup, .state = state, .work = work_floats,
                                  .theta = theta_floats, .start = start, .pack = pack, .step = step };

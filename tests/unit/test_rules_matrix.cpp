@@ -77,6 +77,7 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
       Settings set = place.set;
       set.insert(set.end(), { { "rule", name }, { "lr", "0.01" } });
       if (name == "fsgdm") set.push_back({ "n_stages", "1" });  // the default asks for 300 steps
+      if (name == "sophia") set.push_back({ "hessian", "gradient_square" });  // the default asks for a softmax to draw labels from
       Floats one, more;
       const std::string why = run(set, 1, one);
       line += why.empty() ? " runs |" : " refused |";
@@ -103,4 +104,5 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
   }
   Floats none;
   CHECK_THAT(run({ { "rule", "fsgdm" } }, 1, none), Catch::Contains("n_stages is more than there are steps"));
+  CHECK_THAT(run({ { "rule", "sophia" } }, 1, none), Catch::Contains("draws labels from a softmax"));
 }
