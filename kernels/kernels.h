@@ -52,10 +52,10 @@ typedef struct { size_t offset, size; } fl_run;
 /* v = fma(beta2, v, (omb2*g)*g); q = v, with a (not NULL): a = fma(beta2, a, omb2*g), q = max(0, fma(-a, a, v));
  * d = g/(sqrt(q + eps_in) + eps_out); with b: b = fma(momentum, b, in*d), d = b; y = fma(-out, d, y). States below 2^-126 are stored +0. */
 typedef struct { float beta2, omb2, momentum, in, out, eps_in, eps_out; } fl_rmsprop_args;
-/* y = fma(-lr, sign(fma(beta1, m, omb1*g)), decay*y) with the m before; m = fma(beta2, m, omb2*g), |m| < 2^-126 stored +0. sign(0) = 0. */
+/* y = fma(decay, y, -lr*sign(fma(beta1, m, omb1*g))) with the m before; m = fma(beta2, m, omb2*g), |m| < 2^-126 stored +0. sign(0) = 0. */
 typedef struct { float beta1, omb1, beta2, omb2, decay, lr; } fl_lion_args;
-/* u = sign(g) where |g| > threshold, `below` where not, NaN where g is; with m (not NULL): m = fma(beta1, m, omb1*u), |m| < 2^-126
- * stored +0, u = m; y = fma(-lr, u, decay*y). */
+/* u = sign(g) where |g| > threshold, `below` where not, NaN where g is. m NULL: y = fma(decay, y, -lr*u). Else
+ * m = fma(beta1, m, omb1*u), |m| < 2^-126 stored +0; y = fma(-lr, m, decay*y). */
 typedef struct { float beta1, omb1, decay, lr, threshold, below; } fl_sign_args;
 /* m = fma(beta1, m, omb1*g); den = floored ? max(c*h, eps) : fma(c, max(h, 0), eps); y = fma(-lr, clamp(m/den, -1, 1), decay*y).
  * m below 2^-126 is stored +0; NaN in m or h reaches y. */

@@ -94,6 +94,12 @@ static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, 
     fl_turn8(to + 8 * ldto + h, ldto, row, 8);
   }
 }
+#define FL_OWN_FLUSH
+static inline __m256 fl_flush8(__m256 x) { /* by the exponent's bits: integer operations leave the multipliers free */
+  const __m256i e = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7f800000));
+  return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(e, _mm256_setzero_si256())), x);
+}
+static inline v16 v_flush(v16 x) { return V2(fl_flush8(x.a), fl_flush8(x.b)); }
 static inline u16 v_bits(v16 x) { return U2(_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)); }
 static inline v16 v_from_u(u16 x) { return V2(_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)); }
 static inline v16 v_float(u16 x) { return V2(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }

@@ -30,7 +30,7 @@ void FL_FN(amsgrad)(size_t n, float *y, float *m, float *v, float *top, const fl
 FL_INLINE void yogi16(size_t lanes, float *y, float *m, float *v, const float *g, const adam_v *c) {
   const v16 gi = v_get(g, lanes), mi = first_moment(v_get(m, lanes), gi, c);
   const v16 vi = v_get(v, lanes), square = v_mul(gi, gi);
-  const v16 next = v_flush(v_fnma(v_mul(c->omb2, sign_of(v_sub(vi, square))), square, vi));
+  const v16 next = v_flush(v_fnma(signed_by(c->omb2, v_sub(vi, square)), square, vi));
   v_put(m, lanes, mi);
   v_put(v, lanes, next);
   v_put(y, lanes, divided(v_get(y, lanes), mi, next, c));
@@ -41,7 +41,9 @@ void FL_FN(yogi)(size_t n, float *y, float *m, float *v, const float *g, const f
 }
 
 FL_INLINE void signadam16(size_t lanes, float *y, float *m, float *v, const float *g, const adam_v *c) {
-  const v16 u = sign_of(v_get(g, lanes)), mi = first_moment(v_get(m, lanes), u, c), vi = second_moment(v_get(v, lanes), u, c);
+  const v16 gi = v_get(g, lanes);
+  const v16 mi = v_flush(v_fma(c->beta1, v_get(m, lanes), signed_by(c->omb1, gi)));
+  const v16 vi = v_flush(v_fma(c->beta2, v_get(v, lanes), v_abs(signed_by(c->omb2, gi)))); /* sign^2 is 1, or 0 */
   v_put(m, lanes, mi);
   v_put(v, lanes, vi);
   v_put(y, lanes, divided(v_get(y, lanes), mi, vi, c));
