@@ -123,6 +123,17 @@ void fl_shuffle(uint32_t *p, size_t n, const fl_key *);               /* shuffle
 void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *);    /* m of n without replacement, in draw order */
 
 /* ---- matrix: built on a table's gemm ---------------------------------------------------------------------------------- */
+/* Workers that share one operation. `each` calls body(arg, i) once for every i < n, in any order and on any of its threads, and
+ * returns when all have returned. Who computes a part never shows in the bits. */
+typedef struct {
+  void *self;
+  size_t workers;
+  void (*each)(void *self, size_t n, void (*body)(void *arg, size_t i), void *arg);
+} fl_team;
+typedef enum { FL_PRODUCT_NN, FL_PRODUCT_NT, FL_PRODUCT_TN } fl_product;
+/* gemm_nn, gemm_nt or gemm_tn of the table, C (m x n) with d products an output, by a team (NULL: the caller alone). */
+void fl_gemm_team(const fl_kernels *, const fl_team *, fl_product, size_t m, size_t n, size_t d, const float *a, size_t lda,
+                  const float *b, size_t ldb, float *c, size_t ldc, size_t piece);
 /* Newton-Schulz of u (a x b, row-major) into o, `steps` times; u and o may be the same. work: fl_newton_schulz_work floats.
  * federated-adaptive 14: X/(|X|_F + 1e-7), A = X X^T, B = -4.7750 A + 2.0315 A A, X = 3.4445 X + B X; rows <= cols. */
 size_t fl_newton_schulz_work(size_t a, size_t b);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define LINE 64u
+#define AHEAD 4u     /* rows fetched ahead of their use */
 
 static size_t take(size_t *at, size_t bytes) {
   size_t begin = *at;
@@ -47,11 +48,19 @@ size_t fl_model_activation_bytes(const fl_model *m, size_t batch) {
 static char *aligned(void *work) { return (char *)work + (size_t)(-(uintptr_t)work % LINE); }
 static float *floats(char *base, size_t offset) { return (float *)(void *)(base + offset); }
 
+/* The rows of a batch lie anywhere in the data: without this each waits for the memory in its turn. */
+static void fetch(const uint8_t *p, size_t n) {
+  for (size_t i = 0; i < n; i += LINE) __builtin_prefetch(p + i);
+  __builtin_prefetch(p + n - 1);
+}
+
 static void gather(const fl_model *m, const fl_kernels *k, const fl_samples *from, const uint32_t *index, size_t first,
                    size_t count, const fl_offsets *o, char *base) {
   const size_t in = from->c * from->h * from->w;
   uint8_t *label = (uint8_t *)base + o->label;
+  for (size_t r = 0; index && r < count && r < AHEAD; r++) fetch(from->pixels + index[r] * in, in);
   for (size_t r = 0; r < count; r++) {
+    if (index && r + AHEAD < count) fetch(from->pixels + index[r + AHEAD] * in, in);
     const size_t row = index ? index[r] : first + r;
     k->normalize(in, floats(base, o->act[0]) + r * in, from->pixels + row * in, m->scale, m->shift);
     label[r] = from->label[row];

@@ -1,7 +1,7 @@
 /* softmax.c - softmax with cross-entropy, and the prediction of a row. */
+#include "kernels/gemm/tile.h"
 #include "kernels/math/exp.h"
 #include "kernels/math/log.h"
-#include "kernels/simd/decl.h"
 #include <math.h>
 
 /* The larger lane; a NaN in either comes out. */
@@ -36,11 +36,45 @@ static float row_exp(size_t n, const float *x, float max, float *e) {
   return lane[0];
 }
 
+/* Up to sixteen rows of up to sixteen classes, turned: a lane is a row, and what follows is the arithmetic of row_max and row_exp,
+ * whose missing lanes are -inf and +0. */
+static void few_classes(size_t rows, size_t classes, const float *x, const uint8_t *label, float scale, float *d, float *loss) {
+  float turned[16 * 16], max[16], own[16] = { 0 };
+  v16 e[16], t[16];
+  uint32_t mine[16] = { 0 };
+  turn_part(rows, classes, x, classes, turned, 16, 16);
+  for (size_t j = 0; j < 16; j++) t[j] = j < classes ? v_load(turned + 16 * j) : v_set(-INFINITY);
+  for (size_t half = 8; half; half /= 2) {
+    for (size_t j = 0; j < half; j++) t[j] = keep_max(t[j], t[j + half]);
+  }
+  v_store(max, t[0]);
+  for (size_t r = 0; r < rows; r++) {
+    mine[r] = label[r];
+    own[r] = x[r * classes + label[r]] - max[r];
+  }
+  const v16 top = t[0], s = v_set(scale);
+  for (size_t j = 0; j < 16; j++) t[j] = e[j] = j < classes ? v_exp(v_sub(v_load(turned + 16 * j), top)) : v_zero();
+  for (size_t half = 8; half; half /= 2) {
+    for (size_t j = 0; j < half; j++) t[j] = v_add(t[j], t[j + half]);
+  }
+  const u16 hot = u_load(mine);
+  for (size_t j = 0; j < classes; j++) {
+    const v16 one = v_sel(u_eq(hot, u_set((uint32_t)j)), v_set(1.0f), v_zero());
+    v_store(turned + 16 * j, v_mul(v_sub(v_div(e[j], t[0]), one), s));
+  }
+  turn_part(classes, rows, turned, 16, d, classes, classes);
+  v_store_n(loss, rows, v_sub(v_log(t[0]), v_load(own)));
+}
+
 void FL_FN(softmax_xent)(size_t rows, size_t classes, const float *logits, const uint8_t *label, float scale, float *dlogits,
                          float *loss) {
   for (size_t r0 = 0; r0 < rows; r0 += 16) {
     const size_t count = rows - r0 < 16 ? rows - r0 : 16;
     float sums[16] = { 0 }, own[16] = { 0 };
+    if (classes <= 16) {
+      few_classes(count, classes, logits + r0 * classes, label + r0, scale, dlogits + r0 * classes, loss + r0);
+      continue;
+    }
     for (size_t r = 0; r < count; r++) {
       const float *x = logits + (r0 + r) * classes;
       float *d = dlogits + (r0 + r) * classes;

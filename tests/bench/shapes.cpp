@@ -12,6 +12,7 @@ struct Shape {
   size_t floats, arrays;
   std::function<void(const fl_kernels *, float *const *)> call;
   unsigned in_place = 0; // arrays that are read and written
+  unsigned threads = 1;  // of the call itself
 };
 
 size_t nearest_size(const Sizes &s, double elements) {
@@ -23,7 +24,8 @@ void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels
   Line line;
   line.kernel = op.name;
   line.isa = k->name;
-  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:1";
+  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:" + std::to_string(shape.threads);
+  line.threads = shape.threads;
   line.elements = shape.elements;
   line.flops = shape.flops;
   line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
@@ -53,24 +55,36 @@ const Product nn[] = { { 50, 200, 784 }, { 10, 200, 50 }, { 64, 576, 1024 }, { 7
 const Product nt[] = { { 50, 200, 10 } }, tn[] = { { 784, 10, 50 }, { 784, 200, 50 } };
 enum Form { NN, NT, TN };
 
-void add_product(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_kernels::*member, Form form, const Product &p) {
+void each_part(void *self, size_t parts, void (*body)(void *, size_t), void *arg) {
+#pragma omp parallel for schedule(static, 1) num_threads(*static_cast<unsigned *>(self))
+  for (size_t i = 0; i < parts; i++) { body(arg, i); }
+}
+
+void add_product(Book &book, const Op &op, Form form, const Product &p, unsigned threads) {
+  static const fl_product forms[] = { FL_PRODUCT_NN, FL_PRODUCT_NT, FL_PRODUCT_TN };
   Shape s;
+  s.threads = threads;
   s.name = dimension("m", p.m) + "/" + dimension("n", p.n) + "/" + dimension("k", p.k);
   s.elements = static_cast<double>(p.m * p.n);
   s.flops = 2.0 * s.elements * static_cast<double>(p.k);
   s.floats = std::max({ p.m * p.n, p.m * p.k, p.n * p.k });
   s.arrays = 3;
-  s.call = [member, form, p](const fl_kernels *k, float *const *a) {
-    (k->*member)(p.m, p.n, p.k, a[0], form == TN ? p.m : p.k, a[1], form == NT ? p.k : p.n, a[2], p.n, FL_GEMM_PIECE);
+  s.call = [form, p, threads](const fl_kernels *k, float *const *a) {
+    unsigned members = threads;
+    const fl_team team = { &members, threads, each_part };
+    fl_gemm_team(k, threads > 1 ? &team : nullptr, forms[form], p.m, p.n, p.k, a[0], form == TN ? p.m : p.k, a[1],
+                 form == NT ? p.k : p.n, a[2], p.n, FL_GEMM_PIECE);
   };
   add_shape(book, op, s);
-  if (book.options.onednn) { add_shape_on(book, op, s, book.options.onednn, "onednn"); }
+  if (book.options.onednn && threads == 1) { add_shape_on(book, op, s, book.options.onednn, "onednn"); }
 }
 
 template <size_t COUNT>
-void add_products(Book &book, const Op &op, decltype(fl_kernels::gemm_nn) fl_kernels::*member, Form form, const Product (&list)[COUNT]) {
-  for (const Product &p : square) { add_product(book, op, member, form, p); }
-  for (const Product &p : list) { add_product(book, op, member, form, p); }
+void add_products(Book &book, const Op &op, Form form, const Product (&list)[COUNT]) {
+  for (const unsigned threads : book.options.threads) {
+    for (const Product &p : square) { add_product(book, op, form, p, threads); }
+    for (const Product &p : list) { add_product(book, op, form, p, threads); }
+  }
 }
 
 // The products that a symmetric result needs: one side of the diagonal, and the diagonal.
@@ -137,9 +151,9 @@ void add_convolution(Book &book, const Op &op, const fl_conv &c,
 
 } // namespace
 
-FL_SHAPED(gemm_nn) { add_products(book, op, member, NN, nn); }
-FL_SHAPED(gemm_nt) { add_products(book, op, member, NT, nt); }
-FL_SHAPED(gemm_tn) { add_products(book, op, member, TN, tn); }
+FL_SHAPED(gemm_nn) { add_products(book, op, NN, nn); }
+FL_SHAPED(gemm_nt) { add_products(book, op, NT, nt); }
+FL_SHAPED(gemm_tn) { add_products(book, op, TN, tn); }
 FL_SHAPED(gemm_syrk) {
   add_symmetric(book, op, member, 64, 64);
   add_symmetric(book, op, member, 246, 251);

@@ -206,6 +206,36 @@ TEST_CASE("the symmetric product is A A^T on both sides of the diagonal", "[gemm
   }
 }
 
+static void each_backwards(void *self, size_t n, void (*body)(void *, size_t), void *arg) {
+  *static_cast<size_t *>(self) += n;
+  while (n-- > 0) body(arg, n);
+}
+
+TEST_CASE("a team's product has the bits of one caller's, whatever the division", "[gemm]") {
+  const size_t shapes[][3] = { { 300, 20, 130 }, { 90, 250, 70 }, { 64, 64, 400 }, { 1, 700, 900 }, { 5, 3, 2 }, { 700, 1, 800 }, { 0, 9, 9 } };
+  for (const auto &s : shapes) {
+    const size_t m = s[0], n = s[1], d = s[2];
+    const floats a = draw(m * d + 1, 4), b = draw(n * d + 1, 5);
+    each_isa([&](const fl_kernels *t) {
+      for (const fl_product form : { FL_PRODUCT_NN, FL_PRODUCT_NT, FL_PRODUCT_TN }) {
+        const auto whole = form == FL_PRODUCT_NN ? t->gemm_nn : form == FL_PRODUCT_NT ? t->gemm_nt : t->gemm_tn;
+        const size_t lda = form == FL_PRODUCT_TN ? m : d, ldb = form == FL_PRODUCT_NT ? d : n;
+        floats want(m * n + 3, 7.0f);
+        whole(m, n, d, a.data(), lda, b.data(), ldb, want.data(), n, 32);
+        for (const size_t workers : { 1, 2, 3, 7 }) {
+          size_t handed_out = 0;
+          const fl_team team = { &handed_out, workers, each_backwards };
+          floats c(m * n + 3, 7.0f);
+          fl_gemm_team(t, &team, form, m, n, d, a.data(), lda, b.data(), ldb, c.data(), n, 32);
+          CHECK(same(c, want));
+          CHECK(handed_out <= workers);
+          CHECK((handed_out > 1) == (workers > 1 && m * n * d >= 1u << 19));
+        }
+      }
+    });
+  }
+}
+
 TEST_CASE("a row of a product does not depend on the rows beside it", "[gemm]") {
   const floats a = draw(64 * 70, 8), b = draw(40 * 70, 9);
   each_isa([&](const fl_kernels *t) {
