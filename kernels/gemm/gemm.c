@@ -46,7 +46,8 @@ static void pack(const product *p, size_t n0, size_t cols, size_t k0, size_t cou
     const float *from = p->b + (n0 + j) * p->ldb + k0;
     for (size_t k = 0; k < count; k += 16) {
       if (count - k < 16 && k >= 16) k = count - 16;                    /* the last rows once more */
-      if (k + 16 > count && (p->n - last) * p->ldb + p->k < k0 + k + 16) turn_part(rows, count - k, from + k, p->ldb, to + j, TILE_N, 16);
+      const int beyond = k + 16 > count && (p->n - last) * p->ldb + p->k < k0 + k + 16;
+      if (beyond) turn_part(rows, count - k, from + k, p->ldb, to + j, TILE_N, 16);
       else if (rows == 16) v_turn(to + k * TILE_N + j, TILE_N, from + k, p->ldb, 16);
       else v_turn(to + k * TILE_N + j, TILE_N, from + k, p->ldb, rows);
     }
@@ -109,7 +110,7 @@ static void packed_in_blocks(const product *p) {
   for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_packed(p, n0, least(p->n - n0, TILE_N), 0, block, packed, p->c + n0, p->ldc);
 }
 
-/* Not inlined: its stack is only for large products. */
+/* Not inlined: its stack, 200 KB where tiles are wide, is only for large products. */
 static __attribute__((noinline)) void packed_deep(const product *p) {
   float packed[(PACK_DEEP + 16) * TILE_N];
   const size_t block = part_of(p->k, PACK_DEEP);
@@ -118,7 +119,8 @@ static __attribute__((noinline)) void packed_deep(const product *p) {
 
 /* C^T = B^T A, for a C of few columns: they would fill a part of a vector, its rows fill all. */
 static void swapped(const product *p) {
-  const product s = { .m = p->n, .n = p->m, .k = p->k, .piece = p->piece, .a = p->b, .ars = 1, .aks = p->ldb, .b = p->a, .ldb = p->aks };
+  const product s = { .m = p->n, .n = p->m, .k = p->k, .piece = p->piece, .a = p->b, .ars = 1, .aks = p->ldb,
+                      .b = p->a, .ldb = p->aks };
   float c[16 * TILE_N];
   for (size_t n0 = 0; n0 < s.n; n0 += TILE_N) {
     const size_t cols = least(s.n - n0, TILE_N);

@@ -24,7 +24,8 @@ void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels
   Line line;
   line.kernel = op.name;
   line.isa = k->name;
-  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:" + std::to_string(shape.threads);
+  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:" +
+              std::to_string(shape.threads);
   line.threads = shape.threads;
   line.elements = shape.elements;
   line.flops = shape.flops;
