@@ -53,7 +53,11 @@ def curves(all_series, out):
     for problem in dict.fromkeys(s.problem for s in all_series):
         chosen = [s for s in all_series if s.problem == problem]
         for quantity, column, unit, scale in (("accuracy", 3, " (%)", 100.0), ("loss", 4, "", 1.0)):
+            central = all(r.central() for s in chosen for r in s.runs)
             for axis, x, caption, factor in AXES:
+                if central and axis == "bytes":  # nothing is sent
+                    continue
+                caption = "epoch" if central and axis == "rounds" else caption
                 fig, ax = plt.subplots(figsize=(5.2, 3.4))
                 rows = []
                 for i, s in enumerate(chosen):
@@ -74,7 +78,7 @@ def curves(all_series, out):
                 if axis == "rounds":
                     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
                 ax.legend(fontsize=7, frameon=False)
-                title = "Test %s against %s: %s" % (quantity, axis, problem)
+                title = "Test %s against %s: %s" % (quantity, "epochs" if caption == "epoch" else axis, problem)
                 figures.append(save(fig, out, "-".join((quantity, axis, slug(problem))), title,
                                     ("method", "seeds", caption, "mean" + unit, "min" + unit, "max" + unit), rows))
     return figures

@@ -104,8 +104,12 @@ class Run:
         return statistics.fmean(tail) if tail and self.status != "diverged" else None
 
     def target(self):
-        federated = self.config.get("federated")
-        return (number(federated.get("target_accuracy")) if isinstance(federated, dict) else None) or None
+        section = self.config.get("training" if self.central() else "federated")
+        return (number(section.get("target_accuracy")) if isinstance(section, dict) else None) or None
+
+    def central(self):
+        """Central training: a round is an epoch, and nothing is sent."""
+        return "training" in self.config
 
     def reach(self):
         """(rounds, seconds or None) until the target accuracy was first evaluated, or None."""

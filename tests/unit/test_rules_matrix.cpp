@@ -31,7 +31,7 @@ double loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *ind
 const fl_objective objective = { "quadratic", nullptr, &layout, samples, 0, 0, init, nullptr, loss_grad, nullptr, nullptr };
 
 // The parameters after the run, or why it was refused.
-std::string run(const Settings &set, int threads, Floats &x) {
+std::string run(const Settings &set, int threads, Floats &x, bool central = false) {
   const std::string why = rules::why_not(set);
   if (!why.empty()) return why;
   const fl_algorithm a = rules::build(set);
@@ -39,9 +39,10 @@ std::string run(const Settings &set, int threads, Floats &x) {
   uint32_t index[samples];
   for (uint32_t i = 0; i < samples; i++) index[i] = i;
   fl_problem p = {};
-  p.objective = &objective, p.clients = 5, p.offset = offset, p.index = index;
+  static const size_t all[2] = { 0, samples };
+  p.objective = &objective, p.clients = central ? 1 : 5, p.offset = central ? all : offset, p.index = index;
   fl_options o = {};
-  o.seed = 1, o.rounds = 2, o.participation = 1, o.local_epochs = 1, o.batch_size = 4, o.threads = threads;
+  o.central = central, o.seed = 1, o.rounds = 2, o.participation = 1, o.local_epochs = 1, o.batch_size = 4, o.threads = threads;
   fl_session *s;
   char err[512] = "";
   if (fl_open(&s, &p, &a, &o, err, sizeof err)) return err;
@@ -51,12 +52,15 @@ std::string run(const Settings &set, int threads, Floats &x) {
   return "";
 }
 
-struct Place { const char *name; Settings set; };
+struct Place { const char *name; Settings set; bool central, server; };
 const Place places[] = {
-  { "FedAvg", {} },
-  { "SCAFFOLD", { { "stack", "scaffold" } } },
-  { "shared", { { "stack", "shared" } } },
-  { "shared, aggregate=no", { { "stack", "shared" }, { "aggregate", "no" } } },
+  { "FedAvg", {}, false, false },
+  { "SCAFFOLD", { { "stack", "scaffold" } }, false, false },
+  { "shared", { { "stack", "shared" } }, false, false },
+  { "shared, aggregate=no", { { "stack", "shared" }, { "aggregate", "no" } }, false, false },
+  { "central", {}, true, false },
+  { "central, sam", { { "stack", "sam" } }, true, false },
+  { "server", { { "rule", "sgd" }, { "server_lr", "0.01" } }, false, true },
 };
 } // namespace
 
@@ -75,11 +79,11 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
     for (const Place &place : places) {
       INFO(name << " in " << place.name);
       Settings set = place.set;
-      set.insert(set.end(), { { "rule", name }, { "lr", "0.01" } });
-      if (name == "fsgdm") set.push_back({ "n_stages", "1" });  // the default asks for 300 steps
-      if (name == "sophia") set.push_back({ "hessian", "gradient_square" });  // the default asks for a softmax to draw labels from
+      set.insert(set.end(), { { place.server ? "server_rule" : "rule", name }, { "lr", "0.01" } });
+      if (name == "fsgdm") set.push_back({ place.server ? "server_n_stages" : "n_stages", "1" });  // the default asks for 300 steps
+      if (name == "sophia") set.push_back({ place.server ? "server_hessian" : "hessian", "gradient_square" });  // the default asks for a softmax to draw labels from
       Floats one, more;
-      const std::string why = run(set, 1, one);
+      const std::string why = run(set, 1, one, place.central);
       line += why.empty() ? " runs |" : " refused |";
       if (!why.empty()) {
         const size_t from = std::string("test: ").size(); // the place in a file, which is no part of the reason
@@ -89,7 +93,7 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
       CHECK_FALSE(rules::same(one, at_start));
       for (float v : one) CHECK(std::isfinite(v));
       for (int threads : { 2, 3 }) {
-        REQUIRE(run(set, threads, more) == "");
+        REQUIRE(run(set, threads, more, place.central) == "");
         CHECK(rules::same(one, more));
       }
     }

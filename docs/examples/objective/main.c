@@ -1,7 +1,7 @@
 /* Federated linear regression with an own problem: own loss and gradient, own cohorts, own batches, any registered
  * algorithm, one round at a time.
  *
- *   objective [ALGORITHM [LR [THREADS]]]     default: fedavg 0.05 2
+ *   objective [ALGORITHM [LR [THREADS]]]     default: fedavg 0.05 2; rule:NAME, e.g. rule:adamw, trains centrally
  *
  * Eight clients measure y = w*x + b, each with its own offset, so their optima differ: the non-IID case in its
  * smallest form. Prints the loss over all samples after every round, and the final parameters in hexadecimal, which
@@ -9,6 +9,7 @@
 #include <fedlane/session.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FEATURES = 8, CLIENTS = 8, PER_CLIENT = 40, SAMPLES = CLIENTS * PER_CLIENT, ROUNDS = 20, BATCH = 10, COHORT = 4 };
 
@@ -86,7 +87,8 @@ static double total_loss(regression *p, const fl_kernels *k, const uint32_t *ind
 static int train(regression *p, const char *name, const char *lr, int threads) {
   const fl_objective objective = {.name = "regression", .self = p, .layout = &layout, .n = SAMPLES, .init = init,
                                   .work = work_bytes, .loss_grad = loss_grad};
-  const fl_setting settings[] = {{"name", name, "argument 1"}, {"lr", lr, "argument 2"}};
+  const int central = !strncmp(name, "rule:", 5); /* one model on all samples: no clients, no cohorts */
+  const fl_setting settings[] = {{central ? "rule" : "name", central ? name + 5 : name, "argument 1"}, {"lr", lr, "argument 2"}};
   static uint32_t index[SAMPLES];
   size_t offset[CLIENTS + 1], n = 0;
   char error[512];
@@ -101,15 +103,18 @@ static int train(regression *p, const char *name, const char *lr, int threads) {
   if (!k) return fprintf(stderr, "objective: %s\n", why), 1;
   if (fl_algorithm_build(settings, 2, &algorithm, error, sizeof error)) return fprintf(stderr, "objective: %s\n", error), 2;
 
-  const fl_problem problem = {.objective = &objective, .clients = CLIENTS, .offset = offset, .index = index, .cohort = cohort, .batch = batch};
-  const fl_options options = {.seed = 1, .rounds = ROUNDS, .participation = (double)COHORT / CLIENTS, .local_epochs = 2,
+  const size_t all[2] = {0, SAMPLES};
+  const fl_problem federated = {.objective = &objective, .clients = CLIENTS, .offset = offset, .index = index, .cohort = cohort, .batch = batch};
+  const fl_problem whole = {.objective = &objective, .clients = 1, .offset = all, .index = index}; /* shuffled batches */
+  const fl_problem problem = central ? whole : federated;
+  const fl_options options = {.seed = 1, .rounds = ROUNDS, .central = central, .participation = (double)COHORT / CLIENTS, .local_epochs = 2,
                               .batch_size = BATCH, .threads = threads, .kernels = k};
   if (fl_open(&session, &problem, &algorithm, &options, error, sizeof error)) return fprintf(stderr, "objective: %s\n", error), 1;
   const double before = total_loss(p, k, index, fl_params(session, &n));
   printf("%s: %zu parameters, loss %.6f\n", algorithm.label, n, before);
   int over;
   while ((over = fl_round(session, &m)) == 0)
-    printf("round %2llu  loss %.6f  lr %g  sent %llu bytes\n", (unsigned long long)m.round,
+    printf("%s %2llu  loss %.6f  lr %g  sent %llu bytes\n", central ? "epoch" : "round", (unsigned long long)m.round,
            total_loss(p, k, index, fl_params(session, &n)), m.lr, (unsigned long long)(m.total_bytes_up + m.total_bytes_down));
   if (over < 0) return fprintf(stderr, "objective: %s\n", fl_session_error(session)), fl_close(session), 1;
   const float *x = fl_params(session, &n);

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Central training from end to end: one hash on every ISA and number of threads; killed (kill -9) and resumed, the same; what it
+# records of rounds, bytes and idle threads; what compare, report, --verify, --dry-run and --export-plan make of it.
+# usage: central.sh FEDLANE SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+set -m
+fedlane=$1 source=$2 scratch=$3
+fail() { echo "central.sh: FAILED: $*" >&2; exit 1; }
+rm -rf "$scratch"
+mkdir -p "$scratch"
+cd "$scratch"
+bash "$source/tests/e2e/make_data.sh" data 600 100 1
+cat > config.yaml <<'END'
+data: {format: idx, train: data/train-images-idx3-ubyte, test: data/t10k-images-idx3-ubyte}
+model: logistic
+training: {epochs: 12, batch_size: 32, checkpoint_seconds: 0.02, target_accuracy: 0.5}
+algorithms:
+  - {rule: adamw, lr: 1e-3, lr_schedule: cosine, warmup: 10}
+  - {stack: [sam, ema], rule: momentum, lr: 0.02, ema_decay: 0.95}
+  - {stack: [swa], rule: sgd, lr: 0.05, swa_start: 3, unit: epoch}
+END
+run() { "$fedlane" run config.yaml "$@" > out.txt 2> err.txt || { cat err.txt >&2; fail "run $*"; }; }
+hashes() { grep -h '"hash"\|"trajectory_hash"\|"status"' "$1"/*/summary.json; }
+
+run --out reference --threads 1
+[ "$(grep -c '"status": "done"' <<< "$(hashes reference)")" = 3 ] || fail "not three runs are done"
+for isa in scalar avx2 avx512 neon; do
+  "$fedlane" info --isa $isa > info.txt 2>&1 || continue
+  for threads in 1 2 3; do
+    [ "$isa $threads" != "scalar 1" ] || continue
+    run --out "other" --threads $threads --isa $isa
+    diff <(hashes reference) <(hashes other) || fail "$isa, $threads threads: other bits"
+    rm -r other
+  done
+done
+run --out two --threads 2
+grep -q 'central training: gradients and steps on one thread, evaluation on 2' err.txt || fail "the idle threads are not told"
+
+# Epochs are rounds; nothing is sent; the thread that waits is idle, and the parts add up to threads x wall.
+python3 - "$PWD" <<'END' || fail "the record"
+import json, glob, sys
+for path in glob.glob(sys.argv[1] + "/two/*/rounds.jsonl"):
+    lines = [json.loads(line) for line in open(path)]
+    assert [r["round"] for r in lines] == list(range(1, 13)), path
+    twice = 2 if "sam" in path else 1
+    for r in lines:
+        assert r["cohort"] == 1 and r["total_bytes_up"] == r["total_bytes_down"] == 0 and r["bound"] == 1
+        assert r["samples"] == 600 * r["round"] * twice and r["gradient_evaluations"] == 19 * r["round"] * twice
+        wall, parts = r["seconds"] + r["seconds_evaluation"], r["thread_seconds"]
+        assert abs(sum(parts.values()) - 2 * wall) <= 1e-6 + 1e-3 * wall, (path, parts, wall)
+        assert parts["idle"] >= 0.9 * (parts["gradient"] + parts["optimizer"]), parts
+    config = json.load(open(path.replace("rounds.jsonl", "run.json")))["config"]
+    assert "federated" not in config and "partition" not in config and config["training"]["epochs"] == 12
+END
+
+# Killed at twelve instants, a checkpoint behind each epoch or so, and resumed.
+export LC_ALL=C
+for i in $(seq 12); do
+  if [ -d killed ]; then set -- --resume killed; else set -- --out killed; fi
+  "$fedlane" run config.yaml --threads 2 "$@" > out.txt 2> err.txt &
+  pid=$!
+  sleep "0.$(printf '%02d' $((3 + i * 7 % 31)))"
+  kill -9 $pid 2> /dev/null || true
+  { wait $pid || true; } 2> /dev/null
+done
+run --resume killed
+diff <(hashes reference) <(hashes killed) || fail "killed and resumed: other bits"
+
+# More epochs: allowed where no schedule depends on their number, refused by name where one does.
+run --out short --set training.epochs=5,algorithms.lr_schedule=constant
+run --resume short --set training.epochs=12,algorithms.lr_schedule=constant
+run --out long --set algorithms.lr_schedule=constant
+for hash in $(grep -h '"hash"' long/*/summary.json | tr -d ' ,'); do
+  grep -h '"hash"' short/*/summary.json | tr -d ' ,' | grep -qF "$hash" || fail "5 epochs and 7 more are not 12"
+done
+run --out cosine --set training.epochs=5
+if "$fedlane" run config.yaml --resume cosine > out.txt 2> err.txt; then fail "a cosine of 5 epochs went on as one of 12"; fi
+grep -q 'cannot resume with training.epochs 12 instead of 5: the learning-rate schedule' err.txt || fail "$(cat err.txt)"
+
+"$fedlane" compare reference killed | grep -q 'same bits: yes' || fail "compare"
+run --verify
+run --dry-run
+grep -q '"bytes_up": 0' out.txt || fail "--dry-run"
+run --export-plan plan --set training.epochs=6
+python3 - <<'END' || fail "the plan"
+import json, glob
+for path in glob.glob("plan/*/plan.json"):
+    for r in json.load(open(path))["rounds"]:
+        assert r["cohort"] == [0] and len(r["lr"]) == len(r["batches"]["0"]) == 19
+        assert sorted(sum(r["batches"]["0"], [])) == list(range(600))
+END
+echo "central: one hash on every ISA and thread count, after kills, and in every command"
