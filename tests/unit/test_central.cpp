@@ -30,7 +30,7 @@ void evaluate(void *, const fl_kernels *, const float *x, size_t, size_t count, 
   for (int i = 0; i < D; i++) out->loss += (double)x[i] * (double)count;
   out->count += count;
 }
-const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 70, 0, init, nullptr, loss_grad, nullptr, evaluate };
+const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 70, 0, init, nullptr, loss_grad, evaluate, nullptr };
 const size_t offset[2] = { 0, ROWS };
 
 using Settings = std::vector<std::pair<std::string, std::string>>;

@@ -34,7 +34,7 @@ void evaluate(void *, const fl_kernels *, const float *x, size_t, size_t count, 
   evaluated.push_back(std::vector<float>(x, x + D));
   out->count += count;
 }
-const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 1, 0, init, nullptr, loss_grad, nullptr, evaluate };
+const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 1, 0, init, nullptr, loss_grad, evaluate, nullptr };
 const size_t whole[2] = { 0, ROWS }, halves[3] = { 0, 5, ROWS };
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
