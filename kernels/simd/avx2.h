@@ -53,6 +53,7 @@ static inline m16 m_not(m16 x) {
   const __m256 ones = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
   return M2(_mm256_xor_ps(x.a, ones), _mm256_xor_ps(x.b, ones));
 }
+static inline int m_any(m16 x) { return _mm256_movemask_ps(_mm256_or_ps(x.a, x.b)) != 0; }
 static inline v16 v_sel(m16 m, v16 x, v16 y) { return V2(_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)); }
 static inline __m256 fl_even8(__m256 x, __m256 y) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(x, y, 0x88)), 0xD8));

@@ -35,6 +35,7 @@ static inline m16 v_eq(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_O
 static inline m16 m_or(m16 a, m16 b) { return (m16)(a | b); }
 static inline m16 m_and(m16 a, m16 b) { return (m16)(a & b); }
 static inline m16 m_not(m16 a) { return (m16)~a; }
+static inline int m_any(m16 a) { return a != 0; }
 static inline v16 v_sel(m16 m, v16 a, v16 b) { return _mm512_mask_blend_ps(m, b, a); }
 static inline v16 v_even(v16 a, v16 b) {
   return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);

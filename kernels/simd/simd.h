@@ -10,7 +10,7 @@
  *   v_set v_load v_store v_load_n(p, n, fill) v_store_n(p, n, v)       n <= 16; no byte beyond n lanes is touched
  *   v_add v_sub v_mul v_div v_sqrt   v_fma(a,b,c) = a*b + c   v_fnma(a,b,c) = c - a*b    v_neg v_abs
  *   v_min = a < b ? a : b    v_max = a > b ? a : b    (the operand that may be NaN second: it comes out)
- *   v_lt v_gt v_eq -> m16 (false with NaN)   v_sel(m, a, b) = m ? a : b   m_or m_and m_not
+ *   v_lt v_gt v_eq -> m16 (false with NaN)   v_sel(m, a, b) = m ? a : b   m_or m_and m_not m_any
  *   v_even(a,b) v_odd(a,b): the even / odd lanes of the 32 floats a,b    v_zip_lo v_zip_hi: their inverse
  *   v_turn(to, ldto, from, ld, rows): to[k*ldto + i] = from[i*ld + k], i, k < 16; row `rows`-1 stands for those beyond it
  *   v_from_u(u16)/v_bits(v16): reinterpret   v_float(u16): int32 -> float, |x| <= 2^24   v_int(v16): truncation, clamp first
@@ -57,5 +57,7 @@ static inline v16 v_flush(v16 x) {
   return v_sel(v_lt(v_abs(x), v_set(0x1p-126f)), v_set(0.0f), x);
 }
 #endif
+/* x, which has no sign, with the sign of y. */
+static inline v16 v_sign_of(v16 x, v16 y) { return v_from_u(u_or(v_bits(x), u_and(v_bits(y), u_set(0x80000000u)))); }
 static inline v16 v_zero(void) { return v_set(0.0f); }
 #endif

@@ -1,4 +1,4 @@
-/* elements.c - tests of the element-wise families: step, math. */
+/* elements.c - tests of the element-wise family: step. */
 #include "check.h"
 #include <stddef.h>
 
@@ -91,19 +91,6 @@ void check_sophia(check *t) {
 }
 static void call_curvature(const fl_kernels *k, call *c) { k->curvature(N, c->p[0], c->f[0], c->f[1], c->p[1], c->p[2]); }
 void check_curvature(check *t) { elementwise(t, call_curvature, &(call){ .f = { 0.99f, 0.01f } }, "xii", ALIASES("12")); }
-
-/* ---- math ------------------------------------------------------------------------------------------------------------- */
-static void call_exp(const fl_kernels *k, call *c) { k->exp(N, c->p[0], c->p[1]); }
-static void call_log(const fl_kernels *k, call *c) { k->log(N, c->p[0], c->p[1]); }
-void check_exp(check *t) {
-  elementwise(t, call_exp, &(call){ 0 }, "oi", ALIASES("01"));
-  enum { COUNT = 4096 };
-  float x[COUNT]; /* the whole range from underflow to overflow, where the random kinds seldom are */
-  for (int i = 0; i < COUNT; i++) { x[i] = -110.0f + (float)i * (200.0f / COUNT) + (float)rnd_below(t, 1000) * 4e-5f; }
-  const arg a[] = { { 'o', 'f', COUNT, NULL, -1, 0, 0 }, { 'i', 'f', COUNT, x, -1, 0, 0 } };
-  run_case(t, "from underflow to overflow", call_exp, &(call){ .s = { COUNT } }, 2, a);
-}
-void check_log(check *t) { elementwise(t, call_log, &(call){ 0 }, "oi", ALIASES("01")); }
 
 /* ---- step: averages over time, adaptive searches ---------------------------------------------------------------------- */
 static void call_ema(const fl_kernels *k, call *c) { k->ema(N, c->p[0], c->p[1], c->f[0], c->f[1]); }

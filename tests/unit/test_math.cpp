@@ -1,4 +1,5 @@
-// exp and log: <= 2 ULP against the C library in double, special values, tails, and the same bits through every table.
+// The functions of kernels/math: exp and log <= 2 ULP against the C library in double (all: tests/exhaustive), special values,
+// tails, and the same bits through every table.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -111,7 +112,86 @@ TEST_CASE("log: accuracy and special values", "[math]") {
   CHECK((y[5] == 0 && !std::signbit(y[5])));
 }
 
-TEST_CASE("exp and log: the same bits on every ISA", "[math]") {
-  every_isa(&fl_kernels::exp);
-  every_isa(&fl_kernels::log);
+namespace {
+struct Special {
+  const char *name;
+  Op fl_kernels::*op;
+  float at_inf, at_minus_inf, at_zero, at_minus_zero; // NaN gives NaN everywhere
+};
+const Special specials[] = {
+    {"exp", &fl_kernels::exp, inf, 0.0f, 1.0f, 1.0f},
+    {"log", &fl_kernels::log, inf, NAN, -inf, -inf},
+    {"expm1", &fl_kernels::expm1, inf, -1.0f, 0.0f, -0.0f},
+    {"log1p", &fl_kernels::log1p, inf, NAN, 0.0f, -0.0f},
+    {"tanh", &fl_kernels::tanh, 1.0f, -1.0f, 0.0f, -0.0f},
+    {"sigmoid", &fl_kernels::sigmoid, 1.0f, 0.0f, 0.5f, 0.5f},
+    {"erf", &fl_kernels::erf, 1.0f, -1.0f, 0.0f, -0.0f},
+    {"gelu", &fl_kernels::gelu, inf, -0.0f, 0.0f, -0.0f},
+    {"gelu_tanh", &fl_kernels::gelu_tanh, inf, -0x1.8p-148f, 0.0f, -0.0f},
+};
+// NaN, infinities, zeros, and the smallest subnormals, which an odd function must not lose.
+const float ends[7] = {NAN, inf, -inf, 0.0f, -0.0f, 0x1p-149f, -0x1p-149f};
+} // namespace
+
+TEST_CASE("functions: special values", "[math]") {
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  REQUIRE(k);
+  for (const Special &s : specials) {
+    INFO(s.name);
+    float y[7];
+    (k->*s.op)(7, y, ends);
+    const float want[5] = {NAN, s.at_inf, s.at_minus_inf, s.at_zero, s.at_minus_zero};
+    for (int i = 0; i < 5; i++) {
+      INFO("at " << ends[i]);
+      CHECK(same(y[i], want[i]));
+    }
+    if (s.op == &fl_kernels::expm1 || s.op == &fl_kernels::log1p || s.op == &fl_kernels::tanh || s.op == &fl_kernels::erf) {
+      CHECK((y[5] == 0x1p-149f && y[6] == -0x1p-149f));
+    }
+  }
+  const float beyond[2] = {-1.0f, -0x1.000002p0f};
+  float y[2];
+  k->log1p(2, y, beyond);
+  CHECK(y[0] == -inf);
+  CHECK(std::isnan(y[1]));
+}
+
+TEST_CASE("sincospi: exact where the exact value is a float", "[math]") {
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  REQUIRE(k);
+  const float x[] = {0.0f, -0.0f, 0.5f, -0.5f, 1.0f, -1.0f, 1.5f, 2.0f, -3.0f, 2.5f, 0x1p22f + 0.5f, 0x1p23f + 1.0f, 0x1p30f, -0x1p127f};
+  const float sine[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.0f, -0.0f, -1.0f, 0.0f, -0.0f, 1.0f, 1.0f, 0.0f, 0.0f, -0.0f};
+  const float cosine[] = {1.0f, 1.0f, 0.0f, 0.0f, -1.0f, -1.0f, 0.0f, 1.0f, -1.0f, 0.0f, 0.0f, -1.0f, 1.0f, 1.0f};
+  constexpr size_t n = sizeof x / sizeof *x;
+  float s[n], c[n];
+  k->sincospi(n, s, c, x);
+  for (size_t i = 0; i < n; i++) {
+    INFO("at " << x[i]);
+    CHECK(same(s[i], sine[i]));
+    CHECK(same(c[i], cosine[i]));
+  }
+  k->sincospi(3, s, c, ends);
+  CHECK((std::isnan(s[0]) && std::isnan(s[1]) && std::isnan(s[2]) && std::isnan(c[0]) && std::isnan(c[1]) && std::isnan(c[2])));
+}
+
+TEST_CASE("GELU: derivatives at the ends, and times dy", "[math]") {
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  REQUIRE(k);
+  for (auto back : {k->gelu_back, k->gelu_tanh_back}) {
+    const float x[5] = {NAN, inf, -inf, 0.0f, 0.0f}, dy[5] = {1.0f, 3.0f, 3.0f, 3.0f, NAN};
+    float dx[5];
+    back(5, dx, dy, x);
+    CHECK(std::isnan(dx[0]));
+    CHECK(dx[1] == 3.0f);
+    CHECK(dx[2] == 0.0f);
+    CHECK(dx[3] == 1.5f);
+    CHECK(std::isnan(dx[4]));
+  }
+}
+
+TEST_CASE("functions: the same bits on every ISA", "[math]") {
+  for (const Special &s : specials) {
+    INFO(s.name);
+    every_isa(s.op);
+  }
 }
