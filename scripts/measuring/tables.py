@@ -6,7 +6,7 @@ import os
 import statistics
 
 import jobs
-import bench_lines
+import rivals
 
 BEGIN, END = "<!-- written by scripts/performance; do not edit -->\n", "<!-- end -->\n"
 HEADER = ["figure", "threads", "Fedlane", "target", "limit", "of limit", "PyTorch", "Fedlane is faster"]
@@ -71,44 +71,6 @@ def rows(record):
     return out
 
 
-FORMS = {"gemm_nn": "NN", "gemm_nt": "NT", "gemm_tn": "TN"}
-STEPS = {"sgd": "SGD", "momentum": "SGD momentum", "adamw": "AdamW", "rmsprop": "RMSprop", "newton_schulz": "Muon"}
-PRODUCTS_HEADER = ["product, m x n x k", "threads", "Fedlane, GFLOP/s", "of the peak", "oneDNN", "OpenBLAS", "against oneDNN"]
-STEPS_HEADER = ["step", "parameters", "threads", "Fedlane, ns a parameter", "of its ceiling", "PyTorch fused", "foreach",
-                "default", "Fedlane is faster"]
-
-
-def of_kernels(record):
-    """[(header, rows)]: products and steps beside their rivals; the best repetition of each, because a ceiling is one."""
-    m, isa = record["measurements"], record["machine"]["isa_used"]
-    lines = [l for l in bench_lines.lines(record) if l.isa == isa and not l.cold]
-    most = lambda job, key: max(m.get(job, {}).get(key, []), default=None)
-    least = lambda job, key: min(m.get(job, {}).get(key, []), default=None)
-    text = lambda x, digits: "-" if x is None else "%.*f" % (digits, x)
-    share = lambda line: "%.0f %%" % line.percent if line.ceiling_ns else ""
-    products, steps, ratios = [], [], {}
-    for l in lines:
-        if l.kernel in FORMS:
-            shape = "%s %s" % (FORMS[l.kernel], "x".join(part.split(":")[1] for part in l.place.split("/")))
-            job = "products %d" % l.threads
-            onednn = max((x for x in (most(job, "sgemm " + shape), most(job, "packed " + shape)) if x), default=None)
-            if onednn:
-                ratios.setdefault(l.threads, []).append(l.gflops / onednn)
-            products.append([shape, str(l.threads), text(l.gflops, 1), share(l), text(onednn, 1),
-                             text(most(job, "openblas " + shape), 1), "%.2f x" % (l.gflops / onednn) if onednn else "-"])
-        elif l.kernel in STEPS:
-            n = l.n if l.kernel != "newton_schulz" else int(l.place.split("/")[0][2:]) * l.n
-            at = {61706: 61746}.get(n, n)  # the rivals' matrix nearest to LeNet-5
-            job = "optimizers torch %d" % l.threads
-            rivals = [least(job, "%s %s %d" % (STEPS[l.kernel], form, at)) for form in ("fused", "foreach", "default")]
-            fastest = min((x for x in rivals if x), default=None)
-            steps.append([l.kernel, "{:,}".format(n), str(l.threads), text(l.best, 3 if l.best < 10 else 1), share(l)] +
-                         [text(x, 2) for x in rivals] + ["%.1f x" % (fastest / l.best) if fastest else "-"])
-    for threads, r in sorted(ratios.items()):
-        products.append(["geometric mean", str(threads), "", "", "", "", "%.2f x" % statistics.geometric_mean(r)])
-    return [(header, rows_) for header, rows_ in ((PRODUCTS_HEADER, products), (STEPS_HEADER, steps)) if rows_]
-
-
 def markdown(header, rows_):
     return ["| " + " | ".join(header) + " |", "| " + " | ".join(["---"] * len(header)) + " |"] + [
         "| " + " | ".join(r) + " |" for r in rows_]
@@ -125,7 +87,7 @@ def write(record, path):
         w.writerow(HEADER)
         w.writerows(r.cells() for r in rows(record))
     with open(path + "-kernels.csv", "w", newline="", encoding="utf-8") as f:
-        for header, rows_ in of_kernels(record):
+        for header, rows_ in rivals.tables(record):
             csv.writer(f, lineterminator="\n").writerows([header] + rows_)
     return path + ".json"
 
@@ -134,12 +96,13 @@ def section(record, name):
     machine = record["machine"]
     commit = machine["commit"][:12] + (" with uncommitted changes" if machine["dirty"] else "")
     repetitions = len(record["measurements"]["peak"]["gflops"])
-    source = "From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s; repetitions: %d; load before: %.1f."
+    source = "From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s;%s repetitions: %d; load before: %.1f."
     lines = ["### %s, %s, %s cores" % (machine["cpu"], machine["isa_used"], machine["cores"] or machine["cpus"]), "",
              source % (name, name, record["started_at"], commit, machine["compiler"], machine["kernel"],
-                       record["torch"] or "not measured", repetitions, record["load_before"]), ""]
+                       record["torch"] or "not measured", "".join(" %s;" % v for v in record.get("versions", {}).values()),
+                       repetitions, record["load_before"]), ""]
     lines += markdown(HEADER, [r.cells() for r in rows(record)])
-    for header, rows_ in of_kernels(record):
+    for header, rows_ in rivals.tables(record):
         lines += [""] + markdown(header, rows_)
     return "\n".join(lines) + "\n"
 

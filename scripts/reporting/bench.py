@@ -5,6 +5,7 @@ import os
 import sys
 
 import bench_lines
+import rivals
 
 COLUMNS = ["kernel", "isa", "place", "threads", "ns/element", "GB/s", "GFLOP/s", "% of ceiling", "ceiling"]
 
@@ -86,6 +87,8 @@ def main():
                 csv.writer(f, lineterminator="\n").writerows([COLUMNS] + table)
             bars(figures, figures.plt, lines, args.out)
             products(figures, figures.plt, lines, args.out)
+            if "measurements" in record:
+                rivals.figures_of(figures, figures.plt, record, args.out)
     except bench_lines.BenchError as e:
         print("report-bench: %s" % e, file=sys.stderr)
         return 1

@@ -102,9 +102,9 @@ Loops loops_of(Mix mix, fl_isa isa) {
 
 } // namespace
 
-void add_bandwidth(Book &book, Mix mix, const Place &at, const std::string &key) {
+static void add_width(Book &book, Mix mix, const Place &at, const std::string &key, fl_isa isa, const char *width) {
   const bool far = at.cold || at.n > book.sizes.l2;
-  const Loops all = loops_of(mix, book.options.isas[0]->isa);
+  const Loops all = loops_of(mix, isa);
   for (int form = 0; form < FORMS; form++) {
     for (const bool past : { false, true }) {
       if (past && (!far || !CAN_PASS || mix.writes == 0 || form == ADD)) { continue; }
@@ -114,7 +114,8 @@ void add_bandwidth(Book &book, Mix mix, const Place &at, const std::string &key)
       line.kernel = "ceiling";
       line.ceiling = key;
       line.threads = at.threads;
-      line.name = "ceiling/" + mix.text() + "/" + form_name[form] + (past ? ",past-caches/" : "/") + place_name(at, book.options.huge_pages);
+      line.name = "ceiling/" + mix.text() + "/" + form_name[form] + width + (past ? ",past-caches/" : "/") +
+                  place_name(at, book.options.huge_pages);
       line.elements = static_cast<double>(at.n);
       line.bytes = 4.0 * line.elements * (mix.reads + mix.writes);
       line.prepare = [=] { arena.refill(at.n, arrays, false); };
@@ -142,6 +143,13 @@ void add_bandwidth(Book &book, Mix mix, const Place &at, const std::string &key)
       book.add(line, at.n, arrays);
     }
   }
+}
+
+void add_bandwidth(Book &book, Mix mix, const Place &at, const std::string &key) {
+  const fl_isa best = book.options.isas[0]->isa;
+  add_width(book, mix, at, key, best, "");
+  // A core may store two halves faster than a whole; beyond its own caches the width does not matter.
+  if (best == FL_ISA_AVX512 && !at.cold && at.n <= book.sizes.l2) { add_width(book, mix, at, key, FL_ISA_AVX2, ",256-bit"); }
 }
 
 } // namespace bench
