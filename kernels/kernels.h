@@ -15,13 +15,21 @@
  *                 double, partials as above; the fixed tree's node of a and b, na and nb elements: s = sa + sb,
  *                 d = sb/nb - sa/na, q = fma(d*d, na*nb/(na + nb), qa + qb). Mean s/n, variance q/n; of nothing: NaN.
  *   argmax        index of the first of the largest elements (argabsmax: by |x|); of the first NaN, if there is one; 0 if n = 0.
+ *   gram          every entry as `dot` gives it, sq_distances as sumsq_diff does, so near vectors cost no digits; symmetric.
  *   fixed tree    over leaves 0..n-1: left child = largest power of two below n; node = left + right.
  *   gemm          one fp32 accumulator an output, from +0, k ascending, fma; k is cut every `piece` (FL_GEMM_PIECE
  *                 unless a gradient cuts at whole samples), pieces combined by the fixed tree.
  *   random        Philox4x32-10, key = seed, counter = (block, step, client, purpose*2^24 + round); element i is
  *                 word (i/16)%4 of block 16*(i/64) + i%16, so no ISA shuffles. Gaussian: words (0,1) and (2,3) of a
  *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)). Bernoulli compares
- *                 w*2^-32 < prob without rounding: below 0 (and NaN) is never, from 1 on always. */
+ *                 w*2^-32 < prob without rounding: below 0 (and NaN) is never, from 1 on always.
+ *   gamma         Marsaglia-Tsang by element, with A = alpha < 1 ? alpha + 1 : alpha, d = A - 1/3, c = 1/sqrt(9 d), both made in
+ *                 double and rounded. Attempt t = 0, 1 ... takes x, element i of `gaussian`, under the key's step + 1 + 2t,
+ *                 and w, element i of `bits`, under step + 2 + 2t; with s = fma(c, x, 1), v = (s*s)*s and u(w) as in the
+ *                 Gaussian's radius it is accepted if s > 0 and log u < fma(x/2, x, d*((1 - v) + log v)). y = d*v; for alpha < 1
+ *                 times exp(log u(w') * (float)(1/alpha)), w' element i of `bits` under step itself. So leave the steps from the
+ *                 key's on free. Below alpha 0.2 a result may be too small for a float: +0 (fl_stream_log_gamma_draw has
+ *                 its logarithm). NaN unless 0 < alpha <= 1e30. */
 #ifndef FEDLANE_KERNELS_H
 #define FEDLANE_KERNELS_H
 #include <stddef.h>

@@ -27,18 +27,41 @@ void fl_stream_init(fl_stream *s, const fl_key *key) {
   s->have = 0;
 }
 
+/* Word j of blocks first ... first + 3 to word[16*j ... 16*j + 3]. One block waits for its own products most of the time; four
+ * abreast, with 64-bit words whose upper halves are of no account, take the time of one and a half. */
+enum { ABREAST = 4 };
+static void blocks(uint32_t *word, uint32_t first, const fl_key *key) {
+  uint64_t c[4][ABREAST];
+  uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32);
+  for (uint32_t l = 0; l < ABREAST; l++) {
+    c[0][l] = first + l;
+    c[1][l] = key->step;
+    c[2][l] = key->client;
+    c[3][l] = (key->purpose << 24) + key->round;
+  }
+  for (int i = 0; i < 10; i++) {
+    for (int l = 0; l < ABREAST; l++) {
+      const uint64_t p0 = (uint64_t)(uint32_t)c[0][l] * 0xD2511F53u, p1 = (uint64_t)(uint32_t)c[2][l] * 0xCD9E8D57u;
+      c[0][l] = (p1 >> 32) ^ c[1][l] ^ k0;
+      c[1][l] = p1;
+      c[2][l] = (p0 >> 32) ^ c[3][l] ^ k1;
+      c[3][l] = p0;
+    }
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  for (int j = 0; j < 4; j++) {
+    for (int l = 0; l < ABREAST; l++)
+      word[16 * j + l] = (uint32_t)c[j][l];
+  }
+}
+
 /* `have` is 1 + the group of 64 elements in `word`, 0 for none; so a caller may set i to any element. */
 uint32_t fl_stream_u32(fl_stream *s) {
   const uint64_t group = s->i / 64;
   if (s->have != group + 1) {
-    for (uint32_t lane = 0; lane < 16; lane++) {
-      const uint32_t counter[4] = { (uint32_t)(16 * group) + lane, s->key.step, s->key.client,
-                                    (s->key.purpose << 24) + s->key.round };
-      uint32_t w[4];
-      fl_philox(counter, s->key.seed, w);
-      for (uint32_t j = 0; j < 4; j++)
-        s->word[16 * j + lane] = w[j];
-    }
+    for (uint32_t lane = 0; lane < 16; lane += ABREAST)
+      blocks(s->word + lane, (uint32_t)(16 * group) + lane, &s->key);
     s->have = group + 1;
   }
   return s->word[s->i++ % 64];
@@ -115,23 +138,66 @@ static void sample_resolve(uint32_t *at, size_t m) {
   }
 }
 
-/* Few draws (or no memory): quadratic in m, no allocation. Many: the plain array of n. The same items either way. */
+/* The same with a table of the places that hold another number than their own: at most one more a draw. */
+typedef struct { uint32_t place, item; } moved;
+#define NOWHERE UINT32_MAX /* n - 1 is at most UINT32_MAX - 1 */
+
+static moved *find(moved *table, unsigned bits, uint32_t place) {
+  uint32_t h = (place * 0x9E3779B1u) >> (32 - bits);
+  while (table[h].place != place && table[h].place != NOWHERE)
+    h = (h + 1) & ((1u << bits) - 1);
+  return &table[h];
+}
+
+static void sample_sparse(uint32_t *at, size_t m, moved *table, unsigned bits) {
+  for (size_t i = 0; i < (size_t)1 << bits; i++)
+    table[i].place = NOWHERE;
+  for (size_t i = 0; i < m; i++) {
+    const moved *own = find(table, bits, (uint32_t)i);
+    const uint32_t item = own->place == NOWHERE ? (uint32_t)i : own->item;
+    moved *drawn = find(table, bits, at[i]);
+    const uint32_t got = drawn->place == NOWHERE ? at[i] : drawn->item;
+    *drawn = (moved){ at[i], item };
+    at[i] = got;
+  }
+}
+
+static void sample_dense(uint32_t *at, size_t m, size_t n, uint32_t *p) {
+  for (size_t i = 0; i < n; i++)
+    p[i] = (uint32_t)i;
+  for (size_t i = 0; i < m; i++) {
+    const uint32_t j = at[i];
+    at[i] = p[j];
+    p[j] = p[i];
+  }
+}
+
+/* Whatever the way, the same items: m of n costs O(m), and beyond 512 draws an allocation, without which it is O(m^2). */
+enum { PLAIN = 16, SMALL_BITS = 10 };
 void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *key) {
+  moved small[1 << SMALL_BITS], *table = small;
+  unsigned bits = 1;
   fl_stream s;
   fl_stream_init(&s, key);
   for (size_t i = 0; i < m; i++)
     out[i] = (uint32_t)i + fl_stream_below(&s, (uint32_t)(n - i));
-  uint32_t *p = m > 512 ? malloc(n * sizeof *p) : NULL;
-  if (!p) {
+  while (bits < 31 && (size_t)1 << bits < 2 * m)
+    bits++;
+  if (m > PLAIN && n <= 4 * m && bits > SMALL_BITS) {
+    uint32_t *p = malloc(n * sizeof *p);
+    if (p) {
+      sample_dense(out, m, n, p);
+      free(p);
+      return;
+    }
+  }
+  if (bits > SMALL_BITS)
+    table = malloc(sizeof *table << bits);
+  if (m <= PLAIN || !table || (size_t)1 << bits <= m) {
     sample_resolve(out, m);
-    return;
+  } else {
+    sample_sparse(out, m, table, bits);
   }
-  for (size_t i = 0; i < n; i++)
-    p[i] = (uint32_t)i;
-  for (size_t i = 0; i < m; i++) {
-    const uint32_t j = out[i];
-    out[i] = p[j];
-    p[j] = p[i];
-  }
-  free(p);
+  if (table != small)
+    free(table);
 }

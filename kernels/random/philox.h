@@ -33,14 +33,18 @@ FL_INLINE void philox_rounds(u16 c[4], const philox *p) {
   }
 }
 
-/* The four words of blocks 16*group ... 16*group + 15; in order they are elements 64*group ... 64*group + 63. */
-FL_INLINE void v_philox(u16 word[4], size_t group, const philox *p) {
-  const u16 first = u_add(u_set((uint32_t)(16u * group)), u_iota());
-  u16 even[4] = { first, u_set(p->c1), u_set(p->c2), u_set(p->c3) };
-  u16 odd[4] = { u_add(first, u_set(1)), even[1], even[2], even[3] };
+/* The four words of sixteen blocks. */
+FL_INLINE void v_philox_blocks(u16 word[4], u16 block, const philox *p) {
+  u16 even[4] = { block, u_set(p->c1), u_set(p->c2), u_set(p->c3) };
+  u16 odd[4] = { u_odd_down(block), even[1], even[2], even[3] };
   philox_rounds(even, p);
   philox_rounds(odd, p);
   for (int j = 0; j < 4; j++) { word[j] = u_join(even[j], odd[j]); }
+}
+
+/* Blocks 16*group ... 16*group + 15; in order their words are elements 64*group ... 64*group + 63. */
+FL_INLINE void v_philox(u16 word[4], size_t group, const philox *p) {
+  v_philox_blocks(word, u_add(u_set((uint32_t)(16u * group)), u_iota()), p);
 }
 
 /* u in (0, 1], of 33 bits below 1 and never 0; it rounds to 1 for the largest words. */

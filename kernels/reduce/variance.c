@@ -7,28 +7,21 @@
 
 typedef struct { double n, s, q; } part; /* elements, their sum, their squared distances to s/n */
 
-/* `w` is 1 for a lane that is there, else 0, whose distance becomes 0 (NaN if the mean is not finite: then so is q). */
-FL_INLINE void squares32(d8 acc[4], v16 xa, v16 xb, v16 wa, v16 wb, d8 mean) {
-  const d8 e0 = d_mul(d_sub(d_lo(xa), mean), d_lo(wa)), e1 = d_mul(d_sub(d_hi(xa), mean), d_hi(wa));
-  const d8 e2 = d_mul(d_sub(d_lo(xb), mean), d_lo(wb)), e3 = d_mul(d_sub(d_hi(xb), mean), d_hi(wb));
-  acc[0] = d_fma(e0, e0, acc[0]);
-  acc[1] = d_fma(e1, e1, acc[1]);
-  acc[2] = d_fma(e2, e2, acc[2]);
-  acc[3] = d_fma(e3, e3, acc[3]);
-}
-
 FL_INLINE part chunk(size_t n, const float *x) {
   const double s = sum_chunk(SUM, n, x, x);
   const d8 zero = d_set(0.0), mean = d_set(s / (double)n);
-  const v16 one = v_set(1.0f), none = v_zero();
   d8 acc[4] = { zero, zero, zero, zero };
   size_t i = 0;
-  for (; n - i >= 32; i += 32) { squares32(acc, v_load(x + i), v_load(x + i + 16), one, one, mean); }
-  if (i < n) {
-    static const float ones[16] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-    const size_t a = n - i < 16 ? n - i : 16, b = n - i - a;
-    squares32(acc, v_load_n(x + i, a, 0.0f), b ? v_load_n(x + i + 16, b, 0.0f) : none, v_load_n(ones, a, 0.0f),
-              b ? v_load_n(ones, b, 0.0f) : none, mean);
+  for (; n - i >= 32; i += 32) {
+    for (size_t k = 0; k < 4; k++) {
+      const d8 e = d_sub(d_widen(x + i + 8 * k), mean);
+      acc[k] = d_fma(e, e, acc[k]);
+    }
+  }
+  for (size_t k = 0; k < 4 && i < n; k++, i += 8) { /* times 0, a missing lane's distance is 0, or NaN if the mean is not finite: so is q */
+    static const float ones[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+    const d8 e = d_mul(d_sub(get8(x + i, n - i), mean), get8(ones, n - i));
+    acc[k] = d_fma(e, e, acc[k]);
   }
   return (part){ (double)n, s, halve(acc) };
 }

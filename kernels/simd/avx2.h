@@ -11,11 +11,9 @@
 typedef struct { __m256 a, b; } v16;
 typedef struct { __m256i a, b; } u16;
 typedef struct { __m256 a, b; } m16;
-typedef struct { __m256d a, b; } d8;
 #define V2(e1, e2) ((v16){ (e1), (e2) })
 #define U2(e1, e2) ((u16){ (e1), (e2) })
 #define M2(e1, e2) ((m16){ (e1), (e2) })
-#define D2(e1, e2) ((d8){ (e1), (e2) })
 static inline __m256i fl_mask8(size_t n) { /* lanes 0..n-1 of 8; n may exceed 8 */
   return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n > 8 ? 8 : n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -143,17 +141,7 @@ static inline m16 u_lt_s(u16 x, u16 y) {
   return M2(_mm256_castsi256_ps(_mm256_cmpgt_epi32(y.a, x.a)), _mm256_castsi256_ps(_mm256_cmpgt_epi32(y.b, x.b)));
 }
 static inline u16 u_sel(m16 m, u16 x, u16 y) { return v_bits(v_sel(m, v_from_u(x), v_from_u(y))); }
-static inline d8 d_set(double x) { const __m256d r = _mm256_set1_pd(x); return D2(r, r); }
-static inline d8 d_load(const double *p) { return D2(_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)); }
-static inline void d_store(double *p, d8 x) { _mm256_storeu_pd(p, x.a); _mm256_storeu_pd(p + 4, x.b); }
-static inline d8 d_add(d8 x, d8 y) { return D2(_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)); }
-static inline d8 d_sub(d8 x, d8 y) { return D2(_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b)); }
-static inline d8 d_mul(d8 x, d8 y) { return D2(_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b)); }
-static inline d8 d_fma(d8 x, d8 y, d8 z) { return D2(_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)); }
-static inline d8 fl_widen8(__m256 x) {
-  return D2(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
-}
+#include "ymm_double.h"
 static inline d8 d_lo(v16 x) { return fl_widen8(x.a); }
 static inline d8 d_hi(v16 x) { return fl_widen8(x.b); }
-static inline __m256 fl_narrow8(d8 x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.b), _mm256_cvtpd_ps(x.a)); }
 static inline v16 v_narrow(d8 lo, d8 hi) { return V2(fl_narrow8(lo), fl_narrow8(hi)); }

@@ -11,7 +11,6 @@
 typedef __m512 v16;
 typedef __m512i u16;
 typedef __mmask16 m16;
-typedef __m512d d8;
 static inline __mmask16 fl_mask(size_t n) { return (__mmask16)((1u << n) - 1u); }
 static inline v16 v_set(float x) { return _mm512_set1_ps(x); }
 static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -106,15 +105,7 @@ static inline u16 u_xor(u16 a, u16 b) { return _mm512_xor_si512(a, b); }
 static inline m16 u_eq(u16 a, u16 b) { return _mm512_cmpeq_epi32_mask(a, b); }
 static inline m16 u_lt_s(u16 a, u16 b) { return _mm512_cmplt_epi32_mask(a, b); }
 static inline u16 u_sel(m16 m, u16 a, u16 b) { return _mm512_mask_blend_epi32(m, b, a); }
-static inline d8 d_set(double x) { return _mm512_set1_pd(x); }
-static inline d8 d_load(const double *p) { return _mm512_loadu_pd(p); }
-static inline void d_store(double *p, d8 a) { _mm512_storeu_pd(p, a); }
-static inline d8 d_add(d8 a, d8 b) { return _mm512_add_pd(a, b); }
-static inline d8 d_sub(d8 a, d8 b) { return _mm512_sub_pd(a, b); }
-static inline d8 d_mul(d8 a, d8 b) { return _mm512_mul_pd(a, b); }
-static inline d8 d_fma(d8 a, d8 b, d8 c) { return _mm512_fmadd_pd(a, b, c); }
-static inline d8 d_lo(v16 a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
-static inline d8 d_hi(v16 a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
-static inline v16 v_narrow(d8 lo, d8 hi) {
-  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(lo)), _mm512_cvtpd_ps(hi), 1);
-}
+#include "ymm_double.h"
+static inline d8 d_lo(v16 a) { return fl_widen8(_mm512_castps512_ps256(a)); }
+static inline d8 d_hi(v16 a) { return fl_widen8(_mm512_extractf32x8_ps(a, 1)); }
+static inline v16 v_narrow(d8 lo, d8 hi) { return _mm512_insertf32x8(_mm512_castps256_ps512(fl_narrow8(lo)), fl_narrow8(hi), 1); }

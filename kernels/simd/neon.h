@@ -150,6 +150,12 @@ static inline d8 d_fma(d8 x, d8 y, d8 z) {
 static inline d8 fl_widen(float32x4_t x, float32x4_t y) {
   return Q4(d8, vcvt_f64_f32(vget_low_f32(x)), vcvt_high_f64_f32(x), vcvt_f64_f32(vget_low_f32(y)), vcvt_high_f64_f32(y));
 }
+static inline d8 d_abs(d8 x) { return Q4(d8, vabsq_f64(x.q[0]), vabsq_f64(x.q[1]), vabsq_f64(x.q[2]), vabsq_f64(x.q[3])); }
+static inline double d_halve(d8 x) {
+  const float64x2_t q = vaddq_f64(vaddq_f64(x.q[0], x.q[2]), vaddq_f64(x.q[1], x.q[3]));
+  return vgetq_lane_f64(vaddq_f64(q, vextq_f64(q, q, 1)), 0);
+}
+static inline d8 d_widen(const float *p) { return fl_widen(vld1q_f32(p), vld1q_f32(p + 4)); }
 static inline d8 d_lo(v16 x) { return fl_widen(x.q[0], x.q[1]); }
 static inline d8 d_hi(v16 x) { return fl_widen(x.q[2], x.q[3]); }
 static inline float32x4_t fl_narrow4(float64x2_t x, float64x2_t y) { return vcvt_high_f32_f64(vcvt_f32_f64(x), y); }

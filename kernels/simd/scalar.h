@@ -81,6 +81,9 @@ static inline d8 d_add(d8 a, d8 b) { DF(a.d[i] + b.d[i]); }
 static inline d8 d_sub(d8 a, d8 b) { DF(a.d[i] - b.d[i]); }
 static inline d8 d_mul(d8 a, d8 b) { DF(a.d[i] * b.d[i]); }
 static inline d8 d_fma(d8 a, d8 b, d8 c) { DF(fma(a.d[i], b.d[i], c.d[i])); }
+static inline d8 d_abs(d8 a) { DF(fabs(a.d[i])); }
+static inline double d_halve(d8 a) { return ((a.d[0] + a.d[4]) + (a.d[2] + a.d[6])) + ((a.d[1] + a.d[5]) + (a.d[3] + a.d[7])); }
+static inline d8 d_widen(const float *p) { DF((double)p[i]); }
 static inline d8 d_lo(v16 a) { DF((double)a.f[i]); }
 static inline d8 d_hi(v16 a) { DF((double)a.f[8 + i]); }
 static inline v16 v_narrow(d8 lo, d8 hi) { VF((float)(i < 8 ? lo.d[i] : hi.d[i - 8])); }

@@ -18,7 +18,8 @@
  *   u_mul_even(a,b): the 64-bit products of lanes 0, 2 ... 14, low word in the even lane, high word in the odd one
  *   u_odd_down(a): odd lanes to their even neighbours, 0 in the odd    u_join(a,b): even lanes of a, those of b as the odd ones
  *   u_eq u_lt_s (signed) -> m16   u_sel(m,a,b)   u_iota() = 0..15
- *   d_set d_load d_store d_add d_sub d_mul d_fma d_lo(v) d_hi(v): lanes 0-7, 8-15 widened   v_narrow(lo, hi): doubles to floats
+ *   d_set d_load d_store d_add d_sub d_mul d_fma d_lo(v) d_hi(v): lanes 0-7, 8-15 widened   d_abs
+ *   d_widen(p): 8 floats of memory   v_narrow(lo, hi): doubles to floats   d_halve(d): (d[j] + d[j+4]), then + 2, + 1: one double
  *
  * FL_FN(name) gives a function its ISA's name. FL_VREGS: accumulators (v16) that a micro-kernel may keep in registers. */
 #ifndef FL_SIMD_H

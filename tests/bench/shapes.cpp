@@ -116,6 +116,18 @@ void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kerne
                         [=](const fl_kernels *k, float *const *a) { (k->*member)(RUNS, runs.data(), a[0], a[1]); } });
 }
 
+// ---- pairs of vectors: a cohort's updates; the arithmetic is double, so half of the peak of floats is all of it -------------------
+void add_pairs(Book &book, const Op &op, decltype(fl_kernels::gram) fl_kernels::*member, unsigned flops) {
+  static const struct { size_t m, n; } shapes[] = { { 10, 7850 }, { 32, 4096 }, { 100, 7850 } };
+  for (const auto &v : shapes) {
+    const double pairs = static_cast<double>(v.m * (v.m + 1) / 2), n = static_cast<double>(v.n);
+    add_shape(book, op, { dimension("m", v.m) + "/" + dimension("n", v.n), pairs, flops * pairs * n, v.m * v.n, 2,
+                          [=](const fl_kernels *k, float *const *a) {
+      (k->*member)(v.m, v.n, a[0], v.n, reinterpret_cast<double *>(a[1]));
+    } });
+  }
+}
+
 // ---- layers ------------------------------------------------------------------------------------------------------------------
 const fl_conv convolutions[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 } }; // LeNet-5
 enum { BATCH = 50, CLASSES = 10, HIDDEN = 200, PLANES = 300, SIDE = 28, INSIDE = 4 };
@@ -200,6 +212,8 @@ FL_SHAPED(rotate) { // sweeps over all rows of one panel
 
 FL_SHAPED(mean_runs) { add_runs(book, op, member); }
 FL_SHAPED(mean_sq_runs) { add_runs(book, op, member); }
+FL_SHAPED(gram) { add_pairs(book, op, member, 2); }
+FL_SHAPED(sq_distances) { add_pairs(book, op, member, 3); }
 
 FL_SHAPED(bias_rows) {
   add_rows(book, op, BATCH, HIDDEN, 2, [member](auto *k, auto *a) { (k->*member)(BATCH, HIDDEN, a[0], a[1]); });

@@ -36,6 +36,8 @@ struct Op {
 #define FL_SHAPED(name) void cases(tag_##name, Book &book, const Op &op, [[maybe_unused]] decltype(fl_kernels::name) fl_kernels::*member)
 FL_SHAPED(mean_runs);
 FL_SHAPED(mean_sq_runs);
+FL_SHAPED(gram);
+FL_SHAPED(sq_distances);
 FL_SHAPED(gemm_nn);
 FL_SHAPED(gemm_nt);
 FL_SHAPED(gemm_tn);

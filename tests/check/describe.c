@@ -13,7 +13,10 @@ typedef struct {
 
 static size_t width_of(const arg *a) { return a->type == 'b' ? 1 : a->type == 'd' ? 8 : 4; }
 static int reads(const arg *a) { return a->type == 'f' && a->n && (a->role == 'i' || a->role == 'x'); }
-static int writes(const arg *a) { return a->type == 'f' && a->n && (a->role == 'o' || a->role == 'x'); }
+static int writes(const arg *a) { return (a->type == 'f' || a->type == 'd') && a->n && (a->role == 'o' || a->role == 'x'); }
+static int nan_at(const arg *a, const void *p, size_t i) {
+  return a->type == 'd' ? isnan(((const double *)p)[i]) != 0 : isnan(((const float *)p)[i]) != 0;
+}
 static int in_gap(const arg *a, size_t i) { return a->ld && i % a->ld >= a->row; }
 
 /* The inputs without their signs: a second moment is not negative. */
@@ -27,10 +30,10 @@ static void fill(const call *c, size_t nargs, const arg *a) {
 }
 
 /* Elements that are NaN now and were not in the call without one. */
-static size_t count_nan(const arg *a, const float *p, const float *before, size_t *last) {
+static size_t count_nan(const arg *a, const void *p, const void *before, size_t *last) {
   size_t found = 0;
   for (size_t i = 0; i < a->n; i++) {
-    if (in_gap(a, i) || p[i] == p[i] || before[i] != before[i]) { continue; }
+    if (in_gap(a, i) || !nan_at(a, p, i) || nan_at(a, before, i)) { continue; }
     *last = i;
     found++;
   }
@@ -49,7 +52,7 @@ static size_t middle(size_t nargs, const arg *a, size_t i, void *const *before) 
   for (; at + 1 < a[i].n; at++) {
     int free_place = !in_gap(&a[i], at);
     for (size_t j = 0; j < nargs; j++) {
-      if (writes(&a[j]) && a[j].n == a[i].n) { free_place &= ((float *)before[j])[at] == ((float *)before[j])[at]; }
+      if (writes(&a[j]) && a[j].n == a[i].n) { free_place &= !nan_at(&a[j], before[j], at); }
     }
     if (free_place) { break; }
   }

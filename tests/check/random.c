@@ -47,6 +47,11 @@ static void call_rademacher(const fl_kernels *k, call *c) { k->rademacher(N, c->
 static void call_bernoulli(const fl_kernels *k, call *c) {
   k->bernoulli(N, c->p[0], c->s[1], c->param, (double)c->f[0], c->f[1]);
 }
+static void call_gamma(const fl_kernels *k, call *c) { k->gamma(N, c->p[0], c->s[1], c->param, (double)c->f[0]); }
+void check_gamma(check *t) {
+  static const float alpha[] = { 0.3f, 1.0f, 7.5f, 0.0f };
+  for (size_t i = 0; i < sizeof alpha / sizeof *alpha; i++) { draws(t, call_gamma, 'f', alpha[i]); }
+}
 void check_rademacher(check *t) { draws(t, call_rademacher, 'f', 0); }
 void check_bernoulli(check *t) {
   static const float prob[] = { 0.5f, 0.1f, 0.0f, 1.0f, 0x1p-20f, 1.0f - 0x1p-24f };

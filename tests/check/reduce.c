@@ -49,6 +49,28 @@ void check_variance(check *t) {
   }
 }
 
+static void call_gram(const fl_kernels *k, call *c) { k->gram(N, c->s[1], c->p[0], c->s[2], c->p[1]); }
+static void call_sq_distances(const fl_kernels *k, call *c) { k->sq_distances(N, c->s[1], c->p[0], c->s[2], c->p[1]); }
+
+/* Numbers of vectors around the tiles' sides, lengths around the lanes, blocks and chunks, with and without gaps. */
+static void pair_cases(check *t, caller f) {
+  static const size_t counts[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 33 }, lengths[] = { 0, 1, 7, 8, 9, 31, 33, 64, 100, 511, 513, 4097, 9000 };
+  char what[64];
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
+      const size_t m = counts[i], n = lengths[j], ld = n + (i + j) % 2 * 5, all = m ? (m - 1) * ld + n : 0;
+      for (int kind = 0; kind < KINDS; kind++) {
+        if (m * n > 20000 && (kind != KIND_SPECIAL || t->quick)) { continue; }
+        const arg a[] = { { 'i', 'f', all, some_floats(t, 0, all, kind), -1, 0, 0 }, { 'o', 'd', m * m, NULL, -1, 0, 0 } };
+        snprintf(what, sizeof what, "m=%zu n=%zu ld=%zu kind=%d", m, n, ld, kind);
+        run_case(t, what, f, &(call){ .s = { m, n, ld } }, 2, a);
+      }
+    }
+  }
+}
+void check_gram(check *t) { pair_cases(t, call_gram); }
+void check_sq_distances(check *t) { pair_cases(t, call_sq_distances); }
+
 static void call_mean_runs(const fl_kernels *k, call *c) { k->mean_runs(N, c->param, c->p[0], c->p[1]); }
 static void call_mean_sq_runs(const fl_kernels *k, call *c) { k->mean_sq_runs(N, c->param, c->p[0], c->p[1]); }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fedlane/kernels.h>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -192,6 +193,70 @@ TEST_CASE("rademacher and bernoulli: their words compared, and their laws", "[ra
   CHECK(chi > 189);   // and not too even
 }
 
+// The definition of kernels.h, element by element from Philox, with the C library's functions in double.
+static double gamma_by_definition(fl_key k, size_t i, double alpha, const fl_kernels *t, bool *close) {
+  const double a = alpha < 1 ? alpha + 1 : alpha, d = a - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  const auto open = [](uint32_t w) { return (w + 0.5) * 0x1p-32; };
+  const uint32_t step = k.step;
+  *close = false;
+  for (uint32_t attempt = 0;; attempt++) {
+    float x;
+    uint32_t w;
+    k.step = step + 1 + 2 * attempt;
+    t->gaussian(1, &x, i, &k);
+    k.step = step + 2 + 2 * attempt;
+    t->bits(1, &w, i, &k);
+    const double s = 1 + c * static_cast<double>(x), v = s * s * s;
+    if (s <= 0) continue;
+    const double margin = static_cast<double>(x) * static_cast<double>(x) / 2 + d * (1 - v + std::log(v)) - std::log(open(w));
+    *close |= std::fabs(margin) < 1e-4; // in floats it may go either way
+    if (margin <= 0) continue;
+    k.step = step;
+    t->bits(1, &w, i, &k);
+    return d * v * (alpha < 1 ? std::pow(open(w), 1 / alpha) : 1);
+  }
+}
+
+TEST_CASE("gamma: the definition, its law, and each element for itself", "[random]") {
+  const fl_key k = key(21, 3, 40);
+  const size_t n = 40000;
+  std::vector<float> y(n), part(n);
+  for (double alpha : {0.1, 0.5, 1.0, 2.0, 30.0, 1e6}) {
+    INFO("alpha " << alpha);
+    const fl_kernels *t = fl_kernels_of(FL_ISA_SCALAR);
+    t->gamma(n, y.data(), 0, &k, alpha);
+    for (size_t i = 0; i < 4000; i++) {
+      bool close;
+      const double want = gamma_by_definition(k, i, alpha, t, &close);
+      if (!close) REQUIRE(std::fabs(y[i] - want) <= 3e-5 * want + 1e-38);
+    }
+    double mean = 0, var = 0;
+    for (float v : y) {
+      mean += static_cast<double>(v) / n;
+      var += (static_cast<double>(v) - alpha) * (static_cast<double>(v) - alpha) / n;
+    }
+    CHECK(std::fabs(mean - alpha) < 4 * std::sqrt(alpha / n));
+    CHECK(std::fabs(var - alpha) < 4 * std::sqrt((2 * alpha * alpha + 6 * alpha) / n));
+    const std::vector<double> sample(y.begin(), y.end());
+    if (alpha == 0.5) CHECK(ks(sample, [](double v) { return std::erf(std::sqrt(v)); }) < 1.95);
+    if (alpha == 1.0) CHECK(ks(sample, [](double v) { return 1 - std::exp(-v); }) < 1.95);
+    if (alpha == 2.0) CHECK(ks(sample, [](double v) { return 1 - std::exp(-v) * (1 + v); }) < 1.95);
+    every_isa([&](const fl_kernels *isa) {
+      isa->gamma(n, part.data(), 0, &k, alpha);
+      REQUIRE(std::memcmp(part.data(), y.data(), 4 * n) == 0);
+      for (size_t first : {1u, 17u, 63u, 1000u, 1024u, 5000u})
+        for (size_t len : {1u, 40u, 64u, 1023u, 3000u}) {
+          isa->gamma(len, part.data(), first, &k, alpha);
+          REQUIRE(std::memcmp(part.data(), y.data() + first, 4 * len) == 0);
+        }
+    });
+  }
+  for (double alpha : {0.0, -1.0, 1e31, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    fl_kernels_of(FL_ISA_SCALAR)->gamma(20, y.data(), 0, &k, alpha);
+    CHECK(std::all_of(y.begin(), y.begin() + 20, [](float v) { return std::isnan(v); }));
+  }
+}
+
 TEST_CASE("draws of neighbouring keys and neighbouring elements are not correlated", "[random]") {
   const size_t n = 1 << 16;
   const fl_key base = key(100, 200, 300);
@@ -297,7 +362,27 @@ TEST_CASE("permutation, shuffle, sample", "[random]") {
 
 TEST_CASE("sample: few and many draws agree, distinct, in range", "[random]") {
   const fl_key k = key(6);
-  // Up to 512 draws are resolved without memory, above by an array: the first draws are the same.
+  // Few draws are resolved without memory, more by a table, most of the items by an array: the first draws are the same.
+  std::vector<uint32_t> plain(5000), first(5000);
+  for (size_t n : {1u, 2u, 17u, 100u, 700u, 5000u}) {
+    fl_sample(plain.data(), n, n, &k);
+    for (size_t m : {0u, 1u, 2u, 16u, 17u, 100u, 512u, 513u, 600u, 1200u, 1300u}) {
+      if (m > n) continue;
+      INFO(m << " of " << n);
+      fl_sample(first.data(), m, n, &k);
+      CHECK(std::equal(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(m), plain.begin()));
+    }
+  }
+  // The plain reading: an array, whose place i changes with a place drawn from i on.
+  std::vector<uint32_t> array(1000000), million(3000);
+  std::iota(array.begin(), array.end(), 0u);
+  fl_stream s;
+  fl_stream_init(&s, &k);
+  fl_sample(million.data(), million.size(), array.size(), &k);
+  for (size_t i = 0; i < million.size(); i++) {
+    std::swap(array[i], array[i + fl_stream_below(&s, static_cast<uint32_t>(array.size() - i))]);
+    REQUIRE(million[i] == array[i]);
+  }
   std::vector<uint32_t> few(512), many(1000), all(1000);
   fl_sample(few.data(), few.size(), 1000, &k);
   fl_sample(many.data(), many.size(), 1000, &k);

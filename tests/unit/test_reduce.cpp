@@ -157,3 +157,63 @@ TEST_CASE("means of runs: each run alone, whatever lies around it", "[reduce]") 
       }
     });
 }
+
+// Neumaier's sum: an independent long sum whose error does not grow with n.
+template <class Term> static long double compensated(size_t n, Term term) {
+  long double s = 0, lost = 0;
+  for (size_t i = 0; i < n; i++) {
+    const long double x = term(i), t = s + x;
+    lost += std::fabs(s) >= std::fabs(x) ? (s - t) + x : (x - t) + s;
+    s = t;
+  }
+  return s + lost;
+}
+
+TEST_CASE("gram, sq_distances: each entry is dot's and sumsq_diff's, near to compensated sums", "[reduce]") {
+  for (size_t m : {1u, 3u, 6u})
+    for (size_t n : {0u, 5u, 513u, 4100u, 13000u}) {
+      const size_t ld = n + 3;
+      const std::vector<data> all = hostile(m * ld);
+      for (const data &d : all) {
+        const auto at = [&](size_t v, size_t i) { return static_cast<long double>(d.x[v * ld + i]); };
+        every_isa([&](const fl_kernels *k) {
+          INFO(d.name << " m " << m << " n " << n);
+          std::vector<double> g(m * m, -1), q(m * m, -1);
+          k->gram(m, n, d.x.data(), ld, g.data());
+          k->sq_distances(m, n, d.x.data(), ld, q.data());
+          for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < m; j++) {
+              const float *a = d.x.data() + i * ld, *b = d.x.data() + j * ld;
+              REQUIRE(g[i * m + j] == k->dot(n, a, b));
+              REQUIRE(q[i * m + j] == k->sumsq_diff(n, a, b));
+              if (i > j || k->isa != FL_ISA_SCALAR) continue; // the others have the same bits
+              const long double size = compensated(n, [&](size_t e) { return std::fabs(at(i, e) * at(j, e)); });
+              const long double dot = compensated(n, [&](size_t e) { return at(i, e) * at(j, e); });
+              CHECK(std::fabs(static_cast<long double>(g[i * m + j]) - dot) <= 1e-13L * size + 1e-300L);
+              CHECK(near(q[i * m + j], compensated(n, [&](size_t e) { return (at(i, e) - at(j, e)) * (at(i, e) - at(j, e)); }), 1e-13));
+            }
+        });
+      }
+    }
+}
+
+TEST_CASE("sq_distances of vectors that differ in their last bit", "[reduce]") {
+  const size_t n = 1000;
+  std::vector<float> x(2 * n);
+  for (size_t i = 0; i < n; i++) {
+    x[i] = 1000.0f + static_cast<float>(i);
+    x[n + i] = std::nextafter(x[i], inf);
+  }
+  long double want = 0;
+  for (size_t i = 0; i < n; i++) want += std::pow(static_cast<long double>(x[n + i]) - static_cast<long double>(x[i]), 2.0L);
+  every_isa([&](const fl_kernels *k) {
+    double q[4];
+    k->sq_distances(2, n, x.data(), n, q);
+    CHECK(near(q[1], want, 1e-13)); // through |a|^2 + |b|^2 - 2 a.b nothing would be left
+    CHECK((q[0] == 0 && q[3] == 0 && q[2] == q[1]));
+    x[3] = inf;
+    k->sq_distances(2, n, x.data(), n, q);
+    CHECK((std::isnan(q[0]) && q[1] == std::numeric_limits<double>::infinity() && q[3] == 0));
+    x[3] = 1003.0f;
+  });
+}
