@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define MAX_ARGS 8
-enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS };
+enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS, KIND_TIMED = KINDS };   /* timed: no sign, as a second moment has none */
 
 /* What a kernel call gets: pointers in the order of `arg`, and numbers. */
 typedef struct { size_t s[8]; float f[4]; void *p[MAX_ARGS]; const void *param; double ret; } call;
@@ -18,6 +18,10 @@ typedef void (*caller)(const fl_kernels *, call *);
  * whose gaps must stay untouched. init NULL: filled with the pattern. */
 typedef struct { char role, type; size_t n; const void *init; int alias; size_t row, ld; } arg;
 
+/* --bench runs an operation's cases twice: first to find the one with the most elements, then to time that one. */
+enum { TIMED_LENGTH = 1024 };    /* of element-wise operations: in the first cache */
+typedef struct { int find; size_t at, wanted, elements; double ns, scalar_ns, cycles; } timing;
+
 typedef struct check {
   const fl_kernels *ref, *dut;
   uint64_t seed, rng;
@@ -26,6 +30,7 @@ typedef struct check {
   int quiet, quick;              /* quick: fewer lengths (golden hashes, self-test) */
   void *description;             /* not NULL: cases are looked at (describe.c), not run */
   void *sha;                     /* not NULL: results of `dut` go into this digest, nothing is compared */
+  timing *timing;                /* not NULL: nothing is compared */
 } check;
 
 uint32_t rnd(check *);
@@ -45,9 +50,11 @@ extern const size_t op_count;
 void run_op(check *, const op_test *);
 
 int self_test(uint64_t seed);
-int bench(const fl_kernels *, const fl_kernels *scalar);
 int describe(const fl_kernels *);
 void describe_case(check *, caller, call *, size_t nargs, const arg *);
+int bench(const fl_kernels *, const fl_kernels *scalar, char *const *word, int words);
+void time_case(check *, caller, call *, size_t nargs, const arg *);
+void place_for_timing(call *, size_t nargs, const arg *);         /* fills the arrays, which stay where they are */
 int print_hashes(const fl_kernels *, FILE *);
 int wanted(const op_test *, char *const *word, int words);        /* named, its family is, or no word was given */
 int compare_golden(const fl_kernels *, const char *path, char *const *word, int words);

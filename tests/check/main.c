@@ -16,8 +16,8 @@ const size_t op_count = sizeof op_tests / sizeof *op_tests;
 
 static const char usage[] =
   "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [OP or FAMILY ...]\n"
-  "       fedlane-check --golden FILE [--isa ...] [OP or FAMILY ...]\n"
-  "       fedlane-check --list | --describe | --self-test | --bench | --hash   [--isa ...]\n"
+  "       fedlane-check --bench | --golden FILE   [--isa ...] [OP or FAMILY ...]\n"
+  "       fedlane-check --list | --describe | --self-test | --hash   [--isa ...]\n"
   "exit: 0 all passed, 1 a failure, 2 usage, 77 this machine cannot run the ISA\n";
 
 static int find_isa(const char *name) {
@@ -123,8 +123,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   fl_fpenv_enter();
-  if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref); }
   if (!strcmp(mode, "--describe")) { return describe(t.ref); }
+  if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref, argv + 1, words); }
   if (!strcmp(mode, "--hash")) { return print_hashes(t.dut, stdout); }
   return golden ? compare_golden(t.dut, golden, argv + 1, words) : run_all(&t, argv + 1, words);
 }

@@ -34,11 +34,12 @@ static float random_float(check *t, int kind) {
   static const uint32_t special[] = { 0x00000000, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0x00000001, 0x807fffff,
                                       0x00800000, 0x7f7fffff, 0xff7fffff, 0x3f800000, 0xbf800000 };
   const uint32_t u = rnd(t), sign = u & 0x80000000u, fraction = rnd(t) & 0x7fffffu;
-  switch (kind) {
+  switch (t->timing && kind != KIND_TIMED ? KIND_UNIFORM : kind) { /* denormal numbers have times of their own */
     case KIND_WIDE: return of_bits(sign | ((100 + u % 50) << 23) | fraction);
     case KIND_FINITE: return of_bits(sign | ((u % 255) << 23) | fraction);
     case KIND_DENORMAL: return of_bits(sign | ((u % 4 == 0 ? 1u + (u >> 8) % 24 : 0) << 23) | fraction);
     case KIND_SPECIAL: if (u % 4 == 0) { return of_bits(special[(u >> 8) % 12]); } break;
+    case KIND_TIMED: return (float)(u >> 8) * 0x1p-24f;
     default: break;
   }
   return (float)((int32_t)(u >> 8) - (1 << 23)) * 0x1p-23f;
@@ -267,6 +268,20 @@ static int run_once(check *t, const char *what, const fl_kernels *k, caller f, c
   return number;
 }
 
+/* The places are unlike, so that no store is 4 KiB from an unrelated load. */
+void place_for_timing(call *c, size_t nargs, const arg *a) {
+  for (size_t i = 0; i < nargs; i++) {
+    if (a[i].alias >= 0) {
+      c->p[i] = c->p[a[i].alias];
+      continue;
+    }
+    need(&slots[i], a[i].n * width(&a[i]) + 8192);
+    uint8_t *p = slots[i].base + 64 + 576 * i;
+    set_up(&slots[i], p, &a[i], 0);
+    c->p[i] = p;
+  }
+}
+
 static void digest(check *t, const call *c, size_t nargs, const arg *a) {
   const uint64_t nan = 0x7ff8000000000000u;
   EVP_DigestUpdate(t->sha, c->ret != c->ret ? (const void *)&nan : (const void *)&c->ret, 8);
@@ -288,6 +303,10 @@ void run_case(check *t, const char *what, caller f, call *c, size_t nargs, const
   t->cases++;
   if (t->description) {
     describe_case(t, f, c, nargs, a);
+    return;
+  }
+  if (t->timing) {
+    time_case(t, f, c, nargs, a);
     return;
   }
   if (t->sha) {
@@ -333,9 +352,9 @@ void expect_bits(check *t, const char *what, const float *got, const float *want
 void elementwise(check *t, caller f, const call *proto, const char *roles, const char *const *aliases) {
   const size_t nargs = strlen(roles);
   char what[96];
-  for (size_t n = 0; n != SIZE_MAX; n = next_length(t, n)) {
-    for (int kind = 0; kind < KINDS; kind++) {
-      for (const char *const *pair = aliases;; pair++) {
+  for (size_t n = t->timing ? TIMED_LENGTH : 0; n != SIZE_MAX; n = t->timing ? SIZE_MAX : next_length(t, n)) {
+    for (int kind = t->timing ? KIND_TIMED : 0; kind < (t->timing ? KIND_TIMED + 1 : KINDS); kind++) {
+      for (const char *const *pair = t->timing ? NULL : aliases;; pair++) {
         const char *with = pair && *pair ? *pair : NULL;
         arg a[MAX_ARGS];
         call c = *proto;

@@ -14,4 +14,10 @@ for isa in $isas; do
   code=$?
   if [ $code -ne 0 ] && [ $code -ne 77 ]; then failed=1; fi
 done
+# --bench names elements, time, cycles and ratio; what they are depends on the machine.
+rows=$("$check" --bench axpy gemm_nn softmax_xent | grep -cE '^(axpy|gemm_nn|softmax_xent) +[1-9][0-9]*( +[0-9]+\.[0-9]+){3}$')
+if [ "$rows" != 3 ]; then
+  echo "kernels.sh: --bench has $rows of three rows" >&2
+  failed=1
+fi
 exit $failed
