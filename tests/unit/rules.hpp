@@ -49,10 +49,11 @@ struct Run {
   std::function<double(uint64_t)> schedule;     // lr of step k; empty: lr
   std::vector<Floats> path;                     // y before each step
   uint64_t k = 0;
+  size_t batch = 1;                             // rows behind a gradient, as the rule is told
 
   Run(const Settings &set, const fl_layout *layout, const Floats &start, uint64_t total = 12, const fl_kernels *kernels = nullptr)
       : a(build(set)), y(start), g(layout->d) {
-    job.layout = layout, job.rule = a.rule, job.h_rule = a.h_rule, job.rounds = 1, job.local_steps = total;
+    job.layout = layout, job.rule = a.rule, job.h_rule = a.h_rule, job.rounds = 1, job.local_steps = total, job.sampled_labels = 1;
     char refused[400] = "";
     fl_job_refuse(&job, refused, sizeof refused);
     REQUIRE(std::string(refused) == "");
@@ -65,8 +66,14 @@ struct Run {
   }
   Run(const Run &) = delete;
 
+  // A new run of the rule: its state from theta, or the initial one; y stays.
+  void restart(const float *theta) {
+    lo.clock.k = lo.clock.t = k = 0;
+    lo.theta = theta;
+    if (a.rule->start) a.rule->start(a.h_rule, &lo, theta);
+  }
   Floats &steps(uint64_t n) {
-    const fl_oracle oracle = { this, 1, 1, next, ask };
+    const fl_oracle oracle = { this, 1, batch, next, ask };
     lo.oracle = &oracle, lo.steps = n;
     fl_local_run(&lo, INFINITY, nullptr);
     return y;

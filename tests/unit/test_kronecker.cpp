@@ -1,19 +1,27 @@
 // Shampoo and SOAP: the worked numbers of federated-adaptive 21, their specifications' tests, and plain double references.
-#include "rule_run.hpp"
+#include "rules.hpp"
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 #include <random>
 
-using rule_run::Run;
-using rule_run::settings;
+using settings = rules::Settings;
+
+namespace {
+struct Run : rules::Run {
+  Run(const settings &set, const fl_layout &l, const rules::Floats &start, std::function<void(uint64_t, const float *, float *)> f,
+      size_t rows = 1)
+      : rules::Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
+};
+} // namespace
+
 
 namespace {
 const fl_tensor square_tensor = { "w", FL_MATRIX, 0, 0, 2, { 2, 2, 0, 0 }, 0, 4 };
 const fl_layout square_layout = { 1, 4, 0, &square_tensor };
 const float worked[4][4] = { { 1, 2, 3, 4 }, { 0.5f, -1, 2, 0.25f }, { -1, 0.5f, 0.25f, 1.5f }, { 0.3f, 0.2f, -0.4f, 1 } };
-void worked_gradient(uint64_t step, const float *, const fl_ask *, float *g) { std::copy(worked[step - 1], worked[step - 1] + 4, g); }
+void worked_gradient(uint64_t step, const float *, float *g) { std::copy(worked[step - 1], worked[step - 1] + 4, g); }
 void expect_worked(const settings &set, uint64_t steps, std::array<double, 4> want, double tolerance) {
   Run run(set, square_layout, { 0.1f, -0.2f, 0.3f, 0.4f }, worked_gradient);
   const auto &y = run.steps(steps);
@@ -97,7 +105,7 @@ double noisy(uint64_t step, size_t i, double at) {
   std::mt19937 random(uint32_t(step * 1000 + i));
   return 0.5 * at + double(random() % 2001) / 1000 - 1;
 }
-void pair_gradient(uint64_t step, const float *at, const fl_ask *, float *g) {
+void pair_gradient(uint64_t step, const float *at, float *g) {
   for (size_t i = 0; i < D; i++) g[i] = float(noisy(step, i, double(at[i])));
 }
 Matrix pair_matrix(const std::vector<double> &g) { return Matrix(g.begin(), g.begin() + R * C); }
@@ -252,7 +260,7 @@ TEST_CASE("Shampoo on one number, and of one step", "[kronecker]") {
   const fl_tensor one = { "w", FL_MATRIX, 0, 0, 2, { 1, 1, 0, 0 }, 0, 1 };
   const fl_layout layout = { 1, 1, 0, &one };
   Run run({ { "rule", "shampoo" }, { "lr", "0.1" }, { "eps", "0.5" }, { "precond_every", "1" } }, layout, { 1.0f },
-          [](uint64_t step, const float *, const fl_ask *, float *g) { g[0] = float(step); });
+          [](uint64_t step, const float *, float *g) { g[0] = float(step); });
   CHECK(double(run.steps(2)[0]) == Approx(1 - 0.1 * (1 / std::sqrt(1.5) + 2 / std::sqrt(5.5))).epsilon(1e-6));
   SECTION("eps -> 0: the polar factor of G") {
     Run polar({ { "rule", "shampoo" }, { "lr", "1" }, { "eps", "1e-12" } }, square_layout, { 0, 0, 0, 0 }, worked_gradient);
@@ -296,13 +304,13 @@ TEST_CASE("SOAP and Shampoo turn with the problem", "[kronecker]") {
   };
   for (const char *rule : { "soap", "shampoo" }) {
     const settings set = { { "rule", rule }, { "lr", "0.05" }, { "eps", "0.01" }, { "precond_every", "2" } };
-    const auto fixed = [](uint64_t step, const float *, const fl_ask *, float *g) {
+    const auto fixed = [](uint64_t step, const float *, float *g) {
       for (size_t i = 0; i < D; i++) g[i] = float(noisy(step, i, 0));
     };
     Run plain(set, pair_layout, pair_begin(), fixed);
-    Run other(set, pair_layout, turned(pair_begin()), [&](uint64_t step, const float *at, const fl_ask *ask, float *g) {
+    Run other(set, pair_layout, turned(pair_begin()), [&](uint64_t step, const float *at, float *g) {
       std::vector<float> h(D);
-      fixed(step, at, ask, h.data());
+      fixed(step, at, h.data());
       const auto z = turned(h);
       std::copy(z.begin(), z.end(), g);
     });
@@ -316,7 +324,7 @@ TEST_CASE("A convolution's four factors", "[kronecker]") {
   const fl_layout layout = { 1, 48, 0, &conv };
   std::vector<float> begin(48);
   for (size_t i = 0; i < 48; i++) begin[i] = 0.01f * float(i);
-  const auto gradient = [](uint64_t step, const float *, const fl_ask *, float *g) {
+  const auto gradient = [](uint64_t step, const float *, float *g) {
     for (size_t i = 0; i < 48; i++) g[i] = float(noisy(step, i, 0));
   };
   SECTION("Shampoo, one step: exponent -1/8 on each axis") {
@@ -359,11 +367,11 @@ TEST_CASE("Factors travel as theta", "[kronecker]") {
   for (const char *rule : { "soap", "shampoo" }) {
     Run run({ { "rule", rule }, { "lr", "0.01" } }, pair_layout, pair_begin(), pair_gradient);
     run.steps(3);
-    std::vector<float> theta(run.job.rule->theta(run.job.h_rule, &run.job)), packed(theta.size());
-    run.job.rule->pack(run.job.h_rule, &run.lo, theta.data());
+    std::vector<float> theta(run.a.rule->theta(run.a.h_rule, &run.job)), packed(theta.size());
+    run.a.rule->pack(run.a.h_rule, &run.lo, theta.data());
     run.lo.round = 1;
-    run.job.rule->start(run.job.h_rule, &run.lo, theta.data());
-    run.job.rule->pack(run.job.h_rule, &run.lo, packed.data());
+    run.restart(theta.data());
+    run.a.rule->pack(run.a.h_rule, &run.lo, packed.data());
     CHECK(theta == packed);
     CHECK(theta[0] != 0.0f);
   }

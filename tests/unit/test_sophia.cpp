@@ -1,5 +1,5 @@
 // Sophia (deep-first-order 19, federated-adaptive 18): a double reference, closed forms, and the curvature estimates themselves.
-#include "rule_run.hpp"
+#include "rules.hpp"
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -7,8 +7,16 @@ extern "C" {
 #include "models/model.h"
 }
 
-using rule_run::Run;
-using rule_run::settings;
+using settings = rules::Settings;
+
+namespace {
+struct Run : rules::Run {
+  Run(const settings &set, const fl_layout &l, const rules::Floats &start, std::function<void(uint64_t, const float *, float *)> f,
+      size_t rows = 1)
+      : rules::Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
+};
+} // namespace
+
 
 namespace {
 constexpr size_t D = 37;
@@ -21,7 +29,7 @@ std::vector<float> begin() {
   for (size_t i = 0; i < D; i++) y[i] = 0.1f * float(i % 11) - 0.4f;
   return y;
 }
-void quadratic(uint64_t, const float *at, const fl_ask *, float *g) {
+void quadratic(uint64_t, const float *at, float *g) {
   for (size_t i = 0; i < D; i++) g[i] = float(curve(i) * (double(at[i]) - centre(i)));
 }
 
@@ -89,17 +97,19 @@ TEST_CASE("Sophia at the ends of its range", "[sophia]") {
 TEST_CASE("Sophia's curvature is the server's when it begins from theta", "[sophia]") {
   std::vector<float> theta(D, 3.0f), packed(D);
   Run run({ { "rule", "sophia" }, { "hessian", "never" } }, layout, begin(), quadratic);
-  run.steps(2, theta.data());
-  run.job.rule->pack(run.job.h_rule, &run.lo, packed.data());
+  run.restart(theta.data());
+  run.steps(2);
+  run.a.rule->pack(run.a.h_rule, &run.lo, packed.data());
   CHECK(packed == theta);
 }
 
 TEST_CASE("Sophia refuses what it cannot do, with the reason", "[sophia]") {
   Run run({ { "rule", "sophia" } }, layout, begin(), quadratic);
   run.job.sampled_labels = 0;
-  REQUIRE(fl_rules_refuse(&run.job) != nullptr);
-  CHECK(std::string(fl_rules_refuse(&run.job)).find("softmax") != std::string::npos);
-  CHECK(std::string(run.job.rule->setup(run.job.h_rule, &run.job, 1)).find("server") != std::string::npos);
+  char why[400] = "";
+  REQUIRE(fl_job_refuse(&run.job, why, sizeof why) == -1);
+  CHECK(std::string(why).find("softmax") != std::string::npos);
+  CHECK(std::string(run.a.rule->setup(run.a.h_rule, &run.job, 1)).find("server") != std::string::npos);
 }
 
 namespace {
@@ -151,11 +161,11 @@ TEST_CASE("The Hessian-vector product is the closed form on logistic regression"
   std::vector<float> h(d), u(d);
   const fl_key key = { 5, FL_PURPOSE_PROBE, 0, 0, 1 };
   Run run({ { "rule", "sophia" }, { "hessian", "hutchinson" }, { "beta2", "0" }, { "hvp_step", "0.003" } }, *o->layout, l.x,
-          [&](uint64_t, const float *at, const fl_ask *, float *g) { o->loss_grad(o->self, l.k, at, l.rows.data(), l.N, g, l.work.data()); });
+          [&](uint64_t, const float *at, float *g) { o->loss_grad(o->self, l.k, at, l.rows.data(), l.N, g, l.work.data()); });
   run.lo.key = { 5, 0, 0, 0, 0 };
   run.steps(1);
   l.k->gaussian(d, u.data(), 0, &key);
-  run.job.rule->pack(run.job.h_rule, &run.lo, h.data());
+  run.a.rule->pack(run.a.h_rule, &run.lo, h.data());
   // Hess u by the formula: (1/N) sum_n (diag(p) - p p^T)(U a_n) a_n^T, a_n the input with a 1 for the bias.
   std::vector<double> hu(d, 0);
   for (size_t n = 0; n < l.N; n++) {
