@@ -4,13 +4,10 @@
 #include "kernels/math/log.h"
 #include <math.h>
 
-/* The larger lane; a NaN in either comes out. */
-static inline v16 keep_max(v16 m, v16 x) { return v_sel(m_or(v_gt(x, m), m_not(v_eq(x, x))), x, m); }
-
 static float row_max(size_t n, const float *x) {
   float lane[16];
   v16 m = v_set(-INFINITY);
-  for (size_t i = 0; i < n; i += 16) m = keep_max(m, n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY));
+  for (size_t i = 0; i < n; i += 16) m = v_keep_max(m, n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY));
   v_store(lane, m);
   for (int half = 8; half; half /= 2) {
     for (int j = 0; j < half; j++) lane[j] = lane[j + half] > lane[j] || lane[j + half] != lane[j + half] ? lane[j + half] : lane[j];
@@ -45,7 +42,7 @@ static void few_classes(size_t rows, size_t classes, const float *x, const uint8
   turn_part(rows, classes, x, classes, turned, 16, 16);
   for (size_t j = 0; j < 16; j++) t[j] = j < classes ? v_load(turned + 16 * j) : v_set(-INFINITY);
   for (size_t half = 8; half; half /= 2) {
-    for (size_t j = 0; j < half; j++) t[j] = keep_max(t[j], t[j + half]);
+    for (size_t j = 0; j < half; j++) t[j] = v_keep_max(t[j], t[j + half]);
   }
   v_store(max, t[0]);
   for (size_t r = 0; r < rows; r++) {

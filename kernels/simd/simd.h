@@ -60,5 +60,7 @@ static inline v16 v_flush(v16 x) {
 #endif
 /* x, which has no sign, with the sign of y. */
 static inline v16 v_sign_of(v16 x, v16 y) { return v_from_u(u_or(v_bits(x), u_and(v_bits(y), u_set(0x80000000u)))); }
+/* The larger lane; a NaN in either comes out. */
+static inline v16 v_keep_max(v16 m, v16 x) { return v_sel(m_or(v_gt(x, m), m_not(v_eq(x, x))), x, m); }
 static inline v16 v_zero(void) { return v_set(0.0f); }
 #endif

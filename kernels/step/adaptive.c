@@ -16,7 +16,7 @@ FL_INLINE v16 divided(v16 y, v16 m, v16 v, const adam_v *c) {
 
 FL_INLINE void amsgrad16(size_t lanes, float *y, float *m, float *v, float *top, const float *g, const adam_v *c) {
   const v16 gi = v_get(g, lanes), mi = first_moment(v_get(m, lanes), gi, c), vi = second_moment(v_get(v, lanes), gi, c);
-  const v16 ti = v_max(v_get(top, lanes), vi);
+  const v16 ti = v_keep_max(v_get(top, lanes), vi);
   v_put(m, lanes, mi);
   v_put(v, lanes, vi);
   v_put(top, lanes, ti);
