@@ -151,6 +151,13 @@ static int compare_rounds(const json_t *was, const fl_config *config, uint64_t e
              config->central ? "epoch" : "round", done);
     return -1;
   }
+  const fl_algorithm *a = &config->algorithm;
+  const int rule = a->rule->planned && a->rule->planned(a->h_rule);
+  if (planned != config->rounds && (rule || (!config->central && a->server_rule->planned && a->server_rule->planned(a->h_server)))) {
+    snprintf(err, err_size, "cannot resume with %s %" PRIu64 " instead of %" PRIu64 ": every step of rule %s depends on it (total_steps 0)",
+             key, config->rounds, planned, rule ? a->rule->name : a->server_rule->name);
+    return -1;
+  }
   for (uint64_t t = 0; planned != config->rounds && t < done * each; t++) {
     if (fl_lr_at(&config->algorithm, t, planned * each) == fl_lr_at(&config->algorithm, t, config->rounds * each)) continue;
     snprintf(err, err_size, "cannot resume with %s %" PRIu64 " instead of %" PRIu64

@@ -43,7 +43,7 @@ const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_STEP_SIZE] = { "step_size", 30, 1, 1e15, NULL, "rounds, steps or epochs to a factor of the schedule step", FL_WHOLE },
   [FL_H_MILESTONES] = { "milestones", 0, 0, 0, NULL, "where the schedule multi_step takes its factors, joined by +: 100+150", FL_LIST },
   [FL_H_WARMUP] = { "warmup", 0, 0, 1e15, NULL, "lr*(t + 1)/warmup for t < warmup; the schedule begins after it", FL_WHOLE },
-  [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch", "what schedules and averages count in central training (in a federated run: rounds)", FL_CENTRAL },
+  [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch", "what schedules and averages count in central training; not given: epochs with swa and the schedules by factors (federated: rounds)", FL_CENTRAL },
   [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)", 0 },
   [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", FL_FEDERATED },
   [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", FL_FEDERATED },
@@ -231,6 +231,12 @@ static int needs_clients(const fl_stage *s) {
   return yes;
 }
 
+static int is_given(const char *key, const fl_setting *set, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp(set[i].key, key)) return 1;
+  return 0;
+}
+
 int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *err, size_t size) {
   const fl_method *method = NULL;
   memset(a, 0, sizeof *a);
@@ -250,6 +256,10 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
       if (!strcmp(set[i].key, set[j].key)) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
     if (set_one(a, &set[i], err, size)) return -1;
   }
+  if (!is_given(fl_run_params[FL_H_UNIT].name, set, n)) a->h_run[FL_H_UNIT] = fl_counts_epochs(a);
+  if (strcmp(a->server_rule->name, "sgd") && !is_given(fl_run_params[FL_H_SERVER_LR].name, set, n))
+    return snprintf(err, size, "%s: server_rule %s without server_lr: the default, 1, is that of averaging; give it (1 for momentum, 0.01 to "
+                    "0.1 for the adaptive rules)", n ? set[0].where : "algorithm", a->server_rule->name), -1;
   /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
    * fl_open asks again, as an algorithm need not come from here and a stage may look at the layout. */
   char why[400];

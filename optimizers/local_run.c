@@ -31,10 +31,11 @@ void fl_mixed_step(fl_local *lo, size_t offset, size_t n, fl_plain_step *plain, 
 }
 
 /* Scale that brings the gradient's 2-norm to at most clip_norm (federated-adaptive 0.4, deep-first-order 30). A norm that is NaN
- * or infinite leaves it as it is: the run ends as diverged. */
-static double clip_scale(const fl_local *lo, double clip_norm) {
+ * or infinite leaves it as it is and is told: a rule of signs would make finite steps of it, and the run must end as diverged. */
+static double clip_scale(fl_local *lo, double clip_norm) {
   if (isinf(clip_norm)) return 1.0;
   const double norm = sqrt(lo->k->sumsq(lo->job->layout->d, lo->g)), s = clip_norm / (norm + 1e-6);
+  if (!isfinite(norm)) lo->infinite = 1;
   return s < 1.0 && isfinite(norm) ? s : 1.0;
 }
 
@@ -70,9 +71,18 @@ static void after_step(fl_local *lo) {
   }
 }
 
+double fl_ask_more(fl_local *lo, const fl_ask *ask, float *g) {
+  const double begin = lo->now ? lo->now() : 0, loss = lo->oracle->grad(lo->oracle->self, ask, g);
+  const double spent = lo->now ? lo->now() - begin : 0;
+  lo->seconds_gradient += spent;
+  lo->seconds_optimizer -= spent;
+  return loss;
+}
+
 void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
   const uint64_t k0 = lo->clock.k, t0 = lo->clock.t;
   double sum = 0, now = clock ? clock() : 0;
+  lo->now = clock;
   for (uint64_t i = 1; i <= lo->steps; i++) {
     lo->clock.k = k0 + i;
     lo->clock.t = t0 + i;
@@ -80,7 +90,9 @@ void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
     lo->key.step = (uint32_t)lo->clock.k;
     lo->oracle->next(lo->oracle->self, i - 1);
     before_step(lo);
-    sum += gradient(lo);
+    const double loss = gradient(lo);
+    if (!isfinite(loss)) lo->infinite = 1;
+    sum += loss;
     const double after_gradient = clock ? clock() : 0;
     lo->clip = clip_scale(lo, clip_norm);
     lo->job->rule->step(lo->job->h_rule, lo);

@@ -44,6 +44,7 @@ typedef struct fl_rule {
   double lr;                                    /* published step size, when a configuration gives none; 0: the run's default */
   /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
   const char *(*setup)(const double *h, const fl_job *, int as_server);
+  int (*planned)(const double *h);              /* whether a step depends on clock.total; NULL: no */
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
   size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *), (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
@@ -70,6 +71,8 @@ struct fl_local {                               /* one run of `steps` steps: a c
   const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
   uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
   double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
+  double (*now)(void);                          /* the loop's clock, or NULL */
+  int infinite;                                 /* a loss or a gradient's norm was not finite: the run has diverged */
   float **at;                                   /* the calling stage's slots by index (CLIENT, UP, WORK; SERVER read-only) */
   float *(*slots)[FL_MAX_SLOTS];                /* of every stage: where the loop takes `at` from */
   const fl_algorithm *schedule;                 /* not NULL: the lr of every step is fl_lr_at's (central, unit step) */
@@ -116,6 +119,8 @@ struct fl_job {                                 /* fixed for the run */
 /* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic
  * seconds, NULL = untimed. */
 void fl_local_run(fl_local *, double clip_norm, double (*clock)(void));
+/* A gradient that a rule asks for inside its step: its time is the gradient's, not the optimizer's. */
+double fl_ask_more(fl_local *, const fl_ask *, float *g);
 /* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
 typedef void fl_plain_step(void *arg, const fl_local *, size_t offset, size_t n, float *y, const float *v);
 void fl_mixed_step(fl_local *, size_t offset, size_t n, fl_plain_step *plain, void *arg);
@@ -158,6 +163,8 @@ int fl_algorithm_refuse(const fl_algorithm *, int central, char *err, size_t err
 int fl_key_applies(const char *key, int central);
 /* ---- schedule.c: lr of round, step or epoch t of `total`, from 0 (federated-adaptive 0.3, deep-first-order 20, 29); a pure
  * function. ---- */
+/* Whether `unit` is the epoch where a configuration does not say. */
+int fl_counts_epochs(const fl_algorithm *);
 double fl_lr_at(const fl_algorithm *, uint64_t t, uint64_t total);
 const char *fl_schedule_refuse(const fl_algorithm *);    /* NULL, or what the schedule lacks */
 int fl_milestones_read(const fl_setting *, fl_algorithm *, char *err, size_t err_size);

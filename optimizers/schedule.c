@@ -22,6 +22,12 @@ static double swa_at(const fl_algorithm *a, double lr, uint64_t t) {
   return x <= 0.5 ? lr : x <= 0.9 ? lr + (low - lr) * ((x - 0.5) / 0.4) : low;
 }
 
+/* Published numbers of the schedules by factors, and of SWA, count epochs; constant and cosine have none. */
+int fl_counts_epochs(const fl_algorithm *a) {
+  const int kind = (int)a->h_run[FL_H_LR_SCHEDULE];
+  return (kind != CONSTANT && kind != COSINE) || of_stage(a, "swa_start");
+}
+
 double fl_lr_at(const fl_algorithm *a, uint64_t t, uint64_t total) {
   const double *h = a->h_run, lr = h[FL_H_LR];
   const uint64_t warmup = (uint64_t)h[FL_H_WARMUP];

@@ -48,6 +48,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   const double ready = fl_now();
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], fl_now);
   s->loss[0] = lo.loss;
+  w->infinite |= lo.infinite;
   s->lr = lo.lr;
   s->bits_up[0] = 0;
   s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));

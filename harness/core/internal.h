@@ -36,6 +36,7 @@ typedef struct {                                          /* one thread */
   uint32_t *rows, *perm;
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
   uint64_t evaluations, samples;
+  int infinite;                                           /* as fl_local's, of the round's clients */
   /* the oracle of the client at hand */
   struct fl_session *s;
   fl_oracle oracle;

@@ -119,7 +119,8 @@ static void server_step(fl_session *s, fl_worker *w) {
   const double *h;
   const fl_rule *rule = fl_mover(s, &h);
   for (size_t i = 0; i < s->job.n_stages; i++) {
-    fl_server sv = { .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .x = s->x, .at = at, .move = move };
+    fl_server sv = { .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, s->round),
+                     .x = s->x, .at = at, .move = move };
     fl_server_slots(s, i, at);
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }
@@ -159,6 +160,10 @@ static void round_metrics(fl_session *s) {
   }
   m->bound = s->work_longest > 0 ? s->work_total / s->work_longest : 1.0;
   m->diverged = !isfinite(s->k->absmax(s->n, s->x));
+  for (int w = 0; w < s->threads; w++) {
+    m->diverged |= s->worker[w].infinite;
+    s->worker[w].infinite = 0;
+  }
   m->evaluated = 0;
   m->test_loss = m->accuracy = NAN;
   const uint64_t every = s->opt.eval_every;

@@ -33,7 +33,10 @@ static inline int reflector_exponent(float x0, double ss) {
 /* H = I - tau v v^T takes x to (beta, 0, ...): v_0 as below, v_i = x_i; ss is the sum of x_i^2, i > 0. */
 typedef struct { float v0, tau; double beta; } reflector;
 static inline reflector reflector_of(float x0, double ss) {
-  if (ss == 0.0) { return (reflector){ 0.0f, 0.0f, (double)x0 }; }
+  if (ss == 0.0) { /* nothing to take away; tau NaN for an x0 that is not finite, so that it reaches all of Q */
+    const float zero = x0 - x0;
+    return (reflector){ zero, zero, (double)x0 };
+  }
   const double norm = sqrt((double)x0 * (double)x0 + ss);
   reflector h = { .beta = x0 < 0.0f ? norm : -norm };
   h.v0 = (float)((double)x0 - h.beta);

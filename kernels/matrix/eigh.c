@@ -107,7 +107,10 @@ static void reduce_row(eigh_state *s, size_t j, size_t have) {
   memset(v, 0, 2 * ld * sizeof *v);
   memset(minus_w, 0, 2 * ld * sizeof *v);
   s->tau[j] = 0.0f;
-  if (j + 1 >= n) { return; }
+  if (j + 1 >= n) {
+    memset(s->v + j * ld, 0, ld * sizeof *v); /* no reflector; 0 times what the scratch held could be NaN */
+    return;
+  }
   s->tau[j] = reflect(k, n - j - 1, x + j + 1, v + j + 1, &s->e[j]);
   memcpy(s->v + j * ld, v, ld * sizeof *v);
   if (s->tau[j] == 0.0f) { return; }

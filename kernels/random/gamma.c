@@ -12,7 +12,7 @@ typedef struct { float c, d, boost; } shape; /* boost: 1/alpha below 1, else 0 *
 
 static shape shape_of(double alpha) {
   const double d = (alpha < 1.0 ? alpha + 1.0 : alpha) - 1.0 / 3.0;
-  return (shape){ (float)(1.0 / sqrt(9.0 * d)), (float)d, alpha < 1.0 ? (float)(1.0 / alpha) : 0.0f };
+  return (shape){ (float)(1.0 / sqrt(9.0 * d)), (float)d, alpha < 1.0 ? (float)(alpha > 0x1p-127 ? 1.0 / alpha : 0x1p127) : 0.0f };
 }
 
 /* d v; *good says where it is accepted. v is normal where 1 + c x > 0, and what its logarithm is elsewhere does not matter. */

@@ -28,8 +28,9 @@ static const fl_slot slots[S_COUNT] = {
 };
 
 static const char *setup(const double *h, const fl_job *job) {
-  if (h[H_AGGREGATE] != 0 && !job->rule->theta)
-    return "stage shared: this rule has no second-order state to share (adam, adamw, yogi, rmsprop and muon have; or aggregate=no)";
+  if (h[H_AGGREGATE] == 0) return NULL;
+  if (!job->rule->theta || (job->layout && !job->rule->theta(job->h_rule, job)))
+    return "stage shared: this rule has no second-order state to share (docs/optimizers.md says which have; or aggregate=no)";
   return NULL;
 }
 

@@ -21,10 +21,14 @@ static const fl_param params[] = {
 static const char *setup(const double *h, const fl_job *job, int as_server) {
   const uint64_t steps = as_server ? job->rounds : job->rounds * job->local_steps;
   if (h[H_TOTAL_STEPS] == 0 && !job->layout) return NULL;       /* the run's steps are not known yet */
+  if (job->layout && h[H_TOTAL_STEPS] > 0 && h[H_TOTAL_STEPS] < (double)steps)
+    return "rule fsgdm: total_steps is less than the steps of the run, so u would pass 1/(1 + c); allowed: those steps or more, or 0";
   if (h[H_N_STAGES] > (h[H_TOTAL_STEPS] > 0 ? h[H_TOTAL_STEPS] : (double)steps))
     return "rule fsgdm: n_stages is more than there are steps; allowed: from 1 to total_steps, or to the steps of the run";
   return NULL;
 }
+
+static int planned(const double *h) { return h[H_TOTAL_STEPS] == 0; }
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
   lo->k->momentum(n, y, lo->state + offset, v, arg);
@@ -40,5 +44,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_fsgdm = { .name = "fsgdm", .help = "momentum whose low-pass gain grows in stages", .params = params,
-                                .n_params = sizeof params / sizeof *params, .setup = setup, .state = one_state,
+                                .n_params = sizeof params / sizeof *params, .setup = setup, .planned = planned, .state = one_state,
                                 .start = start_at_zero, .step = step };

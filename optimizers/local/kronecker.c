@@ -37,9 +37,8 @@ void fl_axis_statistics(const fl_kernels *k, const fl_axes *a, int axis, const f
       for (size_t i = 0; i < n; i++) memcpy(unfolded + i * rest + p * post, g + (p * n + i) * post, post * sizeof *g);
     g = unfolded;
   }
-  k->gemm_nt(n, n, rest, g, rest, g, rest, product, n, FL_GEMM_PIECE);
-  k->scale(n * n, s, beta, s);
-  k->axpy(n * n, s, omb, product);
+  k->gemm_syrk(n, rest, g, rest, product, n, FL_GEMM_PIECE);
+  k->ema(n * n, s, product, beta, omb);
 }
 
 void fl_axis_product(const fl_kernels *k, const fl_axes *a, int axis, int transposed, const float *q, const float *x, float *out) {

@@ -1,5 +1,5 @@
 /* muon.c - Muon (federated-adaptive 14): momentum, orthogonalised by Newton-Schulz, for every tensor of two or more
- * dimensions; AdamW (beta1 0.9, beta2 0.95, eps 1e-10) for the others.
+ * dimensions; AdamW for the others.
  *
  *   M <- momentum*M + (1 - momentum)*G;   U = (1 - momentum)*G + momentum*M (nesterov) or M
  *   O  = NS(U)*scale;   W <- (1 - lrM*weight_decay)*W - lrM*O,   lrM = lr*muon_lr_scale
@@ -9,7 +9,8 @@
  * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
 #include "rule.h"
 
-enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE };
+enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE, H_SCALE, H_FORM, H_AUX_BETA1, H_AUX_BETA2,
+       H_AUX_EPS };
 static const fl_param params[] = {
   [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
   [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
@@ -18,8 +19,12 @@ static const fl_param params[] = {
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))", 0 },
   [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW", 0 },
+  [H_SCALE] = { "muon_scale", 0, 0, 0, "keller|moonshot|none", "factor of a matrix: sqrt(max(1, out/in)), 0.2*sqrt(max(out, in)), or 1", 0 },
+  [H_FORM] = { "momentum_form", 0, 0, 0, "average|sum", "M = momentum*M + (1 - momentum)*G, or M = momentum*M + G", 0 },
+  [H_AUX_BETA1] = { "aux_beta1", 0.9, 0, 1, NULL, "AdamW of the other tensors: decay of the first moment", FL_BELOW },
+  [H_AUX_BETA2] = { "aux_beta2", 0.95, 0, 1, NULL, "decay of their second moment", FL_BELOW },
+  [H_AUX_EPS] = { "aux_eps", 1e-10, 0, 1, NULL, "added to the root of their second moment", 0 },
 };
-static const double aux_beta1 = 0.9, aux_beta2 = 0.95, aux_eps = 1e-10;
 
 static int is_matrix(const double *h, const fl_tensor *t) {
   return t->ndim >= 2 && !(h[H_EXCLUDE] != 0 && (t->role == FL_EMBED || t->role == FL_HEAD));
@@ -27,9 +32,10 @@ static int is_matrix(const double *h, const fl_tensor *t) {
 static size_t rows(const fl_tensor *t) { return t->shape[0]; }
 static size_t cols(const fl_tensor *t) { return t->size / t->shape[0]; }
 static double factor(const double *h, const fl_tensor *t) {
-  const int square = t->ndim == 4 && h[H_CONV_SCALE] == 0;
+  const int square = t->ndim == 4 && h[H_CONV_SCALE] == 0 && h[H_SCALE] == 0;
   const double a = (double)(square ? t->shape[2] : rows(t)), b = (double)(square ? t->shape[3] : cols(t));
-  return a > b ? sqrt(a / b) : 1.0;
+  if ((int)h[H_SCALE] == 1) return 0.2 * sqrt(a > b ? a : b);
+  return a > b && h[H_SCALE] == 0 ? sqrt(a / b) : 1.0;
 }
 
 static size_t state(const double *h, const fl_job *job) { (void)h; return 2 * job->layout->d; }  /* M or m, then s */
@@ -75,7 +81,8 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
   float *u = lo->work + t->size, *ns = u + t->size;
   const double lr = lo->clock.lr * h[H_LR_SCALE], mu = h[H_MOMENTUM];
   const double decay = 1.0 - lr * h[H_WEIGHT_DECAY];
-  lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, (float)(1.0 - mu), h[H_NESTEROV] != 0);
+  lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, h[H_FORM] != 0 ? 1.0f : (float)(1.0 - mu),
+                       h[H_NESTEROV] != 0);
   fl_newton_schulz(lo->k, rows(t), cols(t), u, u, (int)h[H_NS_STEPS], ns);
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
   drift_after(lo, t->offset, t->size);
@@ -83,10 +90,10 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
 
 static void step(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
-  const double c1 = 1.0 - fl_pow_int(aux_beta1, lo->clock.k), c2 = sqrt(1.0 - fl_pow_int(aux_beta2, lo->clock.k));
-  fl_adamw_args a = { .beta1 = (float)aux_beta1, .omb1 = (float)(1.0 - aux_beta1), .beta2 = (float)aux_beta2,
-                      .omb2 = (float)(1.0 - aux_beta2), .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]),
-                      .step = (float)(lo->clock.lr * c2 / c1), .eps = (float)(aux_eps * c2) };
+  const double c1 = 1.0 - fl_pow_int(h[H_AUX_BETA1], lo->clock.k), c2 = sqrt(1.0 - fl_pow_int(h[H_AUX_BETA2], lo->clock.k));
+  fl_adamw_args a = { .beta1 = (float)h[H_AUX_BETA1], .omb1 = (float)(1.0 - h[H_AUX_BETA1]), .beta2 = (float)h[H_AUX_BETA2],
+                      .omb2 = (float)(1.0 - h[H_AUX_BETA2]), .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]),
+                      .step = (float)(lo->clock.lr * c2 / c1), .eps = (float)(h[H_AUX_EPS] * c2) };
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;
@@ -96,5 +103,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors", .params = params,
-                               .n_params = sizeof params / sizeof *params, .state = state, .work = work_floats,
+                               .n_params = sizeof params / sizeof *params, .lr = 0.02, .state = state, .work = work_floats,
                                .theta = theta_floats, .start = start, .pack = pack, .step = step };

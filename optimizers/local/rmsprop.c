@@ -25,6 +25,8 @@ static void start(const double *h, fl_local *lo, const float *theta) {
   memset(lo->state, 0, state(h, lo->job) * sizeof(float));
   spread(lo, lo->state, theta, 0.0);
 }
+/* Centred, s alone is no variance without a, which begins anew. */
+static size_t theta_floats(const double *h, const fl_job *job) { return h[H_CENTRED] != 0 ? 0 : block_count(h, job); }
 static void pack(const double *h, const fl_local *lo, float *theta) { (void)h; block_means(lo, lo->state, theta); }
 
 typedef struct { fl_rmsprop_args args; const double *h; } call;
@@ -46,5 +48,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_rmsprop = { .name = "rmsprop", .help = "steps divided by the root of the mean squared gradient", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .theta = block_count,
+                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .theta = theta_floats,
                                   .start = start, .pack = pack, .step = step };

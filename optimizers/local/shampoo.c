@@ -159,6 +159,7 @@ static void moments_direction(const fl_local *lo, size_t n, float *y, float *m, 
   const fl_adamw_args a = { .beta1 = (float)beta1, .omb1 = (float)(1.0 - beta1), .beta2 = (float)beta2,
                             .omb2 = sums ? 1.0f : (float)(1.0 - beta2), .decay = 0.0f, .step = (float)-scale, .eps = (float)eps };
   memset(y, 0, n * sizeof *y);
+  if (sums) memset(m, 0, n * sizeof *m);       /* scratch: 0 times what a diverged client left there would be NaN */
   lo->k->adamw(n, y, m, v, g, &a);
 }
 

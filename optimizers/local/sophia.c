@@ -1,14 +1,15 @@
 /* sophia.c - Sophia: a step by diagonal curvature, clipped coordinate by coordinate (deep-first-order 19,
  * federated-adaptive 18; Liu et al. 2023, arXiv 2305.14342):
  *
- *   when (k-1) mod hess_every = 0:  h <- beta2*h + (1 - beta2)*hhat
+ *   when (k-1) mod hess_every = 0:  h <- beta2*h + (1 - beta2)*B*hhat
  *   m <- beta1*m + (1 - beta1)*v
- *   y <- (1 - lr*weight_decay)*y - lr*clamp(m / (rho*B*h + eps), -1, 1)          denominator = sum (the authors' code)
- *                                  ... m / max(rho*B*h, eps) ...                 denominator = max (the paper, rho its gamma)
+ *   y <- (1 - lr*weight_decay)*y - lr*clamp(m / (rho*h + eps), -1, 1)            denominator = sum (the authors' code)
+ *                                  ... m / max(rho*h, eps) ...                   denominator = max (the paper, rho its gamma)
  *
  * v the mixed gradient, no bias correction. hhat by `hessian`:
  *   gnb              G: s*s, s the gradient of the mean loss with labels drawn from the model's own softmax, on the step's batch;
- *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh.
+ *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh. The authors' code
+ *                    applies B where h is used, with all batches alike; here it is the batch's own, so that a partial one counts right.
  *   gradient_square  v*v, the step's own gradient; B likewise. What the released federated baseline does.
  *   hutchinson       H: u*(Hess u), u standard normal or +-1, B = 1; the product is the central difference of two gradients at
  *                    y +- hvp_step*u on the step's batch, counted as two. The scheme and the default of hvp_step are ours
@@ -17,7 +18,7 @@
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
  * hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
- * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
+ * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ static const fl_param params[] = {
   [H_EVERY] = { "hess_every", 10, 1, 1e9, NULL, "steps between two estimates", FL_WHOLE },
   [H_FIRST] = { "hess_first", 0, 0, 0, "before|after", "first estimate before step 1, or after step hess_every", 0 },
   [H_BS] = { "bs", 0, 0, 1e9, NULL, "examples behind an estimate (0: the rows of the batch)", 0 },
-  [H_DENOMINATOR] = { "denominator", 0, 0, 0, "sum|max", "rho*B*h + eps, or max(rho*B*h, eps)", 0 },
+  [H_DENOMINATOR] = { "denominator", 0, 0, 0, "sum|max", "rho*h + eps, or max(rho*h, eps)", 0 },
   [H_PROBE] = { "probe", 0, 0, 0, "gaussian|rademacher", "distribution of u of hutchinson", 0 },
   [H_HVP_STEP] = { "hvp_step", 1e-3, 0, 1, NULL, "distance of the two gradients of hutchinson, in units of u", FL_ABOVE },
 };
@@ -76,12 +77,12 @@ static fl_key key_of(const fl_local *lo, uint32_t purpose) {
   return key;
 }
 
-static void refresh_gnb(const double *h, fl_local *lo) {
+static void refresh_gnb(const double *h, fl_local *lo, double omb2) {
   const fl_key key = key_of(lo, FL_PURPOSE_LABELS);
   const fl_ask ask = { .at = lo->y, .labels = &key };
   float *s = lo->work;
-  lo->oracle->grad(lo->oracle->self, &ask, s);
-  lo->k->curvature(dim(lo->job), lo->state + dim(lo->job), (float)h[H_BETA2], (float)(1.0 - h[H_BETA2]), s, s);
+  fl_ask_more(lo, &ask, s);
+  lo->k->curvature(dim(lo->job), lo->state + dim(lo->job), (float)h[H_BETA2], (float)omb2, s, s);
 }
 
 static void refresh_hutchinson(const double *h, fl_local *lo) {
@@ -94,10 +95,10 @@ static void refresh_hutchinson(const double *h, fl_local *lo) {
   else lo->k->rademacher(d, u, 0, &key);
   memcpy(point, lo->y, n * sizeof *point);
   lo->k->axpy(d, point, r, u);
-  lo->oracle->grad(lo->oracle->self, &ask, plus);
+  fl_ask_more(lo, &ask, plus);
   memcpy(point, lo->y, d * sizeof *point);
   lo->k->axpy(d, point, -r, u);
-  lo->oracle->grad(lo->oracle->self, &ask, minus);
+  fl_ask_more(lo, &ask, minus);
   lo->k->sub(d, plus, plus, minus);
   lo->k->scale(d, plus, (float)(0.5 / h[H_HVP_STEP]), plus);
   lo->k->curvature(d, lo->state + d, (float)h[H_BETA2], (float)(1.0 - h[H_BETA2]), u, plus);
@@ -116,12 +117,12 @@ static void step(const double *h, fl_local *lo) {
   const uint64_t every = (uint64_t)h[H_EVERY], done = lo->clock.k - 1;
   const int due = done % every == 0 && !(h[H_FIRST] != 0 && done == 0), kind = (int)h[H_HESSIAN];
   const double rows = h[H_BS] > 0 ? h[H_BS] : lo->oracle ? (double)lo->oracle->batch : 1.0;
-  const double examples = kind == HUTCHINSON ? 1.0 : rows;
-  step_args s = { .square = due && kind == GRADIENT_SQUARE, .beta2 = (float)h[H_BETA2], .omb2 = (float)(1.0 - h[H_BETA2]) };
-  s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)(h[H_RHO] * examples),
+  const double omb2 = (1.0 - h[H_BETA2]) * rows;
+  step_args s = { .square = due && kind == GRADIENT_SQUARE, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
+  s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)h[H_RHO],
                           .eps = (float)h[H_EPS], .lr = (float)lo->clock.lr,
                           .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };
-  if (due && kind == GNB) refresh_gnb(h, lo);
+  if (due && kind == GNB) refresh_gnb(h, lo, omb2);
   if (due && kind == HUTCHINSON) refresh_hutchinson(h, lo);
   fl_mixed_step(lo, 0, dim(lo->job), plain, &s);
 }

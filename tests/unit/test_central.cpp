@@ -196,7 +196,7 @@ TEST_CASE("a server rule keeps its state over the rounds") {
   double norm, other;
   const auto plain = server_run({}, 1, &norm);
   // Momentum 0 is gradient descent; and the norm of x's change is that of sgd's formula.
-  const auto zero = server_run({ { "server_rule", "momentum" }, { "server_momentum", "0" } }, 2, &other);
+  const auto zero = server_run({ { "server_rule", "momentum" }, { "server_lr", "1" }, { "server_momentum", "0" } }, 2, &other);
   CHECK(zero == plain);
   CHECK(other == Approx(norm).epsilon(1e-5));
   // Heavy ball by hand: x <- x + server_lr*u, u <- 0.9*u + (mean change), from runs of one round.

@@ -168,7 +168,7 @@ TEST_CASE("what has no meaning in a kind of run is refused", "[config]") {
 
 TEST_CASE("a server rule and its parameters, milestones", "[config]") {
   Suite t(fed + "algorithms: [{rule: sgd, server_rule: [sgd, momentum], server_lr: 0.5}, "
-                "{name: fedavg, server_rule: adamw, server_beta1: 0.5, lr_schedule: multi_step, milestones: [10, 10+20]}]\n");
+                "{name: fedavg, server_rule: adamw, server_lr: 0.01, server_beta1: 0.5, lr_schedule: multi_step, milestones: [10, 10+20]}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 4);
   CHECK(std::string(t.s.run[0].label) == "sgd");

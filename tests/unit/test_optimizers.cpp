@@ -273,3 +273,43 @@ TEST_CASE("names of parameters are used once in a rule with its stages") {
         for (size_t j = 0; j < fl_stage_at(s)->n_params; j++)
           CHECK(std::string(fl_rule_at(r)->params[i].name) != fl_stage_at(s)->params[j].name);
 }
+
+TEST_CASE("round 0 of the shared stage begins from the rule's own initial state, not from the server's zeros") {
+  for (const char *rule : { "yogi", "adam", "adamw", "rmsprop", "shampoo" }) {
+    INFO(rule);
+    settings plain = { { "rule", rule }, { "lr", "0.01" }, { "weights", "equal" } }, shared = plain;
+    if (std::string(rule) == "adam") plain.push_back({ "initial_accumulator", "0.5" }), shared.push_back({ "initial_accumulator", "0.5" });
+    shared.insert(shared.end(), { { "stack", "shared" }, { "alpha", "0" } });
+    CHECK(same(run_quad(plain, 1, nullptr, 1, 1), run_quad(shared, 1, nullptr, 1, 1)));
+    CHECK_FALSE(same(run_quad(plain, 1, nullptr, 1, 3), run_quad(shared, 1, nullptr, 1, 3)));
+  }
+}
+
+namespace {
+double overflowing(void *, const fl_kernels *, const float *, const uint32_t *index, size_t, float *g, void *) {
+  g[0] = index[0] == 1 ? INFINITY : 1.0f;
+  return 1.0;
+}
+} // namespace
+TEST_CASE("a gradient without a finite norm ends the run as diverged, also where the rule makes a finite step of it") {
+  fl_objective o = scalar;
+  o.loss_grad = overflowing;
+  const size_t offset[3] = { 0, 1, 2 };
+  const uint32_t index[2] = { 0, 1 };
+  for (const char *rule : { "signsgd", "lion" }) {
+    const fl_algorithm a = build({ { "rule", rule }, { "lr", "0.01" } });
+    fl_problem p = {};
+    p.objective = &o, p.clients = 2, p.offset = offset, p.index = index;
+    fl_options opt = {};
+    opt.rounds = 2, opt.participation = 1, opt.local_epochs = 1, opt.batch_size = 1, opt.threads = 1;
+    fl_session *s;
+    fl_metrics m;
+    char err[512] = "";
+    REQUIRE(fl_open(&s, &p, &a, &opt, err, sizeof err) == 0);
+    REQUIRE(fl_round(s, &m) == 0);
+    CHECK(std::isfinite(fl_params(s, nullptr)[0]));
+    CHECK(m.diverged);
+    CHECK(fl_round(s, &m) == 1);
+    fl_close(s);
+  }
+}

@@ -110,3 +110,29 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
   CHECK_THAT(run({ { "rule", "fsgdm" } }, 1, none), Catch::Contains("n_stages is more than there are steps"));
   CHECK_THAT(run({ { "rule", "sophia" } }, 1, none), Catch::Contains("draws labels from a softmax"));
 }
+
+TEST_CASE("no rule reads its scratch before it wrote it", "[rules]") {
+  for (size_t r = 0; r < fl_rule_count(); r++)
+    for (const Settings &more : { Settings{}, Settings{ { "graft", "adagrad" } }, Settings{ { "variant", "ema" } }, Settings{ { "variant", "code" } } }) {
+      const std::string name = fl_rule_at(r)->name;
+      if (!more.empty() && name != "shampoo") continue;
+      INFO(name);
+      Settings set = { { "rule", name }, { "lr", "0.01" } };
+      if (name == "fsgdm") set.push_back({ "n_stages", "2" });
+      set.insert(set.end(), more.begin(), more.end());
+      rules::Run clean(set, &layout, Floats(36, 0.5f)), dirty(set, &layout, Floats(36, 0.5f));
+      std::fill(dirty.work.begin(), dirty.work.end(), NAN);
+      clean.gradient = dirty.gradient = [](uint64_t k, const float *at, float *g) {
+        for (size_t i = 0; i < 36; i++) g[i] = at[i] + float((k * 7 + i * 5) % 9) - 4.0f;
+      };
+      CHECK(rules::same(clean.steps(4), dirty.steps(4)));
+      CHECK(std::isfinite(dirty.y[0]));
+    }
+}
+
+TEST_CASE("settings of rules that cannot mean what they say are refused", "[rules]") {
+  Floats none;
+  CHECK_THAT(run({ { "rule", "fsgdm" }, { "n_stages", "1" }, { "total_steps", "3" } }, 1, none), Catch::Contains("total_steps is less than"));
+  CHECK_THAT(run({ { "rule", "sgd" }, { "server_rule", "adam" } }, 1, none), Catch::Contains("without server_lr"));
+  CHECK_THAT(run({ { "stack", "shared" }, { "rule", "rmsprop" }, { "centred", "yes" } }, 1, none), Catch::Contains("no second-order state"));
+}

@@ -94,6 +94,18 @@ TEST_CASE("Sophia at the ends of its range", "[sophia]") {
   }
 }
 
+TEST_CASE("Sophia weighs an estimate by the rows of the batch that made it", "[sophia]") {
+  const settings set = { { "rule", "sophia" }, { "hessian", "gradient_square" }, { "beta2", "0" }, { "hess_every", "2" } };
+  std::vector<float> h(D), twice(D);
+  Run run(set, layout, begin(), quadratic, 3), other(set, layout, begin(), quadratic, 6);
+  run.steps(1), other.steps(1);
+  run.batch = 1;                                // a partial last batch, without an estimate
+  run.steps(1);
+  run.a.rule->pack(run.a.h_rule, &run.lo, h.data());
+  other.a.rule->pack(other.a.h_rule, &other.lo, twice.data());
+  for (size_t i = 0; i < D; i++) CHECK(twice[i] == Approx(2 * h[i]));
+}
+
 TEST_CASE("Sophia's curvature is the server's when it begins from theta", "[sophia]") {
   std::vector<float> theta(D, 3.0f), packed(D);
   Run run({ { "rule", "sophia" }, { "hessian", "never" } }, layout, begin(), quadratic);
