@@ -109,11 +109,6 @@ void fl_server_slots(const fl_session *s, size_t stage, float **at) {
 
 extern const fl_rule fl_rule_sgd;
 
-/* How far x moves: server_lr*|move| where the rule is sgd without decay, else the difference itself, from a copy. */
-static double measured(fl_session *s, float *copy, double known) {
-  return copy ? sqrt(s->k->sumsq_diff(s->d, s->x, copy)) : known;
-}
-
 static void server_step(fl_session *s, fl_worker *w) {
   float *move = s->tree.root, *at[FL_MAX_SLOTS];
   const double *h;
@@ -125,15 +120,15 @@ static void server_step(fl_session *s, fl_worker *w) {
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }
   const int plain = rule == &fl_rule_sgd && h[0] == 0;
-  const double known = s->algorithm.h_run[FL_H_SERVER_LR] * sqrt(s->k->sumsq(s->d, move));
-  if (!plain) memcpy(w->y, s->x, s->d * sizeof *w->y);
+  if (plain) s->metrics.update_norm = s->algorithm.h_run[FL_H_SERVER_LR] * sqrt(s->k->sumsq(s->d, move));   /* how far x moves */
+  else memcpy(w->y, s->x, s->d * sizeof *w->y);
   if (s->n > s->d) s->k->add(s->n - s->d, s->x + s->d, s->x + s->d, move + s->d);
   s->k->scale(s->d, move, -1.0f, move);
   fl_local lo = fl_mover_local(s, s->round + 1);
   lo.g = move;
   lo.work = w->rule_work;
   rule->step(h, &lo);
-  s->metrics.update_norm = measured(s, plain ? NULL : w->y, known);
+  if (!plain) s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));
   fl_tree_release(&s->tree);
 }
 

@@ -21,12 +21,14 @@ static size_t before(const fl_axes *a, int axis) {
   return n;
 }
 
-size_t fl_axes_work(const fl_axes *a) {
-  size_t most = 0;
+size_t fl_axes_longest(const fl_axes *a) {
+  size_t n = 0;
   for (int i = 0; i < a->ndim; i++)
-    if (a->has[i] && a->n[i] * a->n[i] > most) most = a->n[i] * a->n[i];
-  return a->size + most;
+    if (a->has[i] && a->n[i] > n) n = a->n[i];
+  return n;
 }
+
+size_t fl_axes_work(const fl_axes *a) { return a->size + fl_axes_longest(a) * fl_axes_longest(a); }
 
 void fl_axis_statistics(const fl_kernels *k, const fl_axes *a, int axis, const float *g, float beta, float omb, float *s,
                         float *work) {

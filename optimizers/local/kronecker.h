@@ -10,6 +10,8 @@ typedef struct { int ndim, has[4]; size_t n[4], factor[4], size, floats; } fl_ax
 
 /* conv_2d: a convolution is the matrix (out, in*kh*kw), otherwise it has its four axes. No factor for an axis above max_dim. */
 fl_axes fl_axes_of(const fl_tensor *, int conv_2d, size_t max_dim);
+/* The longest axis with a factor; 0: none has one. */
+size_t fl_axes_longest(const fl_axes *);
 /* Floats of scratch for the two functions below. */
 size_t fl_axes_work(const fl_axes *);
 /* s <- beta*s + omb*(unfolded g along axis)(the same)^T, n x n, symmetric to the bit. */

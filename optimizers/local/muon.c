@@ -91,9 +91,8 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
 static void step(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
   const double c1 = 1.0 - fl_pow_int(h[H_AUX_BETA1], lo->clock.k), c2 = sqrt(1.0 - fl_pow_int(h[H_AUX_BETA2], lo->clock.k));
-  fl_adamw_args a = { .beta1 = (float)h[H_AUX_BETA1], .omb1 = (float)(1.0 - h[H_AUX_BETA1]), .beta2 = (float)h[H_AUX_BETA2],
-                      .omb2 = (float)(1.0 - h[H_AUX_BETA2]), .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]),
-                      .step = (float)(lo->clock.lr * c2 / c1), .eps = (float)(h[H_AUX_EPS] * c2) };
+  fl_adamw_args a = adam_args(h[H_AUX_BETA1], h[H_AUX_BETA2], h[H_AUX_EPS], lo->clock.lr, c1, c2,
+                              1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]);
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;

@@ -81,10 +81,7 @@ static size_t work_floats(const double *h, const fl_job *job) {
     size_t need = 4 * t->size;                  /* G, two that turn, the graft's direction */
     if (has_factors(h, t)) {
       const fl_axes a = axes_of(h, t);
-      size_t n = 0;
-      for (int k = 0; k < a.ndim; k++)
-        if (a.has[k] && a.n[k] > n) n = a.n[k];
-      const size_t root = n * n + fl_inverse_root_work(n), stats = fl_axes_work(&a);
+      const size_t n = fl_axes_longest(&a), root = n * n + fl_inverse_root_work(n), stats = fl_axes_work(&a);
       need += root > stats ? root : stats;
     }
     if (need > most) most = need;

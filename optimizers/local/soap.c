@@ -42,15 +42,9 @@ static size_t factor_floats(const double *h, const fl_job *job) {
 }
 static size_t state(const double *h, const fl_job *job) { return 2 * job->layout->d + 2 * factor_floats(h, job); }   /* m, v, S, Q */
 
-static size_t longest(const fl_axes *a) {
-  size_t n = 0;
-  for (int i = 0; i < a->ndim; i++)
-    if (a->has[i] && a->n[i] > n) n = a->n[i];
-  return n;
-}
 /* Three tensors (G, and two that turn), then what one axis needs: statistics, eigenvectors or a refresh. */
 static size_t axis_work(const fl_axes *a) {
-  const size_t n = longest(a), eigen = n + fl_eigh_work(n), refresh = 2 * n * n + 2 * n + fl_qr_work(n, n), stats = fl_axes_work(a);
+  const size_t n = fl_axes_longest(a), eigen = n + fl_eigh_work(n), refresh = 2 * n * n + 2 * n + fl_qr_work(n, n), stats = fl_axes_work(a);
   const size_t most = eigen > refresh ? eigen : refresh;
   return most > stats ? most : stats;
 }

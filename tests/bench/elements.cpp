@@ -83,9 +83,8 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
   line.elements = static_cast<double>(at.n);
   line.bytes = line.elements * (op.traffic.reads + op.traffic.writes);
   if (!std::strcmp(op.family, "step")) {
-    const unsigned as_adamw = count(op.formula, "adamw"); // whose formula has one of each
-    line.divisions = line.elements * (count(op.formula, "/") + as_adamw);
-    line.roots = line.elements * (count(op.formula, "sqrt(") + as_adamw);
+    line.divisions = line.elements * count(op.formula, "/");
+    line.roots = line.elements * count(op.formula, "sqrt(");
   }
   line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays), at);
   line.prepare = [=] { arena.refill(at.n, arrays, wild); };

@@ -92,4 +92,10 @@ private:
     return 0;
   }
 };
+
+// The same with its gradients, and the rows behind them, given at once.
+struct Given : Run {
+  Given(const Settings &set, const fl_layout &l, const Floats &start, std::function<void(uint64_t, const float *, float *)> f, size_t rows = 1)
+      : Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
+};
 } // namespace rules

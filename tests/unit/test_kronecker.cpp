@@ -6,16 +6,8 @@
 #include <numeric>
 #include <random>
 
+using Run = rules::Given;
 using settings = rules::Settings;
-
-namespace {
-struct Run : rules::Run {
-  Run(const settings &set, const fl_layout &l, const rules::Floats &start, std::function<void(uint64_t, const float *, float *)> f,
-      size_t rows = 1)
-      : rules::Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
-};
-} // namespace
-
 
 namespace {
 const fl_tensor square_tensor = { "w", FL_MATRIX, 0, 0, 2, { 2, 2, 0, 0 }, 0, 4 };

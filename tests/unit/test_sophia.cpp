@@ -7,16 +7,8 @@ extern "C" {
 #include "models/model.h"
 }
 
+using Run = rules::Given;
 using settings = rules::Settings;
-
-namespace {
-struct Run : rules::Run {
-  Run(const settings &set, const fl_layout &l, const rules::Floats &start, std::function<void(uint64_t, const float *, float *)> f,
-      size_t rows = 1)
-      : rules::Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
-};
-} // namespace
-
 
 namespace {
 constexpr size_t D = 37;
