@@ -45,6 +45,7 @@ const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_WARMUP] = { "warmup", 0, 0, 1e15, NULL, "lr*(t + 1)/warmup for t < warmup; the schedule begins after it", FL_WHOLE },
   [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch", "what schedules and averages count in central training; not given: epochs with swa and the schedules by factors (federated: rounds)", FL_CENTRAL },
   [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)", 0 },
+  [FL_H_CLIP] = { "clip", 0, 0, 0, "raw|late", "what is clipped: the mini-batch gradient, or with it all that joins it but multiples of y", 0 },
   [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", FL_FEDERATED },
   [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", FL_FEDERATED },
   [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
@@ -257,7 +258,9 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
     if (set_one(a, &set[i], err, size)) return -1;
   }
   if (!is_given(fl_run_params[FL_H_UNIT].name, set, n)) a->h_run[FL_H_UNIT] = fl_counts_epochs(a);
-  if (strcmp(a->server_rule->name, "sgd") && !is_given(fl_run_params[FL_H_SERVER_LR].name, set, n))
+  char server[64];
+  server_default(method, server);               /* a method's own server rule comes with its step size */
+  if (strcmp(a->server_rule->name, server) && strcmp(a->server_rule->name, "sgd") && !is_given(fl_run_params[FL_H_SERVER_LR].name, set, n))
     return snprintf(err, size, "%s: server_rule %s without server_lr: the default, 1, is that of averaging; give it (1 for momentum, 0.01 to "
                     "0.1 for the adaptive rules)", n ? set[0].where : "algorithm", a->server_rule->name), -1;
   /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
@@ -281,9 +284,27 @@ static const char *rules_refuse(const fl_job *job) {
   return why;
 }
 
+/* A key that two parts of the stack would take: the first would have it, the second its default. */
+static int same_key(const fl_job *job, char *err, size_t size) {
+  for (size_t i = 0; i < job->n_stages; i++)
+    for (size_t p = 0; p < job->stage[i]->n_params; p++) {
+      const char *key = job->stage[i]->params[p].name, *other = NULL;
+      for (size_t q = 0; q < job->rule->n_params; q++)
+        if (!strcmp(key, job->rule->params[q].name)) other = job->rule->name;
+      for (size_t j = 0; j < i; j++)
+        for (size_t q = 0; q < job->stage[j]->n_params; q++)
+          if (!strcmp(key, job->stage[j]->params[q].name)) other = job->stage[j]->name;
+      if (other)
+        return snprintf(err, size, "'%s' is a parameter of %s and of stage %s; allowed: one of them", key, other, job->stage[i]->name), -1;
+    }
+  return 0;
+}
+
 int fl_job_refuse(const fl_job *job, char *err, size_t size) {
-  const char *grad = NULL, *model = NULL, *why = rules_refuse(job);
+  const char *grad = NULL, *model = NULL, *drift = NULL, *why = rules_refuse(job);
+  size_t terms = 0;
   if (why) return snprintf(err, size, "%s", why), -1;
+  if (same_key(job, err, size)) return -1;
   for (size_t i = 0; i < job->n_stages; i++) {
     const fl_stage *s = job->stage[i];
     if (job->central && needs_clients(s))
@@ -293,6 +314,11 @@ int fl_job_refuse(const fl_job *job, char *err, size_t size) {
     if (s->grad && grad) return snprintf(err, size, "stages %s and %s both make the gradient; allowed: one of them", grad, s->name), -1;
     if (s->model && model)
       return snprintf(err, size, "stages %s and %s both say what is evaluated; allowed: one of them", model, s->name), -1;
+    if ((terms += s->terms) > 2)
+      return snprintf(err, size, "stage %s: %zu vectors of the stack join the gradient; allowed: 2", s->name, terms), -1;
+    if (s->drifts && drift)
+      return snprintf(err, size, "stages %s and %s both pull along a direction after the step; allowed: one of them", drift, s->name), -1;
+    if (s->drifts) drift = s->name;
     if (s->grad) grad = s->name;
     if (s->model) model = s->name;
   }
@@ -301,7 +327,7 @@ int fl_job_refuse(const fl_job *job, char *err, size_t size) {
 
 int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t size) {
   fl_job job = { .central = central, .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
-                 .n_stages = a->n_stages };
+                 .n_stages = a->n_stages, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job.stage[i] = a->stage[i], job.h_stage[i] = a->h_stage[i];
   const char *why = fl_schedule_refuse(a);
   return why ? snprintf(err, size, "%s", why), -1 : fl_job_refuse(&job, err, size);

@@ -39,6 +39,23 @@ static double clip_scale(fl_local *lo, double clip_norm) {
   return s < 1.0 && isfinite(norm) ? s : 1.0;
 }
 
+/* clip=late: what joins the gradient joins it before the norm is taken, all but the multiple of y: the decay and a proximal term's own part
+ * stay outside, as in the simulator of federated-flat-private 0.8. */
+static void join(fl_local *lo) {
+  fl_mix *m = &lo->mix;
+  if (m->ga == 1.0f && !m->q[0] && !m->q[1]) return;
+  const fl_mix_args a = { m->ga, 0.0f, m->gq[0], m->gq[1] };
+  lo->k->mix(lo->job->layout->d, lo->g, lo->g, NULL, m->q[0], m->q[1], &a);
+  m->ga = 1.0f;
+  m->q[0] = m->q[1] = NULL;
+}
+
+void fl_mix_add(fl_local *lo, const float *q, double weight) {
+  const int i = lo->mix.q[0] != NULL;
+  lo->mix.q[i] = q;
+  lo->mix.gq[i] = (float)weight;
+}
+
 static void before_step(fl_local *lo) {
   const fl_job *job = lo->job;
   for (size_t i = 0; i < job->n_stages; i++) {
@@ -79,11 +96,15 @@ double fl_ask_more(fl_local *lo, const fl_ask *ask, float *g) {
   return loss;
 }
 
-void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
+void fl_local_run(fl_local *lo, double clip_norm, int clip_late, double (*clock)(void)) {
   const uint64_t k0 = lo->clock.k, t0 = lo->clock.t;
+  const fl_clock begin = lo->clock;
+  const fl_mix mix = lo->mix;
   double sum = 0, now = clock ? clock() : 0;
   lo->now = clock;
   for (uint64_t i = 1; i <= lo->steps; i++) {
+    lo->clock = begin;
+    lo->mix = mix;
     lo->clock.k = k0 + i;
     lo->clock.t = t0 + i;
     if (lo->schedule) lo->lr = lo->clock.lr = lo->clock.lr_decay = fl_lr_at(lo->schedule, lo->clock.t - 1, lo->clock.total);
@@ -94,6 +115,7 @@ void fl_local_run(fl_local *lo, double clip_norm, double (*clock)(void)) {
     if (!isfinite(loss)) lo->infinite = 1;
     sum += loss;
     const double after_gradient = clock ? clock() : 0;
+    if (clip_late) join(lo);
     lo->clip = clip_scale(lo, clip_norm);
     lo->job->rule->step(lo->job->h_rule, lo);
     if (lo->server) after_step(lo);

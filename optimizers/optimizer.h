@@ -70,6 +70,8 @@ struct fl_local {                               /* one run of `steps` steps: a c
   float *y, *g, *state, *work;
   const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
   uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
+  double effective_steps;                       /* step sizes of the run over lr: K_i, unless a stage lets them fall (restart) */
+  int visited;                                  /* this client had a round before: its FL_CLIENT slots are what it left there */
   double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
   double (*now)(void);                          /* the loop's clock, or NULL */
   int infinite;                                 /* a loss or a gradient's norm was not finite: the run has diverged */
@@ -87,6 +89,7 @@ struct fl_server {                              /* one round on the server, or x
   float *x;                                     /* d + buffers */
   float **at;                                   /* the calling stage's slots; in server_finish an UP slot holds the reduced vector */
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
+  const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
 };
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
@@ -94,12 +97,14 @@ typedef struct fl_stage {
   /* NULL, or why this stack / rule / data cannot run. Called with the algorithm alone (job: rule and stages, layout NULL), so
    * that a suite is refused before its first run, and by fl_open with all of the job. */
   const char *(*setup)(const double *h, const fl_job *);
-  void (*client_start)(const double *h, fl_local *);    /* y = x, mix = plain, clock.lr = lr_r; change what differs. The rule
+  size_t terms, drifts;                         /* terms of the mix (q) and drifts that the stage takes: 2 and 1 are there */
+  void (*server_start)(const double *h, fl_server *);   /* before the clients of a round: at[] has the SERVER slots */
+  void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
   void (*server_finish)(const double *h, fl_server *);  /* states, move */
   /* What a step is made of, on clients and in central training. */
-  void (*before_step)(const double *h, fl_local *);     /* the batch is drawn: change clock.lr, the mix, y */
+  void (*before_step)(const double *h, fl_local *);     /* the batch is drawn: change clock.lr, the mix (for this step), y */
   double (*grad)(const double *h, fl_local *);          /* makes g, returns the loss, in place of the oracle at y; one a stack */
   /* What becomes of x. */
   void (*after)(const double *h, fl_server *);          /* x has moved for the t-th time; also once at the start, with t = 0 */
@@ -111,14 +116,17 @@ struct fl_job {                                 /* fixed for the run */
   const fl_layout *layout; size_t clients; uint64_t rounds, local_steps; /* local_steps: K of the largest client */
   int central;                                  /* one model on all data: rounds are epochs, local_steps the steps of one */
   uint64_t moves;                               /* of x in the whole run, as fl_server.t counts them */
+  size_t samples; double server_lr;             /* of all clients together */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   int sampled_labels;                           /* the objective offers sampled_grad */
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
 };
+/* One more term of the mix: weight*q joins the gradient (the job was refused if there are too many). */
+void fl_mix_add(fl_local *, const float *q, double weight);
 /* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic
  * seconds, NULL = untimed. */
-void fl_local_run(fl_local *, double clip_norm, double (*clock)(void));
+void fl_local_run(fl_local *, double clip_norm, int clip_late, double (*clock)(void));
 /* A gradient that a rule asks for inside its step: its time is the gradient's, not the optimizer's. */
 double fl_ask_more(fl_local *, const fl_ask *, float *g);
 /* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
@@ -136,7 +144,7 @@ const fl_method *fl_method_at(size_t);
 
 /* Hyper-parameters of every method: index into fl_algorithm.h_run. */
 enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, FL_H_STEP_SIZE, FL_H_MILESTONES, FL_H_WARMUP, FL_H_UNIT,
-       FL_H_CLIP_NORM, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
+       FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
 extern const fl_param fl_run_params[FL_H_COUNT];
 
 /* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */

@@ -22,13 +22,13 @@ fl_local fl_mover_local(fl_session *s, uint64_t t) {
   return lo;
 }
 
-static fl_server server_of(const fl_session *s, uint64_t rounds) {
-  return (fl_server){ .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, rounds), .x = s->x };
+fl_server fl_server_of(const fl_session *s, uint64_t rounds) {
+  return (fl_server){ .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, rounds), .x = s->x, .send = s->x };
 }
 
 void fl_run_epoch(fl_session *s, fl_worker *w) {
   fl_slot_table slots;
-  fl_server sv = server_of(s, s->round);
+  fl_server sv = fl_server_of(s, s->round);
   const fl_oracle *oracle = fl_client_oracle(s, w, 0, 0);
   const double begin = fl_now();
   memcpy(w->y, s->x, s->n * sizeof *w->y);      /* where the epoch began */
@@ -39,6 +39,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   lo.work = w->rule_work;
   lo.start = w->y;
   lo.steps = s->steps[0];
+  lo.effective_steps = (double)lo.steps;
   lo.slots = slots.v;
   lo.weight = 1.0;
   if (by_step(s)) {
@@ -46,7 +47,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
     lo.server = &sv;
   }
   const double ready = fl_now();
-  fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], fl_now);
+  fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
   s->loss[0] = lo.loss;
   w->infinite |= lo.infinite;
   s->lr = lo.lr;
@@ -59,7 +60,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
 /* By step it was called after every one; what is left is the start of the run. */
 void fl_after(fl_session *s, uint64_t rounds) {
   float *at[FL_MAX_SLOTS];
-  fl_server sv = server_of(s, rounds);
+  fl_server sv = fl_server_of(s, rounds);
   if (by_step(s) && rounds) return;
   for (size_t i = 0; i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->after) continue;
@@ -71,7 +72,7 @@ void fl_after(fl_session *s, uint64_t rounds) {
 
 const float *fl_point(const fl_session *s, uint64_t rounds) {
   float *at[FL_MAX_SLOTS];
-  fl_server sv = server_of(s, rounds);
+  fl_server sv = fl_server_of(s, rounds);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->model) continue;
     fl_server_slots(s, i, at);

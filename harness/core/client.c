@@ -121,12 +121,14 @@ void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) 
 
 static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_oracle *oracle, size_t position, float *leaf, fl_up *up) {
   *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
-                    .start = s->x, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
+                    .start = s->send, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
                     .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
   lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps,
                           .total = s->job.rounds * s->job.local_steps };
   lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };
   lo->mix.ga = 1.0f;
+  lo->effective_steps = (double)lo->steps;
+  lo->visited = s->visited && s->visited[w->id];
   for (size_t u = 0; u < s->n_up; u++)
     up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };
 }
@@ -155,16 +157,16 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   start_local(s, w, &lo, oracle, position, leaf, up);
   fl_place_slots(s, w, leaf, &slots);
   lo.slots = slots.v;
-  memcpy(w->y, s->x, s->n * sizeof *w->y);
+  memcpy(w->y, s->send, s->n * sizeof *w->y);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_start) s->job.stage[i]->client_start(s->job.h_stage[i], &lo);
   }
   if (s->job.rule->start) s->job.rule->start(s->job.h_rule, &lo, lo.theta);
   const double ready = fl_now();
-  fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], fl_now);
+  fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
   const double ran = fl_now();
-  s->k->sub(s->n, leaf, w->y, s->x);
+  s->k->sub(s->n, leaf, w->y, s->send);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);

@@ -62,7 +62,7 @@ struct fl_session {
   fl_arena home;                                          /* x, SERVER slots, state */
   float *x, *server, *client;                             /* client: clients x client_floats, touched when visited */
   float *state; size_t state_floats;                      /* of the rule that moves x: the server's, or the only one of central training */
-  const float *point;                                     /* what is evaluated */
+  const float *point, *send;                              /* what is evaluated; where the clients of the round begin */
   size_t client_bytes;
   uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
   char error[400];                                        /* why the last call failed */
@@ -105,6 +105,7 @@ void fl_server_slots(const fl_session *, size_t stage, float **at);
 /* The rule that moves x (the server's; centrally the run's own), and its fl_local with y = x and t moves done. */
 const fl_rule *fl_mover(const fl_session *, const double **h);
 fl_local fl_mover_local(fl_session *, uint64_t t);
+fl_server fl_server_of(const fl_session *, uint64_t rounds);    /* as a stage sees it after so many rounds; its slots are the caller's */
 void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
 /* Moves of x after so many rounds, as the stages' `after` counts them; the stages' `after` and `model` at that time. */
 uint64_t fl_moves(const fl_session *, uint64_t rounds);

@@ -80,6 +80,19 @@ static int check_cohort(fl_session *s) {
   return !more ? 0 : fl_reserve_states(s, more, what, s->error, sizeof s->error);
 }
 
+static void start_server(fl_session *s) {
+  float *at[FL_MAX_SLOTS];
+  s->send = s->x;
+  for (size_t i = 0; !s->opt.central && i < s->job.n_stages; i++) {
+    if (!s->job.stage[i]->server_start) continue;
+    fl_server sv = fl_server_of(s, s->round);
+    fl_server_slots(s, i, at);
+    sv.at = at;
+    s->job.stage[i]->server_start(s->job.h_stage[i], &sv);
+    s->send = sv.send;
+  }
+}
+
 static int begin_round(fl_session *s) {
   s->lr = fl_lr_at(&s->algorithm, s->round, s->opt.rounds);
   s->m = fl_draw_cohort(s, s->round, s->cohort);
@@ -92,6 +105,7 @@ static int begin_round(fl_session *s) {
     s->weight[p] = equal ? 1.0 / (double)s->m : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
   }
   make_order(s);
+  start_server(s);
   if (!s->opt.central) fl_tree_begin(&s->tree, s->m);
   atomic_store(&s->next_client, 0);
   atomic_store(&s->next_chunk, 0);
@@ -114,8 +128,9 @@ static void server_step(fl_session *s, fl_worker *w) {
   const double *h;
   const fl_rule *rule = fl_mover(s, &h);
   for (size_t i = 0; i < s->job.n_stages; i++) {
-    fl_server sv = { .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, s->round),
-                     .x = s->x, .at = at, .move = move };
+    fl_server sv = fl_server_of(s, s->round);
+    sv.at = at;
+    sv.move = move;
     fl_server_slots(s, i, at);
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }

@@ -162,7 +162,8 @@ static int open_job(fl_session *s, char *err, size_t size) {
   const fl_algorithm *a = &s->algorithm;
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds, .rule = a->rule,
                    .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule, .h_server = a->h_server,
-                   .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL };
+                   .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
+                   .samples = s->problem.offset[s->problem.clients], .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
   for (size_t i = 0; i < s->problem.clients; i++) {
     const uint64_t k = fl_steps_of(s, (uint32_t)i);

@@ -5,7 +5,7 @@
  *   server: x <- x + mean Delta;   c <- c + (1/N) sum (c_i_new - c_i)          N, not m
  *
  * A client that is not active keeps its c_i. Down x and c, up Delta_i and c_i_new - c_i. */
-#include <fedlane/optimizer.h>
+#include "control.h"
 #include <string.h>
 
 enum { H_OPTION };
@@ -21,14 +21,8 @@ static const fl_slot slots[S_COUNT] = {
 };
 
 static void client_start(const double *h, fl_local *lo) {
-  const size_t d = lo->job->layout->d;
-  lo->k->sub(d, lo->at[S_S], lo->at[S_C], lo->at[S_CI]);
-  lo->mix.q[0] = lo->at[S_S];
-  lo->mix.gq[0] = 1.0f;
-  if (h[H_OPTION] == 0 && lo->oracle->n > 0) {
-    const fl_ask ask = { .at = lo->start, .first = 0, .count = FL_ALL };
-    lo->oracle->grad(lo->oracle->self, &ask, lo->at[S_DC]);
-  }
+  control_correct(lo, lo->at[S_S], lo->at[S_C], lo->at[S_CI]);
+  if (h[H_OPTION] == 0) control_gradient(lo, lo->at[S_DC]);
 }
 
 static void client_finish(const double *h, fl_local *lo) {
@@ -38,12 +32,8 @@ static void client_finish(const double *h, fl_local *lo) {
     memset(dc, 0, d * sizeof *dc);
     return;
   }
-  if (h[H_OPTION] == 0) {
-    lo->k->sub(d, dc, dc, ci);
-  } else {                                      /* dc = -(Delta/(K*lr)) - c */
-    lo->k->scale(d, dc, (float)(-1.0 / ((double)lo->steps * lo->lr)), lo->up[0].v);
-    lo->k->sub(d, dc, dc, lo->at[S_C]);
-  }
+  if (h[H_OPTION] == 0) lo->k->sub(d, dc, dc, ci);
+  else control_change(lo, dc, lo->at[S_C]);
   lo->k->add(d, ci, ci, dc);
 }
 
@@ -53,5 +43,5 @@ static void server_finish(const double *h, fl_server *sv) {
 }
 
 const fl_stage fl_stage_scaffold = { .name = "scaffold", .help = "control variates against client drift", .params = params,
-                                     .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                     .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
                                      .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish };

@@ -6,9 +6,7 @@
  * sam: T = 1. asam: T = |y| + asam_eta for weights, 1 for biases, norms and tokens; asam_tensors=all: for every tensor. The norm
  * is over all tensors. y + e is made beside y, so nothing has to be restored. The decay, which is the rule's, is at y; clip_norm
  * acts on g. The loss that is told is f(y). sam_rho = 0 is the rule alone, with one gradient a step instead of two. */
-#include <fedlane/optimizer.h>
-#include <math.h>
-#include <string.h>
+#include "probe.h"
 
 enum { H_RHO, H_ETA, H_TENSORS };
 enum { S_PROBE, S_COUNT };
@@ -20,7 +18,6 @@ static const fl_param asam_params[] = {
   [H_ETA] = { "asam_eta", 0.01, 0, 1e6, NULL, "added to |y| in the scale of a weight", 0 },
   [H_TENSORS] = { "asam_tensors", 0, 0, 0, "weights|all", "which tensors are scaled by their size", 0 },
 };
-static size_t probe_floats(const fl_job *job, const double *h) { (void)h; return job->layout->d + job->layout->buffers; }
 static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, probe_floats } };
 
 static int is_scaled(const double *h, const fl_tensor *t) {
@@ -39,19 +36,14 @@ static void stretch(const double *h, const fl_local *lo, float *out, const float
 }
 
 static double search(const double *h, fl_local *lo, int adaptive) {
-  const size_t d = lo->job->layout->d;
   float *z = lo->at[S_PROBE];
   const float *up = lo->g;
-  fl_ask ask = { .at = lo->y, .first = 0, .count = 0 };
-  const double loss = lo->oracle->grad(lo->oracle->self, &ask, lo->g);
+  const double loss = gradient_at(lo, lo->y, lo->g);
   if (h[H_RHO] == 0) return loss;
   if (adaptive) stretch(h, lo, z, lo->g), up = z;
-  const fl_mix_args a = { .ga = (float)(h[H_RHO] / (sqrt(lo->k->sumsq(d, up)) + 1e-12)), .gb = 1.0f };
+  const float length = radius(lo, h[H_RHO], up);
   if (adaptive) stretch(h, lo, z, z);
-  lo->k->mix(d, z, up, lo->y, NULL, NULL, &a);
-  memcpy(z + d, lo->y + d, lo->job->layout->buffers * sizeof *z);
-  ask.at = z;
-  lo->oracle->grad(lo->oracle->self, &ask, lo->g);
+  gradient_near(lo, z, up, length);
   return loss;
 }
 static double grad_sam(const double *h, fl_local *lo) { return search(h, lo, 0); }

@@ -75,7 +75,7 @@ struct Run {
   Floats &steps(uint64_t n) {
     const fl_oracle oracle = { this, 1, batch, next, ask };
     lo.oracle = &oracle, lo.steps = n;
-    fl_local_run(&lo, INFINITY, nullptr);
+    fl_local_run(&lo, INFINITY, 0, nullptr);
     return y;
   }
 

@@ -16,7 +16,7 @@ double scalar_loss_grad(void *, const fl_kernels *, const float *x, const uint32
   g[0] = (float)(index[0] == 0 ? y - 1 : 3 * (y + 1));
   return index[0] == 0 ? 0.5 * (y - 1) * (y - 1) : 1.5 * (y + 1) * (y + 1);
 }
-const fl_objective scalar = { "scalar", nullptr, &scalar_layout, 2, 0, 0, scalar_init, nullptr, scalar_loss_grad, nullptr };
+const fl_objective scalar = { "scalar", nullptr, &scalar_layout, 4, 0, 0, scalar_init, nullptr, scalar_loss_grad, nullptr };
 
 // A quadratic in a 6 x 4 matrix and a vector of 5, each sample with its own target: enough for Muon and blocks.
 const fl_tensor quad_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
@@ -50,15 +50,16 @@ fl_algorithm build(const settings &set) {
   REQUIRE(r == 0);
   return a;
 }
-std::vector<float> run_scalar(settings set, int rounds) {
-  const size_t offset[3] = { 0, 1, 2 };
-  const uint32_t index[2] = { 0, 1 };
+// uneven: the first client makes 1 step, the second 3.
+std::vector<float> run_scalar(settings set, int rounds, bool uneven) {
+  const size_t offset[3] = { 0, 1, uneven ? 4u : 2u };
+  const uint32_t index[4] = { 0, 1, 1, 1 };
   set.insert(set.end(), { { "lr", "0.1" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "clip_norm", ".inf" }, { "weights", "equal" } });
   const fl_algorithm a = build(set);
   fl_problem p = {};
   p.objective = &scalar, p.clients = 2, p.offset = offset, p.index = index;
   fl_options o = {};
-  o.rounds = 3, o.participation = 1, o.local_epochs = 2, o.batch_size = 1, o.threads = 1;
+  o.rounds = 3, o.participation = 1, o.local_epochs = uneven ? 1 : 2, o.batch_size = 1, o.threads = 1;
   fl_session *s;
   char err[512] = "";
   REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
@@ -71,8 +72,8 @@ std::vector<float> run_scalar(settings set, int rounds) {
   fl_close(s);
   return x;
 }
-void expect(const settings &set, double a, double b, double c) {
-  const auto x = run_scalar(set, 3);
+void expect(const settings &set, double a, double b, double c, bool uneven = false) {
+  const auto x = run_scalar(set, 3, uneven);
   CHECK(x[0] == Approx(a).margin(3e-7));
   CHECK(x[1] == Approx(b).margin(3e-7));
   CHECK(x[2] == Approx(c).margin(3e-7));
@@ -103,6 +104,26 @@ bool same(const std::vector<float> &a, const std::vector<float> &b) { return std
 
 TEST_CASE("worked numbers of the two-client problem") {
   expect({ { "name", "fedavg" }, { "weight_decay", "0.1" } }, 0.158050000, 0.037247126, -0.013975380);
+  const std::pair<std::string, std::string> plain = { "weight_decay", "0" };
+  expect({ { "name", "fedavgm" }, { "server_momentum", "0.5" }, plain }, 0.165000000, -0.123437500, -0.303198242);
+  expect({ { "name", "fedprox" }, { "mu", "1" }, plain }, 0.185000000, 0.063737500, 0.010767602);
+  expect({ { "name", "fednova" }, { "momentum", "0" }, plain }, 0.221500000, 0.103309563, 0.049029570, true);
+  expect({ { "name", "fednova" }, { "momentum", "0.5" }, plain }, 0.129257353, -0.005712992, -0.063808870, true);
+  expect({ { "name", "feddyn" }, { "alpha", "0.5" }, plain }, -0.150000000, -0.567575000, -0.906351339);
+  expect({ { "name", "fedcm" }, { "alpha", "0.3" }, plain }, 0.385850000, 0.294679869, 0.239477127);
+  expect({ { "name", "fedacg" }, { "acg_momentum", "0.5" }, { "mu", "1" }, plain }, 0.185000000, -0.065018750, -0.218731686);
+  const settings server = { { "server_lr", "0.1" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" }, plain };
+  auto fedopt = [&](const char *name) {
+    settings s = { { "name", name } };
+    s.insert(s.end(), server.begin(), server.end());
+    return s;
+  };
+  expect(fedopt("fedadagrad"), 0.402940531, 0.359806608, 0.338838678);
+  expect(fedopt("fedyogi"), 0.425490471, 0.329045588, 0.227665750);
+  expect(fedopt("fedadam"), 0.425466757, 0.328685001, 0.226577486);
+  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" } }, 0.499482549, 0.488122111, 0.479274628);
+  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, { "amsgrad", "no" }, { "eps", "1e-8" }, { "initial_accumulator", "0" } },
+         0.499971345, 0.488776930, 0.479987580);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" }, { "option", "1" } }, 0.165000000, 0.037812500, -0.014703711);
   const settings sophia = { { "rule", "sophia" }, { "beta1", "0.9" }, { "beta2", "0.99" }, { "sophia_rho", "0.5" }, { "bs", "100" },
@@ -120,6 +141,8 @@ TEST_CASE("worked numbers of the two-client problem") {
   expect(with({ { "name", "local_adamw" } }), 0.489647020, 0.484700223, 0.482268000);
   expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" } }), 0.489647020, 0.433390491, 0.391649663);
   expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" } }), 0.489647020, 0.459889386, 0.441768656);
+  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" }, { "mix", "convex" }, { "rescale_correction", "no" } }),
+         0.489992831, 0.469009546, 0.451980831);
 }
 
 TEST_CASE("Muon on a prescribed gradient sequence") {
