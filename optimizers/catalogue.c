@@ -304,7 +304,6 @@ int fl_job_refuse(const fl_job *job, char *err, size_t size) {
   const char *grad = NULL, *model = NULL, *drift = NULL, *why = rules_refuse(job);
   size_t terms = 0;
   if (why) return snprintf(err, size, "%s", why), -1;
-  if (same_key(job, err, size)) return -1;
   for (size_t i = 0; i < job->n_stages; i++) {
     const fl_stage *s = job->stage[i];
     if (job->central && needs_clients(s))
@@ -322,7 +321,7 @@ int fl_job_refuse(const fl_job *job, char *err, size_t size) {
     if (s->grad) grad = s->name;
     if (s->model) model = s->name;
   }
-  return 0;
+  return same_key(job, err, size);
 }
 
 int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t size) {

@@ -259,6 +259,19 @@ TEST_CASE("stages that exclude each other are refused") {
   CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }, &a) == "test: stages sam and asam both make the gradient; allowed: one of them");
   CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }, &a) == "test: stages swa and ema both say what is evaluated; allowed: one of them");
   CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "swa" } }, &a).find("test: lr_schedule swa: the stack has no stage swa") == 0);
+  CHECK(build({ { "rule", "sgd" }, { "stack", "cm+dyn" } }, &a) == "test: 'alpha' is a parameter of cm and of stage dyn; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "prox+cm+scaffold" } }, &a) == "test: stage scaffold: 3 vectors of the stack join the gradient; allowed: 2");
+  CHECK(build({ { "rule", "adam" }, { "stack", "shared+lada" } }, &a) ==
+        "test: stages shared and lada both pull along a direction after the step; allowed: one of them");
+  for (const char *stage : { "acg", "dyn" }) {
+    const std::string sets = std::string("test: stage ") + stage + " sets x itself; allowed: server_rule sgd without decay, server_lr 1";
+    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_lr", "0.5" } }, &a).find(sets) == 0);
+    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }, &a).find(sets) == 0);
+  }
+  CHECK(build({ { "rule", "adam" }, { "stack", "nova" } }, &a) ==
+        "test: stage nova: what a step adds up to is known for the rules sgd and momentum; rule is 'adam'");
+  CHECK(build({ { "rule", "momentum" }, { "stack", "nova" }, { "nova_mu", "0.1" } }, &a).find("test: stage nova: nova_mu > 0 with momentum > 0") == 0);
+  CHECK(build({ { "rule", "sgd" }, { "stack", "nova+prox" } }, &a).find("test: stage nova has the proximal term itself") == 0);
 }
 
 TEST_CASE("schedules: closed forms, a pure function of t") {
