@@ -2,11 +2,12 @@
  *
  * A kernel returns void or a number, never allocates, logs, threads, or touches errno; sizes are counts of elements.
  * The same arguments give the same bits through every table (docs/reproducibility.md): NaN at the same positions,
- * everything else, -0 and denormals included, bit for bit. Arrays may be unaligned. Arrays that are not said to alias
- * must not overlap; "in place" below means that the named output may be exactly the named input.
+ * everything else, -0 and denormals included, bit for bit. Arrays may be unaligned. An array
+ * that is written must not overlap another; where docs/kernels.md says so ("in place") it may be exactly the named input.
  *
  * Orders of operations
- *   element-wise  the formula in ops.def, each written operation rounded once; fma is one rounding.
+ *   element-wise  the formula in ops.def, each written operation rounded once; fma is one rounding. max(a, b) = a > b ? a : b and
+ *                 min(a, b) = a < b ? a : b, so that a NaN b comes out; sign(x) is 1 or -1, and x itself where that is 0 or NaN.
  *   sum, dot ...  32 double partials, element i to partial i%32, then halving (j += j + 16, 8, 4, 2, 1). Above 4096
  *                 elements: chunks of 4096 from the start, combined by the fixed tree.
  *   mean_runs     (float)(s/(double)size), s the sum (mean_sq_runs: of squares) of the run alone, as above. A run of no
@@ -21,8 +22,8 @@
  *                 unless a gradient cuts at whole samples), pieces combined by the fixed tree.
  *   random        Philox4x32-10, key = seed, counter = (block, step, client, purpose*2^24 + round); element i is
  *                 word (i/16)%4 of block 16*(i/64) + i%16, so no ISA shuffles. Gaussian: words (0,1) and (2,3) of a
- *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)). Bernoulli compares
- *                 w*2^-32 < prob without rounding: below 0 (and NaN) is never, from 1 on always.
+ *                 block are a Box-Muller pair (cos, sin), radius from u = fma(w>>16, 2^-16, fma(w&65535, 2^-32, 2^-33)).
+ *                 Bernoulli compares w*2^-32 < prob without rounding: below 0 (and NaN) is never, from 1 on always.
  *   gamma         Marsaglia-Tsang by element, with A = alpha < 1 ? alpha + 1 : alpha, d = A - 1/3, c = 1/sqrt(9 d), both made in
  *                 double and rounded. Attempt t = 0, 1 ... takes x, element i of `gaussian`, under the key's step + 1 + 2t,
  *                 and w, element i of `bits`, under step + 2 + 2t; with s = fma(c, x, 1), v = (s*s)*s and u(w) as in the
@@ -50,23 +51,28 @@ typedef struct { uint64_t seed; uint32_t purpose, round, client, step; } fl_key;
 /* The affine mix of interface "rule": coefficients of v = ga*g + gb*y + gq0*q0 + gq1*q1, evaluated left to right as
  * ga*g, then fma(gb, y, .), fma(gq0, q0, .), fma(gq1, q1, .). A term takes part when its pointer (y, q0, q1) is not NULL. */
 typedef struct { float ga, gb, gq0, gq1; } fl_mix_args;
-/* u = fma(mu, u, damp*g); direction d = nesterov ? fma(mu, u, damp*g) : u; y = fma(-lr, d, decay*y). |u| < 2^-126 is stored +0. */
+/* u = fma(mu, u, damp*g); direction d = nesterov ? fma(mu, u, damp*g) : u; y = fma(-lr, d, decay*y). |u| < 2^-126 is
+ * stored +0. */
 typedef struct { float mu, damp, lr, decay; int nesterov; } fl_momentum_args;
 /* m = fma(beta1, m, omb1*g); v = fma(beta2, v, (omb2*g)*g); y = fma(-step, m/(sqrt(v) + eps), decay*y), with
- * step = lr*sqrt(1-beta2^t)/(1-beta1^k), eps = eps0*sqrt(1-beta2^t) folded by the caller in double. m, v below 2^-126 are stored +0. */
+ * step = lr*sqrt(1-beta2^t)/(1-beta1^k), eps = eps0*sqrt(1-beta2^t) folded by the caller in double. m, v below 2^-126
+ * are stored +0. */
 typedef struct { float beta1, omb1, beta2, omb2, decay, step, eps; } fl_adamw_args;
 /* A contiguous run of a flat vector. */
 typedef struct { size_t offset, size; } fl_run;
 /* v = fma(beta2, v, (omb2*g)*g); q = v, with a (not NULL): a = fma(beta2, a, omb2*g), q = max(0, fma(-a, a, v));
- * d = g/(sqrt(q + eps_in) + eps_out); with b: b = fma(momentum, b, in*d), d = b; y = fma(-out, d, y). States below 2^-126 are stored +0. */
+ * d = g/(sqrt(q + eps_in) + eps_out); with b: b = fma(momentum, b, in*d), d = b; y = fma(-out, d, y). States below
+ * 2^-126 are stored +0. */
 typedef struct { float beta2, omb2, momentum, in, out, eps_in, eps_out; } fl_rmsprop_args;
-/* y = fma(decay, y, -lr*sign(fma(beta1, m, omb1*g))) with the m before; m = fma(beta2, m, omb2*g), |m| < 2^-126 stored +0. sign(0) = 0. */
+/* u = fma(beta1, m, omb1*g); m = fma(beta2, m, omb2*g), |m| < 2^-126 stored +0; y = fma(decay, y, s), s = -lr*sign(u),
+ * and u itself where u = 0, so that a 0 keeps its sign. */
 typedef struct { float beta1, omb1, beta2, omb2, decay, lr; } fl_lion_args;
 /* u = sign(g) where |g| > threshold, `below` where not, NaN where g is. m NULL: y = fma(decay, y, -lr*u). Else
- * m = fma(beta1, m, omb1*u), |m| < 2^-126 stored +0; y = fma(-lr, m, decay*y). */
+ * m = fma(beta1, m, omb1*u), |m| < 2^-126 stored +0; y = fma(-lr, m, decay*y). A product with u = below that is -0 counts
+ * as +0. */
 typedef struct { float beta1, omb1, decay, lr, threshold, below; } fl_sign_args;
-/* m = fma(beta1, m, omb1*g); den = floored ? max(c*h, eps) : fma(c, max(h, 0), eps); y = fma(-lr, clamp(m/den, -1, 1), decay*y).
- * m below 2^-126 is stored +0; NaN in m or h reaches y. */
+/* m = fma(beta1, m, omb1*g); den = floored ? max(eps, c*h) : fma(c, max(0, h), eps); y = fma(-lr, max(-1, min(1, m/den)),
+ * decay*y). m below 2^-126 is stored +0; NaN in m or h reaches y. */
 typedef struct { float beta1, omb1, c, eps, lr, decay; int floored; } fl_sophia_args;
 /* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
  * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
@@ -125,7 +131,7 @@ uint32_t fl_stream_u32(fl_stream *);
 double fl_stream_uniform(fl_stream *);                    /* (w >> 8)*2^-24 + 2^-25: in (0,1) */
 uint32_t fl_stream_below(fl_stream *, uint32_t n);        /* unbiased, 0 <= . < n, n > 0 (Lemire's rejection) */
 double fl_stream_gaussian(fl_stream *);
-double fl_stream_log_gamma_draw(fl_stream *, double alpha); /* log of a gamma(alpha, 1) draw (Marsaglia-Tsang; alpha < 1 through alpha+1) */
+double fl_stream_log_gamma_draw(fl_stream *, double alpha); /* log of a gamma(alpha, 1) draw, also where it is no float */
 void fl_permutation(uint32_t *p, size_t n, const fl_key *);           /* Fisher-Yates from the end */
 void fl_shuffle(uint32_t *p, size_t n, const fl_key *);               /* shuffles the given items likewise */
 void fl_sample(uint32_t *out, size_t m, size_t n, const fl_key *);    /* m of n without replacement, in draw order */
@@ -147,8 +153,9 @@ void fl_gemm_team(const fl_kernels *, const fl_team *, fl_product, size_t m, siz
 size_t fl_newton_schulz_work(size_t a, size_t b);
 void fl_newton_schulz(const fl_kernels *, size_t a, size_t b, const float *u, float *o, int steps, float *work);
 
-/* Decompositions. Matrices are row-major and dense; `work` has fl_*_work floats; nothing is allocated. Their orders of operations:
- * gemm_xy below is the table's product, whose k is not cut; double expressions round every operation; fl(x) is x as a float.
+/* Decompositions. Matrices are row-major and dense; `work` has fl_*_work floats; nothing is allocated. Their orders of
+ * operations: gemm_xy below is the table's product, whose k is not cut; double expressions round every operation; fl(x) is x as a
+ * float.
  * scale      of numbers: 2^(127 - E), E = the exponent field of the largest magnitude, held to 1..253 (127 where it is 255).
  * reflector  of x_0.. : ss = sum x_i^2, i > 0, in double. Where ss > 0 and x_0*x_0 + ss < 2^-60, x is multiplied by 2^u, u =
  *            min(126, half of minus that double's exponent, towards 0), and the sums made anew. ss = 0: v_0 = 0, tau = 0, beta =

@@ -114,15 +114,8 @@ static inline void u_store(uint32_t *p, u16 x) {
   _mm256_storeu_si256((__m256i *)(void *)p, x.a);
   _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.b);
 }
-static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) {
-  float f;
-  memcpy(&f, &fill, sizeof f);
-  return v_bits(v_load_n((const float *)(const void *)p, n, f));
-}
-static inline void u_store_n(uint32_t *p, size_t n, u16 x) { v_store_n((float *)(void *)p, n, v_from_u(x)); }
 static inline u16 u_add(u16 x, u16 y) { return U2(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)); }
 static inline u16 u_sub(u16 x, u16 y) { return U2(_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)); }
-static inline u16 u_mul(u16 x, u16 y) { return U2(_mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b)); }
 static inline u16 u_mul_even(u16 x, u16 y) { return U2(_mm256_mul_epu32(x.a, y.a), _mm256_mul_epu32(x.b, y.b)); }
 static inline u16 u_odd_down(u16 x) { return U2(_mm256_srli_epi64(x.a, 32), _mm256_srli_epi64(x.b, 32)); }
 static inline u16 u_join(u16 x, u16 y) {
@@ -143,5 +136,3 @@ static inline m16 u_lt_s(u16 x, u16 y) {
 static inline u16 u_sel(m16 m, u16 x, u16 y) { return v_bits(v_sel(m, v_from_u(x), v_from_u(y))); }
 #include "ymm_double.h"
 static inline d8 d_lo(v16 x) { return fl_widen8(x.a); }
-static inline d8 d_hi(v16 x) { return fl_widen8(x.b); }
-static inline v16 v_narrow(d8 lo, d8 hi) { return V2(fl_narrow8(lo), fl_narrow8(hi)); }

@@ -86,11 +86,8 @@ static inline u16 u_set(uint32_t x) { return _mm512_set1_epi32((int)x); }
 static inline u16 u_iota(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
 static inline u16 u_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
 static inline void u_store(uint32_t *p, u16 a) { _mm512_storeu_si512(p, a); }
-static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) { return _mm512_mask_loadu_epi32(u_set(fill), fl_mask(n), p); }
-static inline void u_store_n(uint32_t *p, size_t n, u16 a) { _mm512_mask_storeu_epi32(p, fl_mask(n), a); }
 static inline u16 u_add(u16 a, u16 b) { return _mm512_add_epi32(a, b); }
 static inline u16 u_sub(u16 a, u16 b) { return _mm512_sub_epi32(a, b); }
-static inline u16 u_mul(u16 a, u16 b) { return _mm512_mullo_epi32(a, b); }
 static inline u16 u_mul_even(u16 a, u16 b) { return _mm512_mul_epu32(a, b); }
 static inline u16 u_odd_down(u16 a) { return _mm512_srli_epi64(a, 32); }
 static inline u16 u_join(u16 a, u16 b) {
@@ -107,5 +104,3 @@ static inline m16 u_lt_s(u16 a, u16 b) { return _mm512_cmplt_epi32_mask(a, b); }
 static inline u16 u_sel(m16 m, u16 a, u16 b) { return _mm512_mask_blend_epi32(m, b, a); }
 #include "ymm_double.h"
 static inline d8 d_lo(v16 a) { return fl_widen8(_mm512_castps512_ps256(a)); }
-static inline d8 d_hi(v16 a) { return fl_widen8(_mm512_extractf32x8_ps(a, 1)); }
-static inline v16 v_narrow(d8 lo, d8 hi) { return _mm512_insertf32x8(_mm512_castps256_ps512(fl_narrow8(lo)), fl_narrow8(hi), 1); }

@@ -100,16 +100,8 @@ static inline u16 u_iota(void) {
 static inline void u_store(uint32_t *p, u16 x) {
   vst1q_u32(p, x.q[0]); vst1q_u32(p + 4, x.q[1]); vst1q_u32(p + 8, x.q[2]); vst1q_u32(p + 12, x.q[3]);
 }
-static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) {
-  uint32_t t[16];
-  u_store(t, u_set(fill));
-  memcpy(t, p, n * sizeof *t);
-  return u_load(t);
-}
-static inline void u_store_n(uint32_t *p, size_t n, u16 x) { uint32_t t[16]; u_store(t, x); memcpy(p, t, n * sizeof *t); }
 static inline u16 u_add(u16 x, u16 y) { return T2(u16, vaddq_u32, x, y); }
 static inline u16 u_sub(u16 x, u16 y) { return T2(u16, vsubq_u32, x, y); }
-static inline u16 u_mul(u16 x, u16 y) { return T2(u16, vmulq_u32, x, y); }
 static inline uint32x4_t fl_mul_even4(uint32x4_t x, uint32x4_t y) {
   return vreinterpretq_u32_u64(vmull_u32(vmovn_u64(vreinterpretq_u64_u32(x)), vmovn_u64(vreinterpretq_u64_u32(y))));
 }
@@ -136,10 +128,6 @@ static inline u16 u_sel(m16 m, u16 x, u16 y) {
             vbslq_u32(m.q[3], x.q[3], y.q[3]));
 }
 static inline d8 d_set(double x) { const float64x2_t r = vdupq_n_f64(x); return Q4(d8, r, r, r, r); }
-static inline d8 d_load(const double *p) { return Q4(d8, vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)); }
-static inline void d_store(double *p, d8 x) {
-  vst1q_f64(p, x.q[0]); vst1q_f64(p + 2, x.q[1]); vst1q_f64(p + 4, x.q[2]); vst1q_f64(p + 6, x.q[3]);
-}
 static inline d8 d_add(d8 x, d8 y) { return T2(d8, vaddq_f64, x, y); }
 static inline d8 d_sub(d8 x, d8 y) { return T2(d8, vsubq_f64, x, y); }
 static inline d8 d_mul(d8 x, d8 y) { return T2(d8, vmulq_f64, x, y); }
@@ -157,8 +145,3 @@ static inline double d_halve(d8 x) {
 }
 static inline d8 d_widen(const float *p) { return fl_widen(vld1q_f32(p), vld1q_f32(p + 4)); }
 static inline d8 d_lo(v16 x) { return fl_widen(x.q[0], x.q[1]); }
-static inline d8 d_hi(v16 x) { return fl_widen(x.q[2], x.q[3]); }
-static inline float32x4_t fl_narrow4(float64x2_t x, float64x2_t y) { return vcvt_high_f32_f64(vcvt_f32_f64(x), y); }
-static inline v16 v_narrow(d8 lo, d8 hi) {
-  return Q4(v16, fl_narrow4(lo.q[0], lo.q[1]), fl_narrow4(lo.q[2], lo.q[3]), fl_narrow4(hi.q[0], hi.q[1]), fl_narrow4(hi.q[2], hi.q[3]));
-}

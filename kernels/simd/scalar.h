@@ -54,11 +54,8 @@ static inline u16 u_set(uint32_t x) { UF(x); }
 static inline u16 u_iota(void) { UF((uint32_t)i); }
 static inline u16 u_load(const uint32_t *p) { u16 r; memcpy(r.u, p, sizeof r.u); return r; }
 static inline void u_store(uint32_t *p, u16 a) { memcpy(p, a.u, sizeof a.u); }
-static inline u16 u_load_n(const uint32_t *p, size_t n, uint32_t fill) { UF((size_t)i < n ? p[i] : fill); }
-static inline void u_store_n(uint32_t *p, size_t n, u16 a) { for (size_t i = 0; i < n; i++) p[i] = a.u[i]; }
 static inline u16 u_add(u16 a, u16 b) { UF(a.u[i] + b.u[i]); }
 static inline u16 u_sub(u16 a, u16 b) { UF(a.u[i] - b.u[i]); }
-static inline u16 u_mul(u16 a, u16 b) { UF(a.u[i] * b.u[i]); }
 static inline u16 u_mul_even(u16 a, u16 b) { UF((uint32_t)(((uint64_t)a.u[i & ~1] * b.u[i & ~1]) >> 32 * (i & 1))); }
 static inline u16 u_odd_down(u16 a) { UF(i & 1 ? 0 : a.u[i + 1]); }
 static inline u16 u_join(u16 a, u16 b) { UF(i & 1 ? b.u[i - 1] : a.u[i]); }
@@ -75,8 +72,6 @@ static inline m16 u_eq(u16 a, u16 b) { MF(a.u[i] == b.u[i]); }
 static inline m16 u_lt_s(u16 a, u16 b) { MF((int32_t)a.u[i] < (int32_t)b.u[i]); }
 static inline u16 u_sel(m16 m, u16 a, u16 b) { UF(m.b[i] ? a.u[i] : b.u[i]); }
 static inline d8 d_set(double x) { DF(x); }
-static inline d8 d_load(const double *p) { d8 r; memcpy(r.d, p, sizeof r.d); return r; }
-static inline void d_store(double *p, d8 a) { memcpy(p, a.d, sizeof a.d); }
 static inline d8 d_add(d8 a, d8 b) { DF(a.d[i] + b.d[i]); }
 static inline d8 d_sub(d8 a, d8 b) { DF(a.d[i] - b.d[i]); }
 static inline d8 d_mul(d8 a, d8 b) { DF(a.d[i] * b.d[i]); }
@@ -85,8 +80,6 @@ static inline d8 d_abs(d8 a) { DF(fabs(a.d[i])); }
 static inline double d_halve(d8 a) { return ((a.d[0] + a.d[4]) + (a.d[2] + a.d[6])) + ((a.d[1] + a.d[5]) + (a.d[3] + a.d[7])); }
 static inline d8 d_widen(const float *p) { DF((double)p[i]); }
 static inline d8 d_lo(v16 a) { DF((double)a.f[i]); }
-static inline d8 d_hi(v16 a) { DF((double)a.f[8 + i]); }
-static inline v16 v_narrow(d8 lo, d8 hi) { VF((float)(i < 8 ? lo.d[i] : hi.d[i - 8])); }
 #undef VF
 #undef UF
 #undef MF

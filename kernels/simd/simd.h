@@ -14,12 +14,12 @@
  *   v_even(a,b) v_odd(a,b): the even / odd lanes of the 32 floats a,b    v_zip_lo v_zip_hi: their inverse
  *   v_turn(to, ldto, from, ld, rows): to[k*ldto + i] = from[i*ld + k], i, k < 16; row `rows`-1 stands for those beyond it
  *   v_from_u(u16)/v_bits(v16): reinterpret   v_float(u16): int32 -> float, |x| <= 2^24   v_int(v16): truncation, clamp first
- *   u_set u_load u_store u_load_n u_store_n u_add u_sub u_mul(low) u_and u_or u_xor u_shl(a,k) u_shr(a,k) u_sar(a,k)
+ *   u_set u_load u_store u_add u_sub u_and u_or u_xor u_shl(a,k) u_shr(a,k) u_sar(a,k)
  *   u_mul_even(a,b): the 64-bit products of lanes 0, 2 ... 14, low word in the even lane, high word in the odd one
  *   u_odd_down(a): odd lanes to their even neighbours, 0 in the odd    u_join(a,b): even lanes of a, those of b as the odd ones
  *   u_eq u_lt_s (signed) -> m16   u_sel(m,a,b)   u_iota() = 0..15
- *   d_set d_load d_store d_add d_sub d_mul d_fma d_lo(v) d_hi(v): lanes 0-7, 8-15 widened   d_abs
- *   d_widen(p): 8 floats of memory   v_narrow(lo, hi): doubles to floats   d_halve(d): (d[j] + d[j+4]), then + 2, + 1: one double
+ *   d_set d_add d_sub d_mul d_fma d_abs   d_lo(v): lanes 0-7 widened   d_widen(p): 8 floats of memory
+ *   d_halve(d): (d[j] + d[j+4]), then + 2, + 1: one double
  *
  * FL_FN(name) gives a function its ISA's name. FL_VREGS: accumulators (v16) that a micro-kernel may keep in registers. */
 #ifndef FL_SIMD_H

@@ -3,8 +3,6 @@
 typedef struct { __m256d a, b; } d8;
 #define D2(e1, e2) ((d8){ (e1), (e2) })
 static inline d8 d_set(double x) { const __m256d r = _mm256_set1_pd(x); return D2(r, r); }
-static inline d8 d_load(const double *p) { return D2(_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)); }
-static inline void d_store(double *p, d8 x) { _mm256_storeu_pd(p, x.a); _mm256_storeu_pd(p + 4, x.b); }
 static inline d8 d_add(d8 x, d8 y) { return D2(_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)); }
 static inline d8 d_sub(d8 x, d8 y) { return D2(_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b)); }
 static inline d8 d_mul(d8 x, d8 y) { return D2(_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b)); }
@@ -19,4 +17,3 @@ static inline d8 d_widen(const float *p) { return D2(_mm256_cvtps_pd(_mm_loadu_p
 static inline d8 fl_widen8(__m256 x) {
   return D2(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
 }
-static inline __m256 fl_narrow8(d8 x) { return _mm256_set_m128(_mm256_cvtpd_ps(x.b), _mm256_cvtpd_ps(x.a)); }

@@ -1,4 +1,5 @@
-/* linear.c - axpy, scale, add, sub, and the affine mix of a rule's input. The output may be any of the inputs (of mix: g). */
+/* linear.c - axpy, scale, add, sub, and the affine mix of a rule's input. The output may be an input: of axpy x,
+ * of add and sub either, of mix g. */
 #include "kernels/simd/each.h"
 
 FL_INLINE void axpy16(size_t lanes, float *y, v16 a, const float *x) { v_put(y, lanes, v_fma(a, v_get(x, lanes), v_get(y, lanes))); }

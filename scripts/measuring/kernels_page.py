@@ -16,9 +16,9 @@ Written by `scripts/kernels-page` from the registry `kernels/ops.def`, from what
 and from the result files of [performance.md](performance.md). How the order of operations is fixed is said in
 [reproducibility.md](reproducibility.md) and `kernels.h`; every kernel has one golden hash, the same on every instruction set.
 
-Bytes are read and written an element (`+`: by the shape). *In place* names arguments that may be the same memory; no others may
-overlap. *NaN* says what becomes NaN when one element of an input is: `at its place`, `everywhere`, or `some` of the elements that
-depend on it; `number` that a number comes out, whose meaning the formula says.
+Bytes are read and written an element (`+`: by the shape). *In place* names arguments that may be the same memory; otherwise
+what is written overlaps nothing. *NaN* says what becomes NaN when one element of an input is: `at its place`, `everywhere`, or
+`some` of the elements that depend on it; `number` that a number comes out, whose meaning the formula says.
 """
 ORDER = {
     "step": "Element by element; each operation that the formula writes is rounded once, `fma` is one rounding. State that decays is "
@@ -44,10 +44,11 @@ def registry():
     """[(family, name, arguments, traffic, formula)] as the file has them."""
     with open(os.path.join(ROOT, "kernels", "ops.def"), encoding="utf-8") as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-    found = re.findall(r'FL_OP\(\s*(\w+),\s*(\w+),\s*(\w+),\s*\(([^()]*)\),\s*(\w+),\s*"([^"]*)"\s*\)', text)
+    found = re.findall(r'FL_OP\(\s*(\w+),\s*(\w+),\s*(\w+),\s*\(([^()]*)\),\s*(\w+),\s*((?:"[^"]*"\s*)+)\)', text)
     if len(found) != len(re.findall(r"\bFL_OP\(", text)):
         raise PageError("kernels/ops.def: a line is not FL_OP(family, name, result, (arguments), traffic, \"formula\")")
-    return [(family, name, arguments, traffic, formula) for family, name, _, arguments, traffic, formula in found]
+    return [(family, name, arguments, traffic, "".join(re.findall(r'"([^"]*)"', formula)))
+            for family, name, _, arguments, traffic, formula in found]
 
 
 def arrays(arguments):
