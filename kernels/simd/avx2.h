@@ -38,8 +38,14 @@ static inline v16 v_div(v16 x, v16 y) { return V2(_mm256_div_ps(x.a, y.a), _mm25
 static inline v16 v_sqrt(v16 x) { return V2(_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)); }
 static inline v16 v_fma(v16 x, v16 y, v16 z) { return V2(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)); }
 static inline v16 v_fnma(v16 x, v16 y, v16 z) { return V2(_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)); }
-static inline v16 v_neg(v16 x) { const __m256 s = _mm256_set1_ps(-0.0f); return V2(_mm256_xor_ps(x.a, s), _mm256_xor_ps(x.b, s)); }
-static inline v16 v_abs(v16 x) { const __m256 s = _mm256_set1_ps(-0.0f); return V2(_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b)); }
+static inline v16 v_neg(v16 x) {
+  const __m256 s = _mm256_set1_ps(-0.0f);
+  return V2(_mm256_xor_ps(x.a, s), _mm256_xor_ps(x.b, s));
+}
+static inline v16 v_abs(v16 x) {
+  const __m256 s = _mm256_set1_ps(-0.0f);
+  return V2(_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b));
+}
 static inline v16 v_min(v16 x, v16 y) { return V2(_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)); }
 static inline v16 v_max(v16 x, v16 y) { return V2(_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)); }
 static inline m16 v_lt(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)); }

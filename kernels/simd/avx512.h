@@ -15,7 +15,9 @@ static inline __mmask16 fl_mask(size_t n) { return (__mmask16)((1u << n) - 1u); 
 static inline v16 v_set(float x) { return _mm512_set1_ps(x); }
 static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
-static inline v16 v_load_n(const float *p, size_t n, float fill) { return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), fl_mask(n), p); }
+static inline v16 v_load_n(const float *p, size_t n, float fill) {
+  return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), fl_mask(n), p);
+}
 static inline void v_store_n(float *p, size_t n, v16 a) { _mm512_mask_storeu_ps(p, fl_mask(n), a); }
 static inline v16 v_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static inline v16 v_sub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }

@@ -84,7 +84,8 @@ static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, 
   }
 }
 static inline u16 v_bits(v16 x) {
-  return Q4(u16, vreinterpretq_u32_f32(x.q[0]), vreinterpretq_u32_f32(x.q[1]), vreinterpretq_u32_f32(x.q[2]), vreinterpretq_u32_f32(x.q[3]));
+  return Q4(u16, vreinterpretq_u32_f32(x.q[0]), vreinterpretq_u32_f32(x.q[1]), vreinterpretq_u32_f32(x.q[2]),
+            vreinterpretq_u32_f32(x.q[3]));
 }
 static inline v16 v_from_u(u16 x) { return V1(vreinterpretq_f32_u32, x); }
 #define FL_CVT(x) vcvtq_f32_s32(vreinterpretq_s32_u32(x))
@@ -92,7 +93,9 @@ static inline v16 v_from_u(u16 x) { return V1(vreinterpretq_f32_u32, x); }
 static inline v16 v_float(u16 x) { return V1(FL_CVT, x); }
 static inline u16 v_int(v16 x) { return Q4(u16, FL_TRUNC(x.q[0]), FL_TRUNC(x.q[1]), FL_TRUNC(x.q[2]), FL_TRUNC(x.q[3])); }
 static inline u16 u_set(uint32_t k) { const uint32x4_t r = vdupq_n_u32(k); return Q4(u16, r, r, r, r); }
-static inline u16 u_load(const uint32_t *p) { return Q4(u16, vld1q_u32(p), vld1q_u32(p + 4), vld1q_u32(p + 8), vld1q_u32(p + 12)); }
+static inline u16 u_load(const uint32_t *p) {
+  return Q4(u16, vld1q_u32(p), vld1q_u32(p + 4), vld1q_u32(p + 8), vld1q_u32(p + 12));
+}
 static inline u16 u_iota(void) {
   static const uint32_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
   return u_load(lane);
@@ -107,19 +110,25 @@ static inline uint32x4_t fl_mul_even4(uint32x4_t x, uint32x4_t y) {
 }
 static inline u16 u_mul_even(u16 x, u16 y) { return T2(u16, fl_mul_even4, x, y); }
 #define FL_ODD_DOWN(x) vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(x), 32))
-static inline u16 u_odd_down(u16 x) { return Q4(u16, FL_ODD_DOWN(x.q[0]), FL_ODD_DOWN(x.q[1]), FL_ODD_DOWN(x.q[2]), FL_ODD_DOWN(x.q[3])); }
+static inline u16 u_odd_down(u16 x) {
+  return Q4(u16, FL_ODD_DOWN(x.q[0]), FL_ODD_DOWN(x.q[1]), FL_ODD_DOWN(x.q[2]), FL_ODD_DOWN(x.q[3]));
+}
 static inline u16 u_join(u16 x, u16 y) { return T2(u16, vtrn1q_u32, x, y); }
 static inline u16 u_and(u16 x, u16 y) { return T2(u16, vandq_u32, x, y); }
 static inline u16 u_or(u16 x, u16 y) { return T2(u16, vorrq_u32, x, y); }
 static inline u16 u_xor(u16 x, u16 y) { return T2(u16, veorq_u32, x, y); }
 static inline uint32x4_t fl_shift4(uint32x4_t x, int k) { return vshlq_u32(x, vdupq_n_s32(k)); }
-static inline uint32x4_t fl_sar4(uint32x4_t x, int k) { return vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(x), vdupq_n_s32(-k))); }
+static inline uint32x4_t fl_sar4(uint32x4_t x, int k) {
+  return vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(x), vdupq_n_s32(-k)));
+}
 static inline u16 u_shift_(u16 x, int k) {
   return Q4(u16, fl_shift4(x.q[0], k), fl_shift4(x.q[1], k), fl_shift4(x.q[2], k), fl_shift4(x.q[3], k));
 }
 #define u_shl(x, k) u_shift_((x), (k))
 #define u_shr(x, k) u_shift_((x), -(k))
-static inline u16 u_sar(u16 x, int k) { return Q4(u16, fl_sar4(x.q[0], k), fl_sar4(x.q[1], k), fl_sar4(x.q[2], k), fl_sar4(x.q[3], k)); }
+static inline u16 u_sar(u16 x, int k) {
+  return Q4(u16, fl_sar4(x.q[0], k), fl_sar4(x.q[1], k), fl_sar4(x.q[2], k), fl_sar4(x.q[3], k));
+}
 static inline m16 u_eq(u16 x, u16 y) { return T2(m16, vceqq_u32, x, y); }
 #define FL_LTS(x, y) vcltq_s32(vreinterpretq_s32_u32(x), vreinterpretq_s32_u32(y))
 static inline m16 u_lt_s(u16 x, u16 y) { return T2(m16, FL_LTS, x, y); }

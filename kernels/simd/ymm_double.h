@@ -7,7 +7,10 @@ static inline d8 d_add(d8 x, d8 y) { return D2(_mm256_add_pd(x.a, y.a), _mm256_a
 static inline d8 d_sub(d8 x, d8 y) { return D2(_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b)); }
 static inline d8 d_mul(d8 x, d8 y) { return D2(_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b)); }
 static inline d8 d_fma(d8 x, d8 y, d8 z) { return D2(_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)); }
-static inline d8 d_abs(d8 x) { const __m256d s = _mm256_set1_pd(-0.0); return D2(_mm256_andnot_pd(s, x.a), _mm256_andnot_pd(s, x.b)); }
+static inline d8 d_abs(d8 x) {
+  const __m256d s = _mm256_set1_pd(-0.0);
+  return D2(_mm256_andnot_pd(s, x.a), _mm256_andnot_pd(s, x.b));
+}
 static inline double d_halve(d8 x) {
   const __m256d h = _mm256_add_pd(x.a, x.b);
   const __m128d q = _mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
