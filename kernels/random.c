@@ -3,44 +3,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]) {
-  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+/* Philox4x32-10 of the counters c[0..3][l], in place. One block waits for its own products most of the time; four abreast, with
+ * 64-bit words whose upper halves are of no account, take the time of one and a half. */
+enum { ABREAST = 4 };
+static inline __attribute__((always_inline)) void rounds(uint64_t c[4][ABREAST], int lanes, uint64_t key) {
   uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
   for (int i = 0; i < 10; i++) {
-    const uint64_t p0 = (uint64_t)c0 * 0xD2511F53u, p1 = (uint64_t)c2 * 0xCD9E8D57u;
-    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-    c3 = (uint32_t)p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  out[0] = c0;
-  out[1] = c1;
-  out[2] = c2;
-  out[3] = c3;
-}
-
-void fl_stream_init(fl_stream *s, const fl_key *key) {
-  s->key = *key;
-  s->i = 0;
-  s->have = 0;
-}
-
-/* Word j of blocks first ... first + 3 to word[16*j ... 16*j + 3]. One block waits for its own products most of the time; four
- * abreast, with 64-bit words whose upper halves are of no account, take the time of one and a half. */
-enum { ABREAST = 4 };
-static void blocks(uint32_t *word, uint32_t first, const fl_key *key) {
-  uint64_t c[4][ABREAST];
-  uint32_t k0 = (uint32_t)key->seed, k1 = (uint32_t)(key->seed >> 32);
-  for (uint32_t l = 0; l < ABREAST; l++) {
-    c[0][l] = first + l;
-    c[1][l] = key->step;
-    c[2][l] = key->client;
-    c[3][l] = (key->purpose << 24) + key->round;
-  }
-  for (int i = 0; i < 10; i++) {
-    for (int l = 0; l < ABREAST; l++) {
+    for (int l = 0; l < lanes; l++) {
       const uint64_t p0 = (uint64_t)(uint32_t)c[0][l] * 0xD2511F53u, p1 = (uint64_t)(uint32_t)c[2][l] * 0xCD9E8D57u;
       c[0][l] = (p1 >> 32) ^ c[1][l] ^ k0;
       c[1][l] = p1;
@@ -50,6 +19,33 @@ static void blocks(uint32_t *word, uint32_t first, const fl_key *key) {
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
+}
+
+void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]) {
+  uint64_t c[4][ABREAST];
+  for (int j = 0; j < 4; j++)
+    c[j][0] = counter[j];
+  rounds(c, 1, key);
+  for (int j = 0; j < 4; j++)
+    out[j] = (uint32_t)c[j][0];
+}
+
+void fl_stream_init(fl_stream *s, const fl_key *key) {
+  s->key = *key;
+  s->i = 0;
+  s->have = 0;
+}
+
+/* Word j of blocks first ... first + 3 to word[16*j ... 16*j + 3]. */
+static void blocks(uint32_t *word, uint32_t first, const fl_key *key) {
+  uint64_t c[4][ABREAST];
+  for (uint32_t l = 0; l < ABREAST; l++) {
+    c[0][l] = first + l;
+    c[1][l] = key->step;
+    c[2][l] = key->client;
+    c[3][l] = (key->purpose << 24) + key->round;
+  }
+  rounds(c, ABREAST, key->seed);
   for (int j = 0; j < 4; j++) {
     for (int l = 0; l < ABREAST; l++)
       word[16 * j + l] = (uint32_t)c[j][l];
