@@ -3,8 +3,10 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fedlane/session.h>
+#include <fstream>
 #include <functional>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -124,33 +126,37 @@ std::function<Vec(uint64_t, const Vec &)> plain(const Client &c) {
 Vec sam(const Client &c, uint64_t k, const Vec &y, double rho) { return c.grad(k, y + rho * unit(c.grad(k, y))); }
 
 // ---- the product --------------------------------------------------------------------------------------------------------
-std::vector<float> product(settings set, int threads, const Vec *probe = nullptr) {
-  (void)probe;
+struct Session {
+  fl_algorithm a;
+  fl_session *s = nullptr;
+  Session(const settings &set, int threads) {
+    static uint32_t index[29];
+    for (uint32_t i = 0; i < 29; i++) index[i] = i;
+    std::vector<fl_setting> list;
+    for (auto &p : set) list.push_back({ p.first.c_str(), p.second.c_str(), "test" });
+    char err[512] = "";
+    const int bad = fl_algorithm_build(list.data(), list.size(), &a, err, sizeof err);
+    REQUIRE(std::string(err) == "");
+    REQUIRE(bad == 0);
+    fl_problem p = {};
+    p.objective = &objective, p.clients = N, p.offset = offset, p.index = index, p.cohort = cohort, p.batch = batch;
+    fl_options o = {};
+    o.rounds = R, o.participation = (double)M / N, o.local_epochs = EPOCHS, o.batch_size = BATCH, o.threads = threads;
+    REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
+  }
+  Session(const Session &) = delete;
+  ~Session() { fl_close(s); }
+};
+std::vector<float> product(settings set, int threads) {
   const settings common = { { "lr", "0.05" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.9" }, { "clip_norm", ".inf" } };
   for (auto &p : common) {
     bool said = false;
     for (auto &q : set) said |= q.first == p.first;
     if (!said) set.push_back(p);
   }
-  std::vector<fl_setting> s;
-  for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
-  fl_algorithm a;
-  char err[512] = "";
-  const int bad = fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err);
-  REQUIRE(std::string(err) == "");
-  REQUIRE(bad == 0);
-  uint32_t index[29];
-  for (uint32_t i = 0; i < 29; i++) index[i] = i;
-  fl_problem p = {};
-  p.objective = &objective, p.clients = N, p.offset = offset, p.index = index, p.cohort = cohort, p.batch = batch;
-  fl_options o = {};
-  o.rounds = R, o.participation = (double)M / N, o.local_epochs = EPOCHS, o.batch_size = BATCH, o.threads = threads;
-  fl_session *session;
-  REQUIRE(fl_open(&session, &p, &a, &o, err, sizeof err) == 0);
-  CHECK(fl_rounds(session, nullptr, nullptr) == 1);
-  std::vector<float> x(fl_params(session, nullptr), fl_params(session, nullptr) + D);
-  fl_close(session);
-  return x;
+  Session run(set, threads);
+  CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
+  return std::vector<float>(fl_params(run.s, nullptr), fl_params(run.s, nullptr) + D);
 }
 // To 1e-4 of the way that x went; one and three threads the same bits.
 void agree(const settings &set, const Vec &want) {
@@ -406,4 +412,79 @@ TEST_CASE("clip=late clips the gradient with what joins it, but not the multiple
                       for (size_t i = 0; i < N; i++) all = all + (1.0 / N) * sum[i];
                       return x + mean(c, d) + all;
                     } }, false));
+}
+
+// ---- the costs that docs/federated-*.md print ----------------------------------------------------------------------------
+namespace {
+// "2d + d_M - 1" with d and the others as they are here.
+double worth(const std::string &text, double blocks) {
+  const std::map<std::string, double> value = { { "d", D }, { "d_M", 24 }, { "T", 36 + 16 }, { "B", blocks }, { "", 1 } };
+  std::istringstream in(text);
+  std::string word;
+  double sum = 0, sign = 1;
+  while (in >> word) {
+    if (word == "+" || word == "-") { sign = word == "+" ? 1 : -1; continue; }
+    const size_t digits = word.find_first_not_of("0123456789");
+    const std::string symbol = digits == std::string::npos ? "" : word.substr(digits);
+    REQUIRE(value.count(symbol) == 1);
+    sum += sign * (digits == 0 ? 1 : std::stod(word)) * value.at(symbol);
+  }
+  return sum;
+}
+std::vector<std::string> cells(const std::string &line) {
+  std::vector<std::string> out;
+  std::istringstream in(line);
+  for (std::string cell; std::getline(in, cell, '|');) {
+    const size_t a = cell.find_first_not_of(' '), b = cell.find_last_not_of(' ');
+    out.push_back(a == std::string::npos ? "" : cell.substr(a, b - a + 1));
+  }
+  return out;
+}
+void compare_costs(const std::string &name, const std::vector<std::string> &row) {
+  INFO(name);
+  Session run({ { "name", name }, { "clip_norm", ".inf" } }, 1);
+  const fl_job *job = fl_session_job(run.s);
+  fl_metrics m;
+  REQUIRE(fl_round(run.s, &m) == 0);
+  size_t client = 0, server = job->server_rule->state ? job->server_rule->state(job->h_server, job) : 0, steps = 0;
+  for (size_t i = 0; i < job->n_stages; i++)
+    for (size_t j = 0; j < job->stage[i]->n_slots; j++) {
+      const fl_slot &slot = job->stage[i]->slot[j];
+      const size_t floats = slot.floats ? slot.floats(job, job->h_stage[i]) : (size_t)D;
+      if (slot.place == FL_CLIENT) client += floats;
+      if (slot.place == FL_SERVER) server += floats;
+    }
+  uint32_t who[M];
+  cohort(nullptr, 0, who, M);
+  for (uint32_t i : who) steps += EPOCHS * ((size_of(i) + BATCH - 1) / BATCH);
+  const double blocks = (double)job->blocks.n;
+  CHECK((double)m.bytes_down / 4 / M == worth(row[3], blocks));
+  CHECK((double)m.bytes_up / 4 / M == worth(row[4], blocks));
+  CHECK((double)client == worth(row[5], blocks));
+  CHECK((double)server == worth(row[6], blocks));
+  const double told = std::stod(row[7]);
+  CHECK((double)m.gradient_evaluations == told * (double)steps);
+}
+} // namespace
+
+TEST_CASE("what the pages of the federated families say of costs is what is sent, kept and evaluated", "[federated]") {
+  std::map<std::string, int> seen;
+  for (const char *page : { "adaptive", "flat" }) {
+    std::ifstream in(std::string(FEDLANE_FIXTURES "/../../docs/federated-") + page + ".md");
+    REQUIRE(in);
+    for (std::string line; std::getline(in, line);) {
+      const auto row = cells(line);
+      if (row.size() < 8 || row[1][0] != '`') continue;
+      std::istringstream names(row[1]);
+      for (std::string name; names >> name;) {
+        name = name.substr(1, name.rfind('`') - 1);
+        seen[name]++;
+        compare_costs(name, row);
+      }
+    }
+  }
+  for (size_t i = 0; i < fl_method_count(); i++) {
+    INFO(fl_method_at(i)->name);
+    CHECK(seen[fl_method_at(i)->name] == 1);
+  }
 }
