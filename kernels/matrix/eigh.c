@@ -243,10 +243,7 @@ static void hand_out(eigh_state *s, double back, float *w, float *v) {
     const size_t from = s->order[j];
     w[j] = (float)(s->d[from] * back);
     for (size_t i = 0; i < n; i += FL_PANEL) { memcpy(row + i, s->v + i * n + from * FL_PANEL, FL_PANEL * sizeof *row); }
-    const float big = s->k->absmax(n, row);
-    size_t at = 0;
-    while (at + 1 < n && fabsf(row[at]) != big) { at++; }
-    if (row[at] < 0.0f) { s->k->scale(n, row, -1.0f, row); }
+    if (row[s->k->argabsmax(n, row)] < 0.0f) { s->k->scale(n, row, -1.0f, row); }
   }
   s->k->transpose(n, n, s->m, ld, v, n);
 }

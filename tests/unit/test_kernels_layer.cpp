@@ -212,7 +212,9 @@ static void each_backwards(void *self, size_t n, void (*body)(void *, size_t), v
 }
 
 TEST_CASE("a team's product has the bits of one caller's, whatever the division", "[gemm]") {
-  const size_t shapes[][3] = { { 300, 20, 130 }, { 90, 250, 70 }, { 64, 64, 400 }, { 1, 700, 900 }, { 5, 3, 2 }, { 700, 1, 800 }, { 0, 9, 9 } };
+  const size_t shapes[][3] = { { 300, 20, 130 }, { 90, 250, 70 }, { 64, 64, 400 }, { 1, 700, 900 }, { 5, 3, 2 }, { 700, 1, 800 },
+                               { 0, 9, 9 },   /* what follows is not divided: no output, no product, one unit of rows and of columns */
+                               { 9, 0, 9 }, { 9, 5, 0 }, { 8, 16, 5000 }, { 1, 16, 40000 }, { 8, 1, 70000 } };
   for (const auto &s : shapes) {
     const size_t m = s[0], n = s[1], d = s[2];
     const floats a = draw(m * d + 1, 4), b = draw(n * d + 1, 5);
@@ -222,6 +224,9 @@ TEST_CASE("a team's product has the bits of one caller's, whatever the division"
         const size_t lda = form == FL_PRODUCT_TN ? m : d, ldb = form == FL_PRODUCT_NT ? d : n;
         floats want(m * n + 3, 7.0f);
         whole(m, n, d, a.data(), lda, b.data(), ldb, want.data(), n, 32);
+        floats alone(m * n + 3, 7.0f);
+        fl_gemm_team(t, nullptr, form, m, n, d, a.data(), lda, b.data(), ldb, alone.data(), n, 32);
+        CHECK(same(alone, want));
         for (const size_t workers : { 1, 2, 3, 7 }) {
           size_t handed_out = 0;
           const fl_team team = { &handed_out, workers, each_backwards };
@@ -229,7 +234,9 @@ TEST_CASE("a team's product has the bits of one caller's, whatever the division"
           fl_gemm_team(t, &team, form, m, n, d, a.data(), lda, b.data(), ldb, c.data(), n, 32);
           CHECK(same(c, want));
           CHECK(handed_out <= workers);
-          CHECK((handed_out > 1) == (workers > 1 && m * n * d >= 1u << 19));
+          const bool divided = workers > 1 && m * n * d >= 1u << 19 && (n >= 32 * workers || m > 8);
+          CHECK(handed_out >= (divided ? 2 : 0));
+          CHECK((divided || handed_out == 0)); /* a part alone is the caller's, without the team */
         }
       }
     });
