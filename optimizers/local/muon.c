@@ -4,7 +4,8 @@
  *   M <- momentum*M + (1 - momentum)*G;   U = (1 - momentum)*G + momentum*M (nesterov) or M
  *   O  = NS(U)*scale;   W <- (1 - lrM*weight_decay)*W - lrM*O,   lrM = lr*muon_lr_scale
  *
- * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw). scale = sqrt(max(1, out/in)); for
+ * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw), of a tensor of three axes every slice along the
+ * first is a matrix. The defaults are Keller Jordan's: lr 3e-4 for vectors, 66.7 times that, 0.02, for matrices. scale = sqrt(max(1, out/in)); for
  * convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel.
  * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
 #include "rule.h"
@@ -15,7 +16,7 @@ static const fl_param params[] = {
   [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
   [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
   [H_NS_STEPS] = { "ns_steps", 5, 1, 50, NULL, "Newton-Schulz iterations", FL_WHOLE },
-  [H_LR_SCALE] = { "muon_lr_scale", 1, 0, 1e6, NULL, "step size of matrices over that of the other tensors", 0 },
+  [H_LR_SCALE] = { "muon_lr_scale", 200.0 / 3.0, 0, 1e6, NULL, "step size of matrices over that of the other tensors", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))", 0 },
   [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW", 0 },
@@ -29,8 +30,9 @@ static const fl_param params[] = {
 static int is_matrix(const double *h, const fl_tensor *t) {
   return t->ndim >= 2 && !(h[H_EXCLUDE] != 0 && (t->role == FL_EMBED || t->role == FL_HEAD));
 }
-static size_t rows(const fl_tensor *t) { return t->shape[0]; }
-static size_t cols(const fl_tensor *t) { return t->size / t->shape[0]; }
+static size_t slices(const fl_tensor *t) { return t->ndim == 3 ? t->shape[0] : 1; }
+static size_t rows(const fl_tensor *t) { return t->shape[t->ndim == 3 ? 1 : 0]; }
+static size_t cols(const fl_tensor *t) { return t->size / slices(t) / rows(t); }
 static double factor(const double *h, const fl_tensor *t) {
   const int square = t->ndim == 4 && h[H_CONV_SCALE] == 0 && h[H_SCALE] == 0;
   const double a = (double)(square ? t->shape[2] : rows(t)), b = (double)(square ? t->shape[3] : cols(t));
@@ -83,7 +85,10 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
   const double decay = 1.0 - lr * h[H_WEIGHT_DECAY];
   lo->k->muon_momentum(t->size, lo->state + t->offset, u, g, (float)mu, h[H_FORM] != 0 ? 1.0f : (float)(1.0 - mu),
                        h[H_NESTEROV] != 0);
-  fl_newton_schulz(lo->k, rows(t), cols(t), u, u, (int)h[H_NS_STEPS], ns);
+  for (size_t i = 0; i < slices(t); i++) {
+    float *slice = u + i * rows(t) * cols(t);
+    fl_newton_schulz(lo->k, rows(t), cols(t), slice, slice, (int)h[H_NS_STEPS], ns);
+  }
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
   drift_after(lo, t->offset, t->size);
 }
@@ -102,5 +107,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors", .params = params,
-                               .n_params = sizeof params / sizeof *params, .lr = 0.02, .state = state, .work = work_floats,
+                               .n_params = sizeof params / sizeof *params, .lr = 3e-4, .state = state, .work = work_floats,
                                .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -11,7 +11,7 @@ rules::Floats begin() {
 }
 // The move of `steps` steps.
 std::vector<double> moved(const rules::Settings &more, uint64_t steps) {
-  rules::Settings set = { { "rule", "muon" }, { "lr", "0.01" }, { "weight_decay", "0" } };
+  rules::Settings set = { { "rule", "muon" }, { "lr", "0.01" }, { "muon_lr_scale", "1" }, { "weight_decay", "0" } };
   set.insert(set.end(), more.begin(), more.end());
   rules::Run run(set, &layout, begin());
   run.gradient = [](uint64_t k, const float *, float *g) {
@@ -54,4 +54,28 @@ TEST_CASE("Muon's other tensors follow AdamW with its own constants", "[rules]")
     }
     CHECK(d[i] == Approx(y).epsilon(1e-4).margin(1e-7));
   }
+}
+
+TEST_CASE("Muon's default step sizes are 0.02 for matrices and 3e-4 for vectors", "[rules]") {
+  rules::Run run({ { "rule", "muon" }, { "weight_decay", "0" }, { "muon_scale", "none" } }, &layout, rules::Floats(41, 0.0f));
+  run.gradient = [](uint64_t, const float *, float *g) {   // one direction: the factor is h^5(1) = 0.6964 times a unit matrix
+    for (size_t i = 0; i < 41; i++) g[i] = i == 0 ? 2.0f : i >= 36 ? 1.0f : 0.0f;
+  };
+  const auto &y = run.steps(1);
+  CHECK(y[0] == Approx(-0.02 * 0.696436).epsilon(1e-4));
+  for (size_t i = 36; i < 41; i++) CHECK(y[i] == Approx(-3e-4).epsilon(1e-4));
+}
+
+TEST_CASE("of a tensor of three axes Muon takes every slice along the first as a matrix", "[rules]") {
+  const fl_tensor whole = { "t", FL_TOKEN, 0, 0, 3, { 2, 3, 5, 0 }, 0, 30 };
+  const fl_tensor parts[2] = { { "a", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 0, 15 }, { "b", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 15, 15 } };
+  const fl_layout one = { 1, 30, 0, &whole }, two = { 2, 30, 0, parts };
+  const auto path = [](const fl_layout *l) {
+    rules::Run run({ { "rule", "muon" } }, l, rules::Floats(30, 0.5f));
+    run.gradient = [](uint64_t k, const float *, float *g) {
+      for (size_t i = 0; i < 30; i++) g[i] = float((k * 17 + i * 29) % 13) / 6.0f - 1.0f;
+    };
+    return run.steps(4);
+  };
+  CHECK(rules::same(path(&one), path(&two)));
 }

@@ -172,7 +172,7 @@ TEST_CASE("Muon on a prescribed gradient sequence") {
 TEST_CASE("Muon's choices: the shape of a convolution, and tensors that are left to AdamW") {
   // One step from zero without decay: y = -lr * factor * O.
   auto step = [&](const fl_tensor &t, const settings &more) {
-    settings set = { { "rule", "muon" }, { "weight_decay", "0" } };
+    settings set = { { "rule", "muon" }, { "muon_lr_scale", "1" }, { "weight_decay", "0" } };
     set.insert(set.end(), more.begin(), more.end());
     const fl_algorithm a = build(set);
     const fl_layout layout = { 1, t.size, 0, &t };
