@@ -15,6 +15,7 @@ INTRO = """# Kernels
 Written by `scripts/kernels-page` from the registry `kernels/ops.def`, from what `fedlane-check --describe` shows of each kernel,
 and from the result files of [performance.md](performance.md). How the order of operations is fixed is said in
 [reproducibility.md](reproducibility.md) and `kernels.h`; every kernel has one golden hash, the same on every instruction set.
+[The example](examples/kernels/main.c) calls them from a program of its own.
 
 Bytes are read and written an element (`+`: by the shape). *In place* names arguments that may be the same memory; otherwise
 what is written overlaps nothing. *NaN* says what becomes NaN when one element of an input is: `at its place`, `everywhere`, or

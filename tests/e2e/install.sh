@@ -1,5 +1,5 @@
 #!/bin/bash
-# The installed package, as a user meets it: docs/examples/objective built out of tree with CMake and with pkg-config, run
+# The installed package, as a user meets it: docs/examples built out of tree with CMake and with pkg-config, run
 # with every federated method. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 program=$1 source=$2 scratch=$3
@@ -32,6 +32,19 @@ for method in "fedavg 0.05" "scaffold 0.05" "local_adamw 0.01" "fedadamw 0.01" "
   done
   grep -c '^round\|^epoch' "$scratch/one" | grep -qx 20 || { echo "install: $method: not 20 rounds"; exit 1; }
 done
+
+# The kernels alone: what no method takes yet (distances, gamma draws, a team's product) is of use to a caller all the same.
+cmake -S "$source/docs/examples/kernels" -B "$scratch/kernels" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" \
+  >>"$scratch/cmake.log"
+cmake --build "$scratch/kernels" >>"$scratch/cmake.log"
+"$scratch/kernels/kernels" >"$scratch/one"
+"$scratch/kernels/kernels" scalar >"$scratch/two"
+cmp "$scratch/one" "$scratch/two" || { echo "install: the example of the kernels has other bits in scalar form"; exit 1; }
+grep -q '^nearest to all: client [013467], farthest: client [25]$' "$scratch/one" &&
+  grep -q '^members: 0x1p+0 0x1p+0 0x0p+0 0x1p+0 0x1p+0 0x0p+0 0x1p+0 0x1p+0$' "$scratch/one" || {
+  echo "install: the example of the kernels prints: $(cat "$scratch/one")"
+  exit 1
+}
 
 if "$scratch/cmake/objective" fedavgg 2>"$scratch/error"; then
   echo "install: an unknown algorithm was accepted"
