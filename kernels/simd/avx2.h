@@ -51,6 +51,7 @@ static inline v16 v_max(v16 x, v16 y) { return V2(_mm256_max_ps(x.a, y.a), _mm25
 static inline m16 v_lt(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)); }
 static inline m16 v_gt(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)); }
 static inline m16 v_eq(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_EQ_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_EQ_OQ)); }
+static inline m16 v_ne(v16 x, v16 y) { return M2(_mm256_cmp_ps(x.a, y.a, _CMP_NEQ_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_NEQ_OQ)); }
 static inline m16 m_or(m16 x, m16 y) { return M2(_mm256_or_ps(x.a, y.a), _mm256_or_ps(x.b, y.b)); }
 static inline m16 m_and(m16 x, m16 y) { return M2(_mm256_and_ps(x.a, y.a), _mm256_and_ps(x.b, y.b)); }
 static inline m16 m_not(m16 x) {
@@ -58,6 +59,7 @@ static inline m16 m_not(m16 x) {
   return M2(_mm256_xor_ps(x.a, ones), _mm256_xor_ps(x.b, ones));
 }
 static inline int m_any(m16 x) { return _mm256_movemask_ps(_mm256_or_ps(x.a, x.b)) != 0; }
+static inline v16 v_keep(m16 m, v16 x) { return V2(_mm256_and_ps(m.a, x.a), _mm256_and_ps(m.b, x.b)); }
 static inline v16 v_sel(m16 m, v16 x, v16 y) { return V2(_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)); }
 static inline __m256 fl_even8(__m256 x, __m256 y) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_shuffle_ps(x, y, 0x88)), 0xD8));

@@ -33,10 +33,12 @@ static inline v16 v_max(v16 a, v16 b) { return _mm512_max_ps(a, b); }
 static inline m16 v_lt(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 static inline m16 v_gt(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 static inline m16 v_eq(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline m16 v_ne(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_OQ); }
 static inline m16 m_or(m16 a, m16 b) { return (m16)(a | b); }
 static inline m16 m_and(m16 a, m16 b) { return (m16)(a & b); }
 static inline m16 m_not(m16 a) { return (m16)~a; }
 static inline int m_any(m16 a) { return a != 0; }
+static inline v16 v_keep(m16 m, v16 a) { return _mm512_maskz_mov_ps(m, a); }
 static inline v16 v_sel(m16 m, v16 a, v16 b) { return _mm512_mask_blend_ps(m, b, a); }
 static inline v16 v_even(v16 a, v16 b) {
   return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
@@ -50,9 +52,14 @@ static inline v16 v_zip_lo(v16 a, v16 b) {
 static inline v16 v_zip_hi(v16 a, v16 b) {
   return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
 }
+#define FL_OWN_SIGNED
+static inline v16 v_signed(m16 m, v16 a, v16 x, v16 b) {
+  const __m512i sign = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MIN));
+  return _mm512_castsi512_ps(_mm512_mask_xor_epi32(_mm512_castps_si512(b), m, _mm512_castps_si512(a), sign));
+}
 #define FL_OWN_FLUSH
 static inline v16 v_flush(v16 a) { /* one test of the exponent's bits and a masked move */
-  return _mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(a), _mm512_set1_epi32(0x7f800000)), a);
+  return v_keep(_mm512_test_epi32_mask(_mm512_castps_si512(a), _mm512_set1_epi32(0x7f800000)), a);
 }
 static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, size_t rows) {
   __m512 r[16], t[16];

@@ -48,6 +48,7 @@ static inline m16 v_eq(v16 x, v16 y) { return T2(m16, vceqq_f32, x, y); }
 static inline m16 m_or(m16 x, m16 y) { return T2(m16, vorrq_u32, x, y); }
 static inline m16 m_and(m16 x, m16 y) { return T2(m16, vandq_u32, x, y); }
 static inline m16 m_not(m16 x) { return Q4(m16, vmvnq_u32(x.q[0]), vmvnq_u32(x.q[1]), vmvnq_u32(x.q[2]), vmvnq_u32(x.q[3])); }
+static inline m16 v_ne(v16 x, v16 y) { return m_or(v_lt(x, y), v_gt(x, y)); }
 static inline int m_any(m16 x) {
   return vmaxvq_u32(vorrq_u32(vorrq_u32(x.q[0], x.q[1]), vorrq_u32(x.q[2], x.q[3]))) != 0;
 }
@@ -55,6 +56,10 @@ static inline v16 v_sel(m16 m, v16 x, v16 y) {
   return Q4(v16, vbslq_f32(m.q[0], x.q[0], y.q[0]), vbslq_f32(m.q[1], x.q[1], y.q[1]), vbslq_f32(m.q[2], x.q[2], y.q[2]),
             vbslq_f32(m.q[3], x.q[3], y.q[3]));
 }
+static inline float32x4_t fl_keep4(uint32x4_t m, float32x4_t x) {
+  return vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(x)));
+}
+static inline v16 v_keep(m16 m, v16 x) { return T2(v16, fl_keep4, m, x); }
 static inline v16 v_min(v16 x, v16 y) { return v_sel(v_lt(x, y), x, y); }
 static inline v16 v_max(v16 x, v16 y) { return v_sel(v_gt(x, y), x, y); }
 static inline v16 v_even(v16 x, v16 y) {

@@ -31,10 +31,12 @@ static inline v16 v_max(v16 a, v16 b) { VF(a.f[i] > b.f[i] ? a.f[i] : b.f[i]); }
 static inline m16 v_lt(v16 a, v16 b) { MF(a.f[i] < b.f[i]); }
 static inline m16 v_gt(v16 a, v16 b) { MF(a.f[i] > b.f[i]); }
 static inline m16 v_eq(v16 a, v16 b) { MF(a.f[i] == b.f[i]); }
+static inline m16 v_ne(v16 a, v16 b) { MF(a.f[i] < b.f[i] || a.f[i] > b.f[i]); }
 static inline m16 m_or(m16 a, m16 b) { MF(a.b[i] | b.b[i]); }
 static inline m16 m_and(m16 a, m16 b) { MF(a.b[i] & b.b[i]); }
 static inline m16 m_not(m16 a) { MF(!a.b[i]); }
 static inline int m_any(m16 a) { int any = 0; L16 any |= a.b[i]; return any; }
+static inline v16 v_keep(m16 m, v16 a) { VF(m.b[i] ? a.f[i] : 0.0f); }
 static inline v16 v_sel(m16 m, v16 a, v16 b) { VF(m.b[i] ? a.f[i] : b.f[i]); }
 static inline v16 v_even(v16 a, v16 b) { VF(i < 8 ? a.f[2 * i] : b.f[2 * i - 16]); }
 static inline v16 v_odd(v16 a, v16 b) { VF(i < 8 ? a.f[2 * i + 1] : b.f[2 * i - 15]); }

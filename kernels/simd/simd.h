@@ -10,7 +10,8 @@
  *   v_set v_load v_store v_load_n(p, n, fill) v_store_n(p, n, v)       n <= 16; no byte beyond n lanes is touched
  *   v_add v_sub v_mul v_div v_sqrt   v_fma(a,b,c) = a*b + c   v_fnma(a,b,c) = c - a*b    v_neg v_abs
  *   v_min = a < b ? a : b    v_max = a > b ? a : b    (the operand that may be NaN second: it comes out)
- *   v_lt v_gt v_eq -> m16 (false with NaN)   v_sel(m, a, b) = m ? a : b   m_or m_and m_not m_any
+ *   v_lt v_gt v_eq v_ne -> m16 (false with NaN)   m_or m_and m_not m_any
+ *   v_sel(m, a, b) = m ? a : b   v_keep(m, a) = m ? a : +0
  *   v_even(a,b) v_odd(a,b): the even / odd lanes of the 32 floats a,b    v_zip_lo v_zip_hi: their inverse
  *   v_turn(to, ldto, from, ld, rows): to[k*ldto + i] = from[i*ld + k], i, k < 16; row `rows`-1 stands for those beyond it
  *   v_from_u(u16)/v_bits(v16): reinterpret   v_float(u16): int32 -> float, |x| <= 2^24   v_int(v16): truncation, clamp first
@@ -58,9 +59,14 @@ static inline v16 v_flush(v16 x) {
   return v_sel(v_lt(v_abs(x), v_set(0x1p-126f)), v_set(0.0f), x);
 }
 #endif
+/* a, negated where x is negative; v_signed: where m, and b elsewhere. */
+static inline v16 v_turn_sign(v16 a, v16 x) { return v_from_u(u_xor(v_bits(a), u_and(v_bits(x), u_set(0x80000000u)))); }
+#ifndef FL_OWN_SIGNED
+static inline v16 v_signed(m16 m, v16 a, v16 x, v16 b) { return v_sel(m, v_turn_sign(a, x), b); }
+#endif
 /* x, which has no sign, with the sign of y. */
 static inline v16 v_sign_of(v16 x, v16 y) { return v_from_u(u_or(v_bits(x), u_and(v_bits(y), u_set(0x80000000u)))); }
 /* The larger lane; a NaN in either comes out. */
-static inline v16 v_keep_max(v16 m, v16 x) { return v_sel(m_or(v_gt(x, m), m_not(v_eq(x, x))), x, m); }
+static inline v16 v_keep_max(v16 m, v16 x) { return v_sel(v_eq(x, x), v_max(x, m), x); }
 static inline v16 v_zero(void) { return v_set(0.0f); }
 #endif

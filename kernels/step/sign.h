@@ -3,12 +3,10 @@
 #define FL_STEP_SIGN_H
 #include "kernels/simd/each.h"
 
-/* a for x >= 0, -a for x < 0. */
-FL_INLINE v16 with_sign(v16 a, v16 x) { return v_from_u(u_xor(v_bits(a), u_and(v_bits(x), u_set(0x80000000u)))); }
 /* a*sign(x): of 0 it is the 0 itself. */
-FL_INLINE v16 signed_by(v16 a, v16 x) { return v_sel(v_gt(v_abs(x), v_zero()), with_sign(a, x), x); }
+FL_INLINE v16 signed_by(v16 a, v16 x) { return v_signed(v_ne(x, v_zero()), a, x, x); }
 /* a*sign(x) where |x| > threshold, `below` where not. */
 FL_INLINE v16 sign_above(v16 a, v16 x, v16 threshold, v16 below) {
-  return v_sel(v_gt(v_abs(x), threshold), with_sign(a, x), v_add(v_sub(x, x), below)); /* x - x: +0, or NaN */
+  return v_signed(v_gt(v_abs(x), threshold), a, x, v_add(v_sub(x, x), below)); /* x - x: +0, or NaN */
 }
 #endif
