@@ -50,6 +50,7 @@ struct Run {
   std::vector<Floats> path;                     // y before each step
   uint64_t k = 0;
   size_t batch = 1;                             // rows behind a gradient, as the rule is told
+  double clip_norm = INFINITY;
 
   Run(const Settings &set, const fl_layout *layout, const Floats &start, uint64_t total = 12, const fl_kernels *kernels = nullptr)
       : a(build(set)), y(start), g(layout->d) {
@@ -75,7 +76,7 @@ struct Run {
   Floats &steps(uint64_t n) {
     const fl_oracle oracle = { this, 1, batch, next, ask };
     lo.oracle = &oracle, lo.steps = n;
-    fl_local_run(&lo, INFINITY, 0, nullptr);
+    fl_local_run(&lo, clip_norm, 0, nullptr);
     return y;
   }
 

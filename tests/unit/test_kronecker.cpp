@@ -284,14 +284,17 @@ TEST_CASE("SOAP without factors is Adam in its compact form, a call late", "[kro
 }
 
 TEST_CASE("SOAP and Shampoo turn with the problem", "[kronecker]") {
-  // G -> U G for a rotation U of the rows: the trajectory turns alike (the vector's gradients stay).
-  const double c = 0.8, s = 0.6;
+  // G -> Q1 G Q2: the trajectory turns alike (the vector's gradients stay).
+  auto fixed_matrix = [](size_t n, uint64_t step) {
+    Matrix a(n * n);
+    for (size_t i = 0; i < n * n; i++) a[i] = noisy(step, i, 0);
+    return a;
+  };
+  const Matrix q1 = orthogonal_factor(R, fixed_matrix(R, 91)), q2 = orthogonal_factor(C, fixed_matrix(C, 92));
   auto turned = [&](const std::vector<float> &y) {
     std::vector<float> z = y;
-    for (size_t j = 0; j < C; j++) {
-      z[j] = float(c * y[j] - s * y[C + j]);
-      z[C + j] = float(s * y[j] + c * y[C + j]);
-    }
+    const Matrix m = product(R, C, C, product(R, C, R, q1, false, Matrix(y.begin(), y.begin() + R * C), false), false, q2, false);
+    for (size_t i = 0; i < R * C; i++) z[i] = float(m[i]);
     return z;
   };
   for (const char *rule : { "soap", "shampoo" }) {
@@ -307,7 +310,46 @@ TEST_CASE("SOAP and Shampoo turn with the problem", "[kronecker]") {
       std::copy(z.begin(), z.end(), g);
     });
     const auto want = turned(plain.steps(8));
+    INFO(rule);
     expect_near(other.steps(8), std::vector<double>(want.begin(), want.end()), 2e-3);
+  }
+}
+
+TEST_CASE("A diagonal gradient keeps every factor diagonal, and moves the diagonal alone", "[kronecker]") {
+  constexpr size_t n = 12;
+  const fl_tensor one = { "w", FL_MATRIX, 0, 0, 2, { n, n, 0, 0 }, 0, n * n };
+  const fl_layout layout = { 1, n * n, 0, &one };
+  auto g = [](uint64_t step, size_t i) { return noisy(step, i, 0) * double(1 + i); };
+  const auto diagonal = [&](uint64_t step, const float *, float *out) {
+    std::fill(out, out + n * n, 0.0f);
+    for (size_t i = 0; i < n; i++) out[i * n + i] = float(g(step, i));
+  };
+  for (const bool soap : { false, true }) {
+    const settings set = { { "rule", soap ? "soap" : "shampoo" }, { "lr", "0.05" }, { "eps", "0.01" }, { "weight_decay", "0" },
+                           { "precond_every", soap ? "2" : "1" } };
+    const std::vector<float> begin(n * n, 0.25f);
+    Run run(set, layout, begin, diagonal);
+    const std::vector<float> y = run.steps(9);
+    std::vector<float> theta(run.a.rule->theta(run.a.h_rule, &run.job));
+    REQUIRE(theta.size() == 2 * n * n);
+    run.a.rule->pack(run.a.h_rule, &run.lo, theta.data());
+    for (size_t i = 0; i < n; i++) {
+      for (size_t j = 0; j < n; j++) {
+        if (i == j) continue;
+        REQUIRE(theta[i * n + j] == 0.0f);
+        REQUIRE(theta[n * n + i * n + j] == 0.0f);
+        REQUIRE(double(y[i * n + j]) == Approx(0.25).margin(1e-5));   // the roots are to rounding
+      }
+      // Each entry by itself: Shampoo is AdaGrad with eps in the sum, SOAP is Adam's compact form, a call late.
+      double x = 0.25, sum = 0.01, m = 0, v = 0;
+      for (uint64_t k = soap ? 2 : 1; k <= 9; k++) {
+        const double e = double(float(g(k, i))), t = double(k - 1);
+        sum += e * e, m = 0.95 * m + 0.05 * e, v = 0.95 * v + 0.05 * e * e;
+        x -= 0.05 * (soap ? std::sqrt(1 - std::pow(0.95, t)) / (1 - std::pow(0.95, t)) * m / (std::sqrt(v) + 0.01) : e / std::sqrt(sum));
+      }
+      INFO(set[0].second << ", entry " << i);
+      CHECK(double(y[i * n + i]) == Approx(x).margin(1e-5));
+    }
   }
 }
 

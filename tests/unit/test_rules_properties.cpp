@@ -145,8 +145,10 @@ TEST_CASE("FSGDM: its momentum by stages, and what it equals while that is froze
   CHECK_THAT(rules::why_not({ { "rule", "fsgdm" }, { "total_steps", "20" } }), Catch::Contains("n_stages is more than there are steps"));
 }
 
-TEST_CASE("the momentum kernel as a filter: its gain on exp(iwt) after 4000 steps is |v|/sqrt(1 - 2u cos w + u^2)", "[rules]") {
-  auto gain = [](double u, double v, double w) { return std::fabs(v) / std::sqrt(1 - 2 * u * std::cos(w) + u * u); };
+TEST_CASE("the momentum kernel as a filter: after 4000 steps of exp(iwt) its state is H(w) exp(iwt)", "[rules]") {
+  auto response = [](double u, double v, double w) { return std::polar(std::fabs(v) / std::sqrt(1 - 2 * u * std::cos(w) + u * u),
+                                                                       -std::atan2(u * std::sin(w), 1 - u * std::cos(w))); };
+  auto gain = [&](double u, double v, double w) { return std::abs(response(u, v, w)); };
   CHECK(gain(0.9, 1, 0) == Approx(10));
   CHECK(gain(0.9, 1, pi / 2) == Approx(0.743294).epsilon(1e-6));
   CHECK(gain(0.9, 1, pi) == Approx(0.526316).epsilon(1e-6));
@@ -154,20 +156,43 @@ TEST_CASE("the momentum kernel as a filter: its gain on exp(iwt) after 4000 step
   CHECK(gain(0.9, 1, std::acos(0.45)) == Approx(1));                              // unit gain at cos w = u/2
   CHECK(gain(0.9, 0.1, std::acos(1 - 0.01 / 1.8)) == Approx(std::sqrt(0.5)));     // cut-off of the coupled form
   const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
-  for (const auto &uv : { std::pair<double, double>{ 0.9, 1 }, { 0.9, 0.1 }, { 0.5, 1 }, { 0, 1 } })
-    for (double w : { 0.0, 0.05, 0.4, pi / 2, 2.5, pi }) {
-      std::complex<double> m = 0;
-      float y[2] = { 0, 0 }, state[2] = { 0, 0 };
-      const fl_momentum_args a = { float(uv.first), float(uv.second), 0.0f, 1.0f, 0 };
-      for (int t = 1; t <= 4000; t++) {
-        const float g[2] = { float(std::cos(w * t)), float(std::sin(w * t)) };
-        m = uv.first * m + uv.second * std::polar(1.0, w * t);
-        k->momentum(2, y, state, g, &a);
+  for (const auto &uv : { std::pair<double, double>{ 0.9, 1 }, { 0.9, 0.1 }, { 0.5, 1 }, { 0, 1 }, { -0.6, 1 } })
+    for (double w : { 0.0, 0.05, 0.4, pi / 2, 2.5, pi })
+      for (int nesterov : { 0, 1 }) {
+        float y[2] = { 0, 0 }, state[2] = { 0, 0 };
+        const fl_momentum_args a = { float(uv.first), float(uv.second), 1.0f, 0.0f, nesterov };   // y = -direction
+        for (int t = 1; t <= 4000; t++) {
+          const float g[2] = { float(std::cos(w * t)), float(std::sin(w * t)) };
+          k->momentum(2, y, state, g, &a);
+        }
+        INFO("u " << uv.first << " v " << uv.second << " w " << w << " nesterov " << nesterov);
+        const std::complex<double> turn = std::polar(1.0, w * 4000), h = response(uv.first, uv.second, w);
+        const std::complex<double> m{ double(state[0]), double(state[1]) }, d{ -double(y[0]), -double(y[1]) };
+        CHECK(std::abs(m / turn - h) < 3e-6 * std::abs(h));
+        // Nesterov's direction v*g + u*m, for v = 1: 1 + u/(1 - u exp(-iw)).
+        const std::complex<double> ahead = uv.second + uv.first * uv.second / (1.0 - uv.first * std::polar(1.0, -w));
+        CHECK(std::abs(d / turn - (nesterov ? ahead : h)) < 3e-6 * std::abs(nesterov ? ahead : h));
       }
-      INFO("u " << uv.first << " v " << uv.second << " w " << w);
-      CHECK(std::fabs(std::abs(m) - gain(uv.first, uv.second, w)) < 1e-9);
-      CHECK(double(std::hypot(state[0], state[1])) == Approx(gain(uv.first, uv.second, w)).epsilon(2e-6));
-    }
+}
+
+TEST_CASE("clipping keeps the gradient's direction and brings its norm to at most max_norm", "[rules]") {
+  for (const size_t n : { 1, 7, 64, 1000, 5000 })
+    for (const double size : { 1e-6, 0.3, 1.0, 40.0, 1e12 })
+      for (const double limit : { 1e-3, 1.0, 10.0, double(INFINITY) }) {
+        Flat flat(n);
+        Run run({ { "rule", "sgd" }, { "lr", "1" }, { "weight_decay", "0" } }, &flat.layout, Floats(n, 0));   // from 0: y = -k*g
+        Floats g = numbers(n);
+        double square = 0, dot = 0, moved = 0;
+        for (auto &x : g) x = float(double(x) * size), square += double(x) * double(x);
+        run.gradient = [&](uint64_t, const float *, float *out) { std::copy(g.begin(), g.end(), out); };
+        run.clip_norm = limit;
+        run.steps(1);
+        for (size_t i = 0; i < n; i++) dot -= double(run.y[i]) * double(g[i]), moved += double(run.y[i]) * double(run.y[i]);
+        INFO(n << " of norm " << std::sqrt(square) << " to " << limit);
+        CHECK(std::sqrt(moved) <= limit * (1 + 1e-7));
+        CHECK(dot >= (1 - 1e-12) * std::sqrt(square * moved));   // parallel, to rounding's square
+        CHECK(std::sqrt(moved) == Approx(std::sqrt(square) * std::min(1.0, limit / (std::sqrt(square) + 1e-6))).epsilon(1e-6));
+      }
 }
 
 TEST_CASE("Adam and AdamW in closed form", "[rules]") {

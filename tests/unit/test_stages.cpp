@@ -239,6 +239,30 @@ void own_after(const double *, fl_server *sv) {
 }
 }
 
+TEST_CASE("averages of a point that does not move are that point; ema with decay 0 is the last point") {
+  const std::vector<Settings> averages = { { { "stack", "swa" }, { "swa_start", "1" } }, { { "stack", "ema" }, { "ema_decay", "0.9" } } };
+  for (const bool central : { true, false }) {
+    INFO((central ? "central" : "federated"));
+    for (const Settings &average : averages) {
+      INFO(average[0].second);
+      Session still(with({ { "rule", "sgd" }, { "lr", "1e-20" } }, average), central);   // lr*g is far below half an ULP
+      REQUIRE(still.open().error == "");
+      const std::vector<float> start = still.x();
+      for (int r = 0; r < EPOCHS; r++) {
+        still.round();
+        CHECK(still.x() == start);
+        for (size_t i = 0; i < D; i++) CHECK(still.average()[i] == Approx(start[i]).epsilon(1e-6));
+      }
+    }
+    Session last(with(sgd, { { "stack", "ema" }, { "ema_decay", "0" } }), central);
+    REQUIRE(last.open().error == "");
+    for (int r = 0; r < EPOCHS; r++) {
+      last.round();
+      CHECK(last.average() == last.x());
+    }
+  }
+}
+
 TEST_CASE("a user's own stage acts before a step and after a move, with its own slots among those of others") {
   fl_stage own = {};
   own.name = "own", own.slot = own_slots, own.n_slots = 2, own.before_step = own_before, own.after = own_after;
