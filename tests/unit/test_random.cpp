@@ -360,6 +360,28 @@ TEST_CASE("permutation, shuffle, sample", "[random]") {
   CHECK(chi2 < 31.3);
 }
 
+// The constants are from a reading of the definitions in Python's integers (Philox, element map, Lemire's bound, swaps in a plain list).
+// The functions are compiled once for all instruction sets; on AArch64 the golden runs hold cohorts and batches, which they draw.
+TEST_CASE("golden hashes of permutations and samples", "[random]") {
+  auto hash = [](const std::vector<uint32_t> &items) { // FNV-1a of the little-endian bytes
+    uint64_t h = 0xcbf29ce484222325u;
+    for (uint32_t item : items)
+      for (int shift = 0; shift < 32; shift += 8)
+        h = (h ^ ((item >> shift) & 255u)) * 0x100000001b3u;
+    return h;
+  };
+  const fl_key k[4] = {key(7), key(8), key(9), key(10)};
+  std::vector<uint32_t> small(1001), large(60000), few(40), many(3000);
+  fl_permutation(small.data(), small.size(), &k[0]);
+  fl_permutation(large.data(), large.size(), &k[1]);
+  fl_sample(few.data(), few.size(), 1000, &k[2]);
+  fl_sample(many.data(), many.size(), 4000000000u, &k[3]); // some 7 of 100 words are rejected
+  CHECK(hash(small) == 0x1ff29770bcd89524u);
+  CHECK(hash(large) == 0x3fd99fce74872111u);
+  CHECK(hash(few) == 0xbc40791356185245u);
+  CHECK(hash(many) == 0x66e5186120b94b16u);
+}
+
 TEST_CASE("sample: few and many draws agree, distinct, in range", "[random]") {
   const fl_key k = key(6);
   // Few draws are resolved without memory, more by a table, most of the items by an array: the first draws are the same.
