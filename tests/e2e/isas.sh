@@ -70,7 +70,7 @@ new "$fedlane" info --isa avx512 > out.txt 2> err.txt || code=$?
 
 # The kernels that the older CPU takes (convolutions, slow there, come with LeNet-5 below). The AVX2 ones are not among these: this
 # emulator reads masked lanes behind a guard page.
-old "$check" --golden "$source/tests/golden/kernels.txt" step reduce random gemm_nn softmax_xent maxpool2 > kernels.txt ||
+old "$check" --golden "$source/tests/golden/kernels.txt" step reduce random math factor matrix gemm_nn softmax_xent maxpool2 > kernels.txt ||
   { cat kernels.txt; failed "kernels on the emulated CPU without AVX"; }
 grep -q '^isa scalar against' kernels.txt || failed "the emulated CPU without AVX took: $(head -1 kernels.txt)"
 same nehalem scalar old
