@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What was compiled, not what was written: disassembles the objects of every ISA and fails on an instruction whose result
 # depends on the CPU or whose order of additions is not ours, on a function of the mathematics library besides fma and sqrt,
-# on registers of the wrong width; and on a registered kernel without the registers of its set. Tries itself on assembled lines.
+# on what a CPU of the set does not know; and on a registered kernel that does not compute in the registers of its set. Tries
+# itself on assembled lines.
 # usage: objects.sh FEDLANE SOURCE_DIR SCRATCH_DIR; the objects lie below FEDLANE's folder. For a cross build (check-neon.sh):
 # MACHINE, and the TOOLS' prefix.
 set -euo pipefail
@@ -19,7 +20,9 @@ complain() { echo "objects.sh: $*" >&2; failures=$((failures + 1)); }
 banned='v?rcp(14|28)?[sp][sdh]|v?rsqrt(14|28)?[sp][sdh]|vscalef[sp][sdh]|vgetexp[sp][sdh]|vgetmant[sp][sdh]'
 banned="$banned|vreduce[sp][sdh]|v?dpp[sd]|v?haddp[sd]|v?hsubp[sd]|vdpbf16ps|vexp2p[sd]"
 banned="$banned|frecp[esx]|frsqrt[es]|fminn?m?|fmaxn?m?|fminn?m?[pv]|fmaxn?m?[pv]|fminnm[pv]|fmaxnm[pv]|faddp|bfdot|bfmmla"
-fused='vfn?m(add|sub)[0-9]+[sp][sd]|vfm(addsub|subadd)[0-9]+p[sd]'
+# What a CPU without AVX does not know: AVX at any width, BMI and the like. (tzcnt it runs as its rep bsf.)
+newer='v[a-z0-9]+|mulx[lq]?|s(hl|hr|ar)x[lq]?|rorx[lq]?|pdep|pext|bzhi[lq]?|andn[lq]?|bextr[lq]?|bls(i|r|msk)[lq]?'
+newer="$newer|ad[co]x[lq]?|popcnt[lq]?|lzcnt[lq]?|movbe"
 
 # Mnemonics and operands alone, so that neither addresses nor the names of symbols are taken for instructions.
 disassemble() { "$objdump" -d --no-show-raw-insn "$1" | awk -F '\t' 'NF > 1 { print $2 " " $3 }' | sed 's/<[^>]*>//'; }
@@ -32,8 +35,8 @@ math="$math|ilogb|ldexp|lgamma|lgamma_r|llrint|llround|log|log10|log1p|log2|logb
 math="$math|remainder|remquo|rint|round|scalbn|scalbln|sinh?|sincos|tanh?|tgamma|trunc|j[01n]|y[01n]"
 foreign="^(($math)[fl]?|__.*_finite|_ZGV.*|__svml.*|fmal|sqrtl)$"
 
-# Complaints about one object, one a line. KIND: baseline (no fma instruction, no wide register), scalar_fma, avx2, avx512,
-# generic, neon; other kinds only for the mnemonics.
+# Complaints about one object, one a line. KIND: baseline and generic (nothing newer than SSE), scalar_fma, avx2, avx512,
+# neon; other kinds only for the mnemonics.
 inspect() { # OBJECT KIND
   local text=$scratch/text symbols=$scratch/symbols found
   disassemble "$1" > "$text"
@@ -46,15 +49,14 @@ inspect() { # OBJECT KIND
   [ -z "$found" ] || echo "function of the mathematics library: $found"
   case $2 in
     baseline | generic)
-      found=$(mnemonic "$text" "$fused")
-      [ -z "$found" ] || echo "fma instruction in the baseline:$found"
-      ! uses "$text" '%[yz]mm' || echo "register wider than the baseline's" ;;
+      found=$(mnemonic "$text" "$newer")
+      [ -z "$found" ] || echo "newer instruction in the baseline:$found" ;;
     scalar_fma | avx2) ! uses "$text" '%zmm|%k[0-7]' || echo "AVX-512 register" ;;
   esac
 }
 
-# The wide registers must be there as well, in every kernel: one compiled without its intrinsics would be right, and slow.
-demand() { # FOLDER SUFFIX REGISTER [OPS_DEF]
+# The wide registers must compute as well, in every kernel: one compiled without its intrinsics would be right, and slow.
+demand() { # FOLDER SUFFIX SET [OPS_DEF]
   python3 "$source/tests/e2e/symbols.py" "$objdump" "${4:-$source/kernels/ops.def}" "$1" "$2" "$3"
 }
 
@@ -67,11 +69,11 @@ check_folder() { # FOLDER KIND
   done < <(find "$build/$1.dir" -name '*.o' | sort)
   [ "$count" -ge 10 ] || complain "$1: only $count objects below $build/$1.dir"
   case $2 in
-    avx512) found=$(demand "$build/$1.dir" "$2" '%zmm') ;;
-    avx2) found=$(demand "$build/$1.dir" "$2" '%ymm') ;;
-    neon) found=$(demand "$build/$1.dir" "$2" "$neon") ;;
-    baseline | scalar) found=$(demand "$build/$1.dir" scalar .) ;;
-    scalar_fma) found=$(demand "$build/$1.dir" "$2" .) ;;
+    avx512) found=$(demand "$build/$1.dir" "$2" zmm) ;;
+    avx2) found=$(demand "$build/$1.dir" "$2" ymm) ;;
+    neon) found=$(demand "$build/$1.dir" "$2" neon) ;;
+    baseline | scalar) found=$(demand "$build/$1.dir" scalar any) ;;
+    scalar_fma) found=$(demand "$build/$1.dir" "$2" any) ;;
     *) found='' ;;
   esac
   [ -z "$found" ] || complain "$1: $found"
@@ -92,19 +94,19 @@ try() { # KIND COMPLAINT ASSEMBLY
     case $got in *"$2"*) ;; *) complain "self-test: $3: '$2' expected, got: '$got'" ;; esac
   fi
 }
-# Four kernels: here uses the register, near calls a function that does, far one that does not, gone is not there.
-try_kernels() { # REGISTER COMPLAINTS ASSEMBLY...
-  local register=$1 want=$2 got
+# Six kernels: here computes in the register, near calls a function that does, far one that does not, gone is not there, and copy
+# moves alone, as transpose may.
+try_kernels() { # SET COMPLAINTS ASSEMBLY...
+  local set=$1 want=$2 got
   shift 2
   mkdir -p "$scratch/kernels"
-  printf 'FL_OP(a, %s, void,\n' here near far gone > "$scratch/ops.def"
+  printf 'FL_OP(a, %s, void,\n' here near far gone copy transpose > "$scratch/ops.def"
   { echo .text; printf '%b\n' "$@"; } > "$scratch/kernels.s"
   "$assembler" -c "$scratch/kernels.s" -o "$scratch/kernels/kernels.o"
-  got=$(demand "$scratch/kernels" x "$register" "$scratch/ops.def" | cut -d ' ' -f 1 | tr '\n' ' ')
-  [ "$got" = "$want " ] || complain "self-test: kernels without $register: '$want' expected, got '$got'"
+  got=$(demand "$scratch/kernels" x "$set" "$scratch/ops.def" | cut -d ' ' -f 1 | tr '\n' ' ')
+  [ "$got" = "$want " ] || complain "self-test: kernels without $set: '$want' expected, got '$got'"
   tries=$((tries + 1))
 }
-neon='\bv[0-9]+\.(16b|8h|4s|2d)\b'
 if [ "$machine" = x86_64 ]; then
   for instruction in 'rcpps %xmm0, %xmm1' 'rsqrtps %xmm0, %xmm1' 'vrcpss %xmm0, %xmm1, %xmm2' 'vrcp14ps %zmm0, %zmm1' \
     'vrsqrt14pd %zmm0, %zmm1' 'vscalefps %zmm0, %zmm1, %zmm2' 'vgetexpps %zmm0, %zmm1' 'vreduceps $1, %zmm0, %zmm1' \
@@ -112,14 +114,19 @@ if [ "$machine" = x86_64 ]; then
     'vdpbf16ps %zmm0, %zmm1, %zmm2'; do
     try avx512 'banned instruction' "$instruction"
   done
-  try baseline 'fma instruction' 'vfmadd213ps %xmm0, %xmm1, %xmm2'
-  try baseline 'wider' 'vaddps %ymm0, %ymm1, %ymm2'
-  try generic 'wider' 'vaddps %zmm0, %zmm1, %zmm2'
+  for instruction in 'vaddss %xmm0, %xmm1, %xmm2' 'vmovups (%rdi), %xmm1' 'mulx %rax, %rbx, %rcx' 'shlx %rax, %rbx, %rcx' \
+    'andn %rax, %rbx, %rcx' 'vzeroupper' 'vfmadd213ps %xmm0, %xmm1, %xmm2' 'vaddps %zmm0, %zmm1, %zmm2'; do
+    try baseline 'newer instruction' "$instruction"
+    try generic 'newer instruction' "$instruction"
+  done
+  try baseline '' 'addss %xmm0, %xmm1\nshl %cl, %eax\nrep bsf %eax, %ebx\ncall fmaf'
   try avx2 'AVX-512' 'vaddps %zmm0, %zmm1, %zmm2'
   try avx512 'mathematics library' 'call expf'
   try avx512 'mathematics library' 'call __exp_finite'
   try avx512 '' 'call fmaf\ncall sqrt\ncall memset\ncall fl_log_avx512\nvfmadd213ps %zmm0, %zmm1, %zmm2\nvsqrtps %zmm0, %zmm1'
-  try_kernels '%zmm' 'fl_far_x fl_gone_x' \
+  try_kernels zmm 'fl_far_x fl_gone_x fl_copy_x' \
+    '.globl fl_copy_x\nfl_copy_x: vmovups (%rdi), %zmm0\nvmovups %zmm0, (%rsi)\nvaddps %ymm0, %ymm1, %ymm2\nret' \
+    '.globl fl_transpose_x\nfl_transpose_x: vshufps $1, %zmm0, %zmm1, %zmm2\nret' \
     '.globl fl_here_x\nfl_here_x: vaddps %zmm0, %zmm1, %zmm2\nret\n.globl fl_near_x\nfl_near_x: call helper\nret' \
     '.globl fl_far_x\nfl_far_x: call other\nret\nhelper: vaddps %zmm0, %zmm1, %zmm2\nret\nother: vaddps %ymm0, %ymm1, %ymm2\nret'
 else
@@ -129,7 +136,9 @@ else
   done
   try neon '' 'fmla v0.4s, v1.4s, v2.4s'
   try neon 'mathematics library' 'bl expf'
-  try_kernels "$neon" 'fl_far_x fl_gone_x' \
+  try_kernels neon 'fl_far_x fl_gone_x fl_copy_x' \
+    '.globl fl_copy_x\nfl_copy_x: mov v0.16b, v1.16b\nfadd s0, s1, s2\nret' \
+    '.globl fl_transpose_x\nfl_transpose_x: zip1 v0.4s, v1.4s, v2.4s\nret' \
     '.globl fl_here_x\nfl_here_x: fadd v0.4s, v1.4s, v2.4s\nret\n.globl fl_near_x\nfl_near_x: bl helper\nret' \
     '.globl fl_far_x\nfl_far_x: bl other\nret\nhelper: fadd v0.4s, v1.4s, v2.4s\nret\nother: fadd s0, s1, s2\nret'
 fi
