@@ -31,6 +31,27 @@ int print_hashes(const fl_kernels *k, FILE *f) {
   return bad;
 }
 
+/* Lines that no operation answers to: what they say would be held by nobody. */
+static size_t surplus(FILE *f, const char *path) {
+  char line[256], name[64];
+  size_t lines = 0, bad = 0;
+  while (fgets(line, sizeof line, f)) {
+    size_t i = 0;
+    if (sscanf(line, "%63s", name) != 1) { continue; }
+    while (i < op_count && strcmp(name, op_tests[i].name)) { i++; }
+    lines += i < op_count;
+    if (i == op_count) {
+      printf("FAIL %s: in %s, but no operation has this name\n", name, path);
+      bad++;
+    }
+  }
+  if (lines > op_count) {
+    printf("FAIL %s: %zu lines for %zu operations\n", path, lines, op_count);
+    bad++;
+  }
+  return bad;
+}
+
 int compare_golden(const fl_kernels *k, const char *path, char *const *word, int words) {
   size_t passed = 0, failed = 0;
   FILE *f = fopen(path, "r");
@@ -39,6 +60,7 @@ int compare_golden(const fl_kernels *k, const char *path, char *const *word, int
     return 2;
   }
   printf("isa %s against %s\n", k->name, path);
+  failed = surplus(f, path);
   for (size_t i = 0; i < op_count; i++) {
     char line[256], name[64], want[65], hash[65];
     int found = 0, same = 0;
