@@ -29,8 +29,9 @@ echo "the shim moves $functions functions of the probe"
 
 # ---- whole runs --------------------------------------------------------------------------------------------------------
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 200 60 1
-# The golden runs (every rule and method) on a Dirichlet partition; then the schedules.
+# The golden runs (every rule and method) on a Dirichlet partition; central training; then the schedules.
 dirichlet='partition: {name: dirichlet, dirichlet_alpha: 0.3, min_size: 1}'
+cp "$source/tests/golden/central.yaml" "$scratch"
 for model in logistic lenet5; do
   sed "s/^partition:.*/$dirichlet/" "$source/tests/golden/$model.yaml" > "$scratch/$model.yaml"
 done
@@ -41,11 +42,14 @@ model: mlp
 federated: {clients: 9, participation: 0.5, rounds: 4, local_epochs: 1, batch_size: 20, eval_every: 1}
 algorithms:
   - {name: fedavg, lr: 0.1, lr_schedule: [constant, exponential, cosine]}
-  - {name: fedadamw, lr: 1e-3, lr_schedule: cosine}
+  - {name: fedadamw, lr: 1e-3, lr_schedule: cosine, warmup: 2}
+  - {name: fedavg, lr: 0.1, lr_schedule: step, step_size: 2, step_gamma: 0.3}
+  - {name: fedavg, lr: 0.1, lr_schedule: multi_step, milestones: "1+3", step_gamma: 0.7, warmup: 1}
+  - {stack: [swa], rule: sgd, lr: 0.1, lr_schedule: swa, swa_start: 3, swa_lr: 0.03}
 END
 runs() { # FOLDER
   local model summary
-  for model in logistic lenet5 schedules; do
+  for model in central logistic lenet5 schedules; do
     "$fedlane" run "$scratch/$model.yaml" --threads 2 --out "$scratch/$1/$model" > "$scratch/stdout" 2> "$scratch/stderr" || {
       cat "$scratch/stderr" >&2
       fail "$model, $1"
