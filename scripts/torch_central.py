@@ -29,7 +29,13 @@ def optimizer(a, parameters):
     if rule in ("adam", "adamw"):
         kind = torch.optim.AdamW if rule == "adamw" else torch.optim.Adam
         return kind(parameters, lr=a["lr"], betas=(a["beta1"], a["beta2"]), eps=a["eps"], weight_decay=decay, amsgrad=a["amsgrad"] == "yes")
-    raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw" % rule)
+    if rule == "adagrad":
+        return torch.optim.Adagrad(parameters, lr=a["lr"], lr_decay=a["adagrad_decay"], weight_decay=decay, eps=a["eps"],
+                                   initial_accumulator_value=a["initial_accumulator"])
+    if rule == "rmsprop" and a["form"] == "pytorch":
+        return torch.optim.RMSprop(parameters, lr=a["lr"], alpha=a["beta2"], eps=a["eps"], weight_decay=decay, momentum=a["momentum"],
+                                   centered=a["centred"] == "yes")
+    raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop" % rule)
 
 
 def inputs(images, plan):
@@ -97,7 +103,8 @@ def main():
             rows.append({"run": run["label"], "seed": run["seeds"]["run"], "epochs": run["config"]["training"]["epochs"],
                          "accuracy_fedlane": "%.2f" % (100 * ours), "accuracy_torch": "%.2f" % (100 * theirs),
                          "points": "%+.2f" % (100 * (ours - theirs)), "difference": "%.2e" % torch_replay.relative(mine, x),
-                         "cpu": run["machine"]["cpu"], "isa": run["machine"]["isa_used"], "torch": torch.__version__})
+                         "cpu": run["machine"]["cpu"], "isa": run["machine"]["isa_used"],
+                         "commit": run["machine"]["commit"][:12], "torch": torch.__version__})
             print(", ".join("%s %s" % item for item in list(rows[-1].items())[:7]), flush=True)
             torch_replay.write(args.csv, rows)
     return 0
