@@ -12,11 +12,13 @@ import time
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "reporting"))
 import bench_lines  # noqa: E402
 
-MODELS = ("lenet5", "mlp", "logistic")
-# Long enough for a clock, short enough for ten minutes: rounds of train.yaml and of fifty.yaml, steps of the PyTorch loop.
+# What is trained, in batches of how many.
+TRAININGS = (("logistic", 50), ("mlp", 50), ("lenet5", 50), ("lenet5", 10))
+# Long enough for a clock, short enough for twenty minutes: rounds of train.yaml and of fifty.yaml, steps of the PyTorch loop.
 ROUNDS = {"lenet5": 10, "mlp": 40, "logistic": 150}
 FIFTY_ROUNDS = {"lenet5": 200, "mlp": 400}
 TORCH_STEPS = {"lenet5": 400, "mlp": 2000, "logistic": 4000}
+BENCH_REPETITIONS = 2
 TORCH_ROUNDS = 50
 QUICKSTART_ROUNDS = 5
 TORCH_PARAMETERS = 1 << 20
@@ -50,7 +52,7 @@ class Session:
     def __init__(self, root, fedlane, scratch, smoke, python):
         self.root, self.fedlane, self.scratch = root, fedlane, scratch
         self.smoke, self.python = smoke, python
-        self.machine = self.torch = self.products = None
+        self.machine = self.torch = self.programs = None
         self.versions, self.lines = {}, {}
         source = os.path.join(os.environ.get("FEDLANE_DATA") or "/usr/share/datasets", "fashion-mnist")
         self.data = {"raw": self._data("raw", source), "gz": self._data("gz", source)}
@@ -101,36 +103,41 @@ class Session:
         """`fedlane bench`: its lines, whose repetitions join those of the same name before."""
         path = os.path.join(self.scratch, "bench.json")
         if self.smoke:
-            words += ("--sizes=4096", "--benchmark_min_time=0.00001", "--benchmark_repetitions=1",
-                      "--benchmark_filter=-(:512|:1024|:246)")
+            words += ("--sizes=4096", "--benchmark_min_time=0.00001", "--benchmark_repetitions=1")
+            words = tuple(w.replace("{8,}", "+") for w in words)
+            words += () if any("filter" in w for w in words) else ("--benchmark_filter=-(:512|:1024|:246)",)
         execute([self.fedlane, "bench", "--benchmark_out=" + path] + list(words))
         made = bench_lines.from_google(read_json(path))
         for line in made:
             before = self.lines.setdefault(line.name, line)
             if before is not line:
-                before.ns += line.ns
-                before.ceiling_ns = min(before.ceiling_ns, line.ceiling_ns)
+                bench_lines.join(before, line)
         return made
 
-    def rival_products(self):
-        """The command that times other libraries' products, built once; empty, and said, when it cannot be."""
-        if self.products is None:
-            root = os.environ.get("FEDLANE_ONEDNN_ROOT") or os.path.join(self.root, "build-onednn")
-            if not os.path.exists(os.path.join(root, "include", "dnnl.h")):
-                print("%s: no oneDNN there; scripts/setup --onednn fetches it, or set FEDLANE_ONEDNN_ROOT" % root,
-                      file=sys.stderr)
-                self.products = []
-            else:
-                self.products = [os.path.join(self.scratch, "rival_products")]
-                lib = os.path.join(root, "lib")
-                execute([os.environ.get("CC", "cc"), "-std=c17", "-O2", "-D_GNU_SOURCE", "-I" + os.path.join(root, "include"),
-                         os.path.join(os.path.dirname(__file__), "rival_products.c"), "-o", self.products[0], "-L" + lib,
-                         "-ldnnl", "-ldl", "-Wl,-rpath," + lib])
-                self.products += self._openblas()
-        return self.products
+    def rivals(self, program, *words):
+        """Numbers of a program of scripts/rivals, which are built once; none, and said why, where its library is missing."""
+        if self.programs is None:
+            self.programs = os.path.join(self.scratch, "rivals")
+            os.makedirs(self.programs)
+            done = subprocess.run([os.path.join(self.root, "scripts", "rivals"), "make", self.programs], stdout=subprocess.DEVNULL,
+                                  env=dict(os.environ, FEDLANE_BUILD=os.path.dirname(self.fedlane)))
+            if done.returncode:
+                raise Failure("scripts/rivals make: exit %d" % done.returncode)
+            self.openblas = self._openblas()
+        path = os.path.join(self.programs, program)
+        if not os.path.exists(path) or (program == "rival_decompositions" and not self.openblas):
+            return {}
+        found = json.loads(execute([path] + [str(w) for w in words] + self.openblas)[0])
+        for library in ("onednn", "openblas"):
+            if library in found:
+                self.versions[library] = found.pop(library)
+        found.pop("isa")
+        return found
 
     def _openblas(self):
         """OpenBLAS's library as PyPI has it for the rivals' Python."""
+        if os.environ.get("FEDLANE_OPENBLAS"):
+            return [os.environ["FEDLANE_OPENBLAS"]]
         look = ("import glob, importlib.util as u\n"
                 "s = u.find_spec('scipy_openblas32')\n"
                 "print(*glob.glob(s.submodule_search_locations[0] + '/lib/*openblas*.so*') if s else '', sep='\\n')")
@@ -140,26 +147,32 @@ class Session:
             print("%s has no scipy-openblas32: no figures of OpenBLAS" % self.python, file=sys.stderr)
         return found[:1]
 
+
 # ---- jobs ----------------------------------------------------------------------------------------------------------------
-def kernels(s, repetitions):
-    """All lines of `fedlane bench` into the session; the peak of a core for the limits of the rest."""
-    isa = None
-    for line in s.bench("--benchmark_repetitions=%d" % repetitions):
-        isa = isa or line.isa
+def peak(s):
+    """The peak of a core, for the limits of the rest."""
+    lines = s.bench("--threads=1", "--benchmark_filter=^gemm_nn/[^/]*/m:128/n:128/k:128/", "--benchmark_repetitions=5")
+    isa = lines[0].isa
+    for line in lines:
         if line.name == "ceiling/%s/fma/threads:1" % isa:
             return {"gflops": line.gflops}
     raise Failure("fedlane bench has no line ceiling/%s/fma/threads:1" % isa)
 
 
-def products(s, threads):
-    command = s.rival_products()
-    if not command:
-        return {}
-    threads = str(threads)
-    out, _ = execute(command, dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads))
-    found = json.loads(out)
-    s.versions["onednn"] = found.pop("version")
-    return found
+def kernels(s, *words):
+    """Lines of `fedlane bench` into the session."""
+    s.bench("--benchmark_repetitions=%d" % BENCH_REPETITIONS, *words)
+    return {}
+
+
+def small_pages(s):
+    """What streams from memory, on pages of 4 KiB: the steps and a few others at the largest size."""
+    return kernels(s, "--pages=4k", "--benchmark_filter=^(sgd|momentum|adamw|lion|sum|dot|scale|add)/[^/]*/n:[0-9]{8,}/")
+
+
+def steps(s, threads):
+    """The steps that PyTorch has, right beside it."""
+    return kernels(s, "--threads=%d" % threads, "--benchmark_filter=^(sgd|momentum|adamw|rmsprop)/[^/]*/(plain/)?n:(4096|61706|[0-9]{8,})/")
 
 
 def optimizers(s, threads):
@@ -175,8 +188,9 @@ def lr_mnist(s):
     return {"round_ms": 1e3 * summary["seconds"] / summary["rounds"]}
 
 
-def train(s, model):
-    (_, summary), = s.run("performance/train.yaml", 1, "model=%s,federated.rounds=%d" % (model, ROUNDS[model]))[0]
+def train(s, model, batch):
+    settings = "model=%s,federated.batch_size=%d,federated.rounds=%d" % (model, batch, ROUNDS[model] * batch // 50 or 1)
+    (_, summary), = s.run("performance/train.yaml", 1, settings)[0]
     return {"samples_per_second": summary["samples_per_second"]}
 
 
@@ -206,20 +220,22 @@ def start(s, form):
 
 
 def jobs(rivals):
-    """[(name, function of the session)]; a rival stands beside what it is compared with."""
-    made = [("peak", lambda s: kernels(s, 2)), ("lr_mnist", lr_mnist)]
+    """[(name, function of the session, in how many repetitions)]; a rival stands beside what it is compared with. 0: in all, and once
+    before them; what takes long and repeats itself within is measured fewer times."""
+    made = [("kernels", kernels, 1), ("pages of 4 KiB", small_pages, 1), ("peak", peak, 0), ("lr_mnist", lr_mnist, 0)]
     if rivals:
-        made += [("products %d" % t, lambda s, t=t: products(s, t)) for t in (1, 2)]
-        made += [("optimizers torch %d" % t, lambda s, t=t: optimizers(s, t)) for t in (1, 2)]
-    if rivals:
-        made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", t, TORCH_ROUNDS)) for t in (1, 2)]
-    for m in MODELS:
-        made.append(("train " + m, lambda s, m=m: train(s, m)))
+        made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", t, TORCH_ROUNDS), 0) for t in (1, 2)]
+        made += [("products %d" % t, lambda s, t=t: s.rivals("rival_products", t), 3) for t in (1, 2)]
+        made += [("decompositions", lambda s: s.rivals("rival_decompositions"), 3)]
+        for t in (1, 2):
+            made += [("steps %d" % t, lambda s, t=t: steps(s, t), 2), ("optimizers torch %d" % t, lambda s, t=t: optimizers(s, t), 2)]
+    for m, b in TRAININGS:
+        made.append(("train %s %d" % (m, b), lambda s, m=m, b=b: train(s, m, b), 0))
         if rivals:
-            made.append(("train %s torch" % m, lambda s, m=m: s.loop("train", m, 1, TORCH_STEPS[m])))
-    made += [("fifty %s %d" % (m, t), lambda s, m=m, t=t: fifty(s, m, t)) for m in FIFTY_ROUNDS for t in (1, 2)]
-    made += [("start " + f, lambda s, f=f: start(s, f)) for f in ("raw", "gz")]
-    return made + [("quickstart", quickstart)]
+            made.append(("train %s %d torch" % (m, b), lambda s, m=m, b=b: s.loop("train", m, b, 1, TORCH_STEPS[m]), 0))
+    made += [("fifty %s %d" % (m, t), lambda s, m=m, t=t: fifty(s, m, t), 0) for m in FIFTY_ROUNDS for t in (1, 2)]
+    made += [("start " + f, lambda s, f=f: start(s, f), 0) for f in ("raw", "gz")]
+    return made + [("quickstart", quickstart, 0)]
 
 
 def measure(session, repetitions, warm):
@@ -229,9 +245,11 @@ def measure(session, repetitions, warm):
     found = {}
     for r in range(-1 if warm else 0, repetitions):
         shift = (r + 1) * len(todo) // (repetitions + 1)
-        for name, job in todo[shift:] + todo[:shift]:
+        for name, job, times in todo[shift:] + todo[:shift]:
+            if times and not 0 <= r < times:
+                continue
             turn = "warm-up" if r < 0 else "repetition %d of %d" % (r + 1, repetitions)
-            print("%s: %s" % (turn, name), file=sys.stderr, flush=True)
+            print("%s %s: %s" % (time.strftime("%H:%M:%S"), turn, name), file=sys.stderr, flush=True)
             values = job(session)
             for key, value in values.items() if r >= 0 else ():
                 found.setdefault(name, {}).setdefault(key, []).append(value)

@@ -1,5 +1,5 @@
 """scripts/performance: measures, writes DIR/CPU.json (every repetition) and DIR/CPU.csv, and the tables of all result files in
-DIR into the page."""
+DIR into the page; docs/kernels.md has the figures of DIR, too."""
 import argparse
 import importlib.util
 import os
@@ -14,6 +14,7 @@ import jobs
 import tables
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUT = os.path.join(ROOT, "results", "performance")
 
 
 def arguments():
@@ -22,13 +23,14 @@ def arguments():
     p.add_argument("--build", default=os.path.join(ROOT, "build"), help="folder of a Release build with tests (default: build)")
     p.add_argument("--repetitions", type=int, default=5, help="of every measurement, after one that is not kept (default: 5)")
     p.add_argument("--smoke", action="store_true", help="one repetition of tiny runs: does it work? The figures mean nothing")
-    p.add_argument("--out", default=os.path.join(ROOT, "results", "performance"), help="where the result files go")
+    p.add_argument("--out", default=OUT, help="where the result files go")
     p.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"), help="the page with the tables")
     p.add_argument("--tables", action="store_true", help="measure nothing: only write the tables anew")
     args = p.parse_args()
     if args.repetitions < 1:
         p.error("--repetitions %d; allowed: at least 1" % args.repetitions)
-    if args.smoke and os.path.abspath(args.out) == os.path.join(ROOT, "results", "performance"):
+    args.out, args.build = os.path.abspath(args.out), os.path.abspath(args.build)
+    if args.smoke and args.out == OUT:
         p.error("--smoke needs --out and --page: its figures must not replace real ones")
     return args
 
@@ -36,7 +38,7 @@ def arguments():
 def measured(args):
     """The record of one session."""
     fedlane = os.path.join(args.build, "fedlane")
-    for program in (fedlane, fedlane + "-bench"):
+    for program in (fedlane, fedlane + "-bench", os.path.join(args.build, "tests", "fedlane-check")):
         if not os.path.exists(program):
             raise jobs.Failure("%s: not built; scripts/test builds it, or name the folder with --build" % program)
     if args.rivals and not importlib.util.find_spec("torch"):
@@ -69,6 +71,8 @@ def main():
             slug = re.sub(r"[^a-z0-9]+", "-", record["machine"]["cpu"].lower()).strip("-")
             print(tables.write(record, os.path.join(args.out, slug)))
         tables.refresh(args.page, args.out)
+        if args.out == OUT:
+            jobs.execute([os.path.join(ROOT, "scripts", "kernels-page")], dict(os.environ, FEDLANE_BUILD=args.build))
     except jobs.Failure as e:
         print("performance: %s" % e, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """The rivals: PyTorch eager loops as a user writes them by hand, without a framework. Prints one JSON object.
 
-torch_loops.py train MODEL THREADS STEPS   steps on one batch of 50 that lies ready: zero_grad, forward, backward, SGD step
-torch_loops.py round THREADS ROUNDS        rounds of FedAvg as in results/performance/lr_mnist.yaml, inputs ready as floats
+torch_loops.py train MODEL BATCH THREADS STEPS   steps on one batch that lies ready: zero_grad, forward, backward, SGD step
+torch_loops.py round THREADS ROUNDS              rounds of FedAvg as in results/performance/lr_mnist.yaml, inputs ready as floats
 
 Both leave out what Fedlane's figure includes: turning pixels into inputs, clipping, weight decay.
 """
@@ -29,8 +29,8 @@ def timed(work, warm, count):
     return (time.perf_counter() - start) / count
 
 
-def train(name, steps):
-    model, batch = MODELS[name](), 50
+def train(name, batch, steps):
+    model = MODELS[name]()
     x, y = torch.randn(batch, 1, 28, 28), torch.randint(0, 10, (batch,))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
 
@@ -69,7 +69,7 @@ def federated(rounds):
 def main(kind, *rest):
     torch.manual_seed(0)
     torch.set_num_threads(int(rest[-2]))
-    out = train(rest[0], int(rest[-1])) if kind == "train" else federated(int(rest[-1]))
+    out = train(rest[0], int(rest[1]), int(rest[-1])) if kind == "train" else federated(int(rest[-1]))
     print(json.dumps(dict(out, torch=torch.__version__)))
 
 

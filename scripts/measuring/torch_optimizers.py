@@ -12,7 +12,8 @@ import torch
 SHAPES = [(64, 64), (246, 251), (1024, 1024), (8192, 8192)]
 FORMS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 OPTIMIZERS = {"SGD": ({}, FORMS), "SGD momentum": ({"momentum": 0.9}, FORMS), "AdamW": ({}, FORMS),
-              "RMSprop": ({"momentum": 0.9, "centered": True}, ("default", "foreach")), "Muon": ({}, ("default",))}
+              "Adagrad": ({}, FORMS), "RMSprop": ({}, ("default", "foreach")),
+              "RMSprop centered momentum": ({"momentum": 0.9, "centered": True}, ("default", "foreach")), "Muon": ({}, ("default",))}
 
 
 def best(step, parameters, budget, repetitions):
@@ -31,21 +32,19 @@ def main(threads, budget):
     torch.manual_seed(0)
     torch.set_num_threads(threads)
     found = {}
-    for shape in SHAPES:
+    for shape in SHAPES if budget >= 1 << 16 else SHAPES[:1]:
         n = shape[0] * shape[1]
-        if budget < 1 << 16 and n > budget:
-            continue
+        p = torch.nn.Parameter(torch.randn(shape))
+        p.grad = torch.randn(shape) * 1e-3
         for name, (settings, forms) in OPTIMIZERS.items():
             kind = name.split()[0]
             if not hasattr(torch.optim, kind) or (kind == "Muon" and n > 1 << 20):
                 continue
             for form in forms:
-                p = torch.nn.Parameter(torch.randn(shape))
-                p.grad = torch.randn(shape) * 1e-3
                 try:
                     optimizer = getattr(torch.optim, kind)([p], lr=1e-9, **settings, **FORMS[form])
                     found["%s %s %d" % (name, form, n)] = best(optimizer.step, n, budget if kind != "Muon" else budget >> 6,
-                                                               7 if n < 1 << 22 else 2)
+                                                               7 if n < 1 << 22 else 3)
                 except (RuntimeError, TypeError) as e: # this PyTorch has no such form
                     print("%s %s: %s" % (name, form, e), file=sys.stderr)
     print(json.dumps(dict(found, torch=torch.__version__)))

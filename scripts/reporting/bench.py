@@ -5,15 +5,15 @@ import os
 import sys
 
 import bench_lines
-import rivals
+import goals
 
-COLUMNS = ["kernel", "isa", "place", "threads", "ns/element", "GB/s", "GFLOP/s", "% of ceiling", "ceiling"]
+COLUMNS = ["kernel", "isa", "place", "threads", "ns/element", "cycles/element", "GB/s", "GFLOP/s", "% of ceiling", "ceiling"]
 
 
-def row(line):
+def row(line, cycle):
     number = lambda x, digits: "%.*f" % (digits, x) if x else ""
-    return [line.kernel, line.isa, line.place, str(line.threads), "%.4g" % line.best, number(line.gb, 1), number(line.gflops, 1),
-            number(line.percent, 1), line.ceiling]
+    return [line.kernel, line.isa, line.place, str(line.threads), "%.4g" % line.best, "%.3g" % (line.best / cycle) if cycle else "",
+            number(line.gb, 1), number(line.gflops, 1), "" if line.kernel == "ceiling" else line.share, line.ceiling]
 
 
 def bars(figures, plt, lines, out):
@@ -23,10 +23,12 @@ def bars(figures, plt, lines, out):
         chosen = [l for l in lines if (l.isa, l.threads) == (isa, threads) and l.ceiling_ns]
         if not chosen:
             continue
-        kinds = ["fma" if "/fma" in l.ceiling else "div" if "/div" in l.ceiling else "bandwidth" for l in chosen]
-        colour = {"bandwidth": "#0072B2", "fma": "#E69F00", "div": "#009E73"}
+        kinds = ["fma" if "/fma" in l.ceiling else "div" if "/div" in l.ceiling else "own" if "instructions" in l.ceiling else "bandwidth"
+                 for l in chosen]
+        colour = {"bandwidth": "#0072B2", "fma": "#E69F00", "div": "#009E73", "own": "#999999"}
         fig, ax = plt.subplots(figsize=(6.4, 0.6 + 0.14 * len(chosen)))
-        ax.barh(range(len(chosen)), [l.percent for l in chosen], color=[colour[k] for k in kinds])
+        spread = [[l.percent - l.paired[1] if l.paired else 0 for l in chosen], [l.paired[2] - l.percent if l.paired else 0 for l in chosen]]
+        ax.barh(range(len(chosen)), [l.percent for l in chosen], color=[colour[k] for k in kinds], xerr=spread, error_kw={"linewidth": 0.6})
         ax.set_yticks(range(len(chosen)), ["%s %s" % (l.kernel, l.place) for l in chosen], fontsize=5)
         ax.invert_yaxis()
         ax.set_xlim(0, bench_lines.ABOVE)
@@ -34,11 +36,11 @@ def bars(figures, plt, lines, out):
         ax.set_xlabel("% of what binds it")
         for kind in dict.fromkeys(kinds):
             ax.barh([0], [0], color=colour[kind], label={"bandwidth": "streams of its mix", "fma": "fused multiply-adds",
-                                                         "div": "divider"}[kind])
+                                                         "div": "divider", "own": "its own instructions, near the core"}[kind])
         ax.legend(fontsize=6, loc="lower right")
         title = "%s, %d thread%s" % (isa, threads, "s" if threads > 1 else "")
         ax.set_title(title)
-        rows = [[l.name, "%.6g" % l.percent, l.ceiling] for l in chosen]
+        rows = [[l.name, l.share, l.ceiling] for l in chosen]
         name = "ceilings-%s-%d" % (figures.slug(isa), threads)
         made.append(figures.save(fig, out, name, title, ["line", "percent", "ceiling"], rows))
     return made
@@ -74,11 +76,15 @@ def main():
     try:
         record = bench_lines.read(args.file)
         lines = bench_lines.lines(record)
-        table = [row(l) for l in lines]
+        table = [row(l, bench_lines.cycle(lines)) for l in lines]
         width = [max(len(r[i]) for r in table + [COLUMNS]) for i in range(len(COLUMNS))]
         print("%s, commit %s, %s; the best repetition of each" % bench_lines.machine(record))
         for r in [COLUMNS] + table:
             print("  ".join(cell.ljust(w) for cell, w in zip(r, width)).rstrip())
+        for title, header, rows in goals.tables(record):
+            print("\n%s\n%s" % (title, "\n".join("\t".join(r) for r in [header] + rows)))
+        for text in goals.missed(goals.tables(record)):
+            print("missed: %s" % text)
         if args.out:
             import csv
             import figures
@@ -88,7 +94,7 @@ def main():
             bars(figures, figures.plt, lines, args.out)
             products(figures, figures.plt, lines, args.out)
             if "measurements" in record:
-                rivals.figures_of(figures, figures.plt, record, args.out)
+                goals.figures_of(figures, figures.plt, record, args.out)
     except bench_lines.BenchError as e:
         print("report-bench: %s" % e, file=sys.stderr)
         return 1

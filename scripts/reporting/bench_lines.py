@@ -10,10 +10,12 @@ class BenchError(Exception):
 
 
 class Line:
-    """ns: nanoseconds an element, one a repetition; ceiling_ns: the least they could be (0: nothing is known)."""
+    """ns: nanoseconds an element, one a repetition; ceiling_ns: the least they could be (0: nothing is known). paired: median and
+    quartiles of the shares in percent where line and ceiling were timed in turns, and how many such pairs; empty elsewhere."""
 
-    def __init__(self, name, ns, ceiling_ns=0.0, ceiling="", bytes=0.0, flops=0.0):
+    def __init__(self, name, ns, ceiling_ns=0.0, ceiling="", bytes=0.0, flops=0.0, paired=()):
         self.name, self.ns, self.ceiling_ns, self.ceiling, self.bytes, self.flops = name, ns, ceiling_ns, ceiling, bytes, flops
+        self.paired = list(paired)
         self.kernel, self.isa = name.split("/")[:2]
         fields = dict(re.findall(r"([a-z-]+):([0-9]+)", name))
         self.n, self.threads = int(fields.get("n", 0)), int(fields.get("threads", 1))
@@ -36,13 +38,20 @@ class Line:
 
     @property
     def percent(self):
-        return 100 * self.ceiling_ns / self.best
+        return self.paired[0] if self.paired else 100 * self.ceiling_ns / self.best
+
+    @property
+    def share(self):
+        """Percent of what binds it, with the quartiles where there are some; "-" where nothing that was measured does."""
+        if not self.ceiling_ns:
+            return "-"
+        return "%.1f (%.0f to %.0f)" % tuple(self.paired[:3]) if self.paired else "%.1f" % self.percent
 
     def record(self):
         """For a result file: what lines() reads again."""
         short = lambda x: float("%.5g" % x)
         return {"ns": [short(x) for x in self.ns], "ceiling_ns": short(self.ceiling_ns), "ceiling": self.ceiling,
-                "bytes": short(self.bytes), "flops": short(self.flops)}
+                "bytes": short(self.bytes), "flops": short(self.flops), "paired": [short(x) for x in self.paired]}
 
 
 def from_google(record):
@@ -56,9 +65,19 @@ def from_google(record):
         ns = [b["ns/element"] for b in runs]
         ceilings = [b["ceiling_ns/element"] for b in runs if "ceiling_ns/element" in b]
         first = runs[0]
+        paired = [first[key] for key in ("percent", "percent_low", "percent_high", "pairs")] if "pairs" in first else []
         lines.append(Line(name, ns, min(ceilings, default=0.0), first.get("label", ""),
-                          first.get("GB/s", 0.0) * first["ns/element"], first.get("GFLOP/s", 0.0) * first["ns/element"]))
+                          first.get("GB/s", 0.0) * first["ns/element"], first.get("GFLOP/s", 0.0) * first["ns/element"], paired))
     return lines
+
+
+def join(before, line):
+    """A line measured again: its repetitions together; of pairs those of the session with more, which say more."""
+    before.ns += line.ns
+    if len(line.paired) and (not before.paired or line.paired[3] > before.paired[3]):
+        before.paired, before.ceiling, before.ceiling_ns = line.paired, line.ceiling, line.ceiling_ns
+    elif not before.paired:
+        before.ceiling_ns = min(before.ceiling_ns, line.ceiling_ns)
 
 
 def lines(record):
@@ -89,6 +108,11 @@ def read(path):
 
 
 def refuted(all_lines):
-    """Ceilings that are none: a kernel is faster than what should bind it."""
-    return ["%s takes %.4g ns an element, %.0f %% of its ceiling %s (%.4g): the ceiling is too low; allowed: up to %d %%" %
-            (l.name, l.best, l.percent, l.ceiling, l.ceiling_ns, ABOVE) for l in all_lines if l.ceiling_ns and l.percent > ABOVE]
+    """Ceilings that are none: a kernel is faster than what should bind it; of those timed in turns the median counts."""
+    return ["%s takes %.4g ns an element, %s %% of its ceiling %s (%.4g): the ceiling is too low; allowed: up to %d %%" %
+            (l.name, l.best, l.share, l.ceiling, l.ceiling_ns, ABOVE) for l in all_lines if l.ceiling_ns and l.percent > ABOVE]
+
+
+def cycle(all_lines):
+    """Nanoseconds of a cycle of the core, 0 if that was not measured."""
+    return min((l.best for l in all_lines if l.name == "ceiling/cycle/threads:1"), default=0.0)

@@ -31,25 +31,35 @@ struct Place {
   bool cold; // every call finds its arrays outside the caches
 };
 
+// Calls before the clock starts, so that caches and what they still have to write back are as the line itself leaves them.
+struct Warm {
+  int64_t calls = 1;
+  size_t skip = 0; // of a large array the end is enough: it has left the caches when a call comes there
+};
+
 struct Line {
   std::string name;
   std::string kernel, isa; // isa is empty for a bandwidth ceiling
   double elements = 0, bytes = 0, flops = 0, divisions = 0, roots = 0; // a call
+  double fmas = 0, double_fmas = 0; // the least that it must multiply and add: floats, and doubles, of which a vector holds half
   std::string ceiling;                  // a ceiling: what it bounds (the key of the bound); else empty
   std::string bandwidth;                // a kernel: the key of its bound in bytes; empty: nothing is known
+  bool paired = false;                  // memory's speed drifts: the bound in bytes is measured right beside each time
+  bool own_limit = false;               // many instructions an element: far from the core it is no faster than near it
   unsigned threads = 1;
-  std::function<void()> prepare;            // not timed
-  std::function<double(int64_t calls)> run; // seconds of so many calls
+  Warm warm;
+  std::function<void()> prepare;                         // not timed: values
+  std::function<double(int64_t calls, size_t skip)> run; // seconds of so many calls, all without the first `skip` elements
 };
 
 struct Options {
   std::vector<const fl_kernels *> isas; // the first is the one that ceilings of bandwidth use
-  const fl_kernels *onednn = nullptr;   // products by the other backend, beside the first set's; nullptr: this build has none
-  std::string onednn_what;              // version and file, or why there is none
   std::vector<unsigned> threads;
   std::vector<size_t> sizes;            // empty: by the caches
   bool huge_pages = true;
   bool file = false;                    // --benchmark_out is given
+  double min_time = 0;                  // --benchmark_min_time
+  unsigned repetitions = 1;             // --benchmark_repetitions
 };
 
 // Sizes in elements of an array: four arrays of them fill half of a cache; DRAM is far beyond the last.
@@ -65,9 +75,10 @@ public:
   float *array(size_t j, size_t n, size_t slot = 0, size_t arrays = 0) const;
   static size_t bytes(size_t n, size_t arrays) { return arrays * stride(n) * sizeof(float); }
   size_t slots(size_t n, size_t arrays) const { return size / bytes(n, arrays); }
-  // Cold calls go on where others ended.
+  // Cold calls go on where others ended. They leap: every slot comes once before any comes again, and none after its neighbour.
   size_t take(int64_t calls) { return (turn += static_cast<size_t>(calls)) - static_cast<size_t>(calls); }
-  void refill(size_t n, size_t arrays, bool wild); // values in [0.5, 1.5); `wild`: the line leaves others
+  static size_t leap(size_t slots);
+  void refill(const Place &, size_t arrays, bool wild); // values in [0.5, 1.5); `wild`: the line leaves others
 private:
   static size_t stride(size_t n) { return (n + 1023) / 1024 * 1024 + 16 * 9; }
   void fill(size_t bytes);
@@ -84,6 +95,27 @@ inline size_t part_begin(size_t n, unsigned t, unsigned threads) {
   return t == threads ? n : n / 16 * t / threads * 16;
 }
 
+// Seconds of so many calls at a place, without the first `skip` elements. make(arrays, begin, end) is what a thread calls: made
+// once where the arrays stay, or for each call where they move.
+template <class Make> double walk(const Place &at, size_t arrays, int64_t calls, size_t skip, const Make &make) {
+  const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, leap = Arena::leap(slots);
+  const size_t first = arena.take(at.cold ? calls : 0);
+  return timed(at.threads, [&](unsigned thread) {
+    const size_t begin = skip + part_begin(at.n - skip, thread, at.threads), end = skip + part_begin(at.n - skip, thread + 1, at.threads);
+    float *array[STREAMS];
+    const auto place = [&](size_t slot) {
+      for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, slot, arrays); }
+      return make(array, begin, end);
+    };
+    if (slots == 1) {
+      const auto body = place(0);
+      for (int64_t i = 0; i < calls; i++) { body(); }
+    } else {
+      for (int64_t i = 0; i < calls; i++) { place((first + static_cast<size_t>(i)) % slots * leap % slots)(); }
+    }
+  });
+}
+
 // ---- lines -------------------------------------------------------------------------------------------------------------
 class Book {
 public:
@@ -96,6 +128,7 @@ public:
   void add_ceilings(std::vector<bool> &wanted);       // those that bind a wanted line; they are wanted too
   std::vector<Place> places(bool first_isa, bool step) const; // where element-wise kernels run
   std::string bandwidth(Mix mix, Place at);           // the key of the bound; remembers that it is needed
+  void settle(Line &line, const Place &at, size_t arrays) const; // how it is warmed, whether it is paired
 private:
   std::map<std::string, std::pair<Mix, Place>> needed;
 };
@@ -104,6 +137,8 @@ void add_kernels(Book &);                             // elements.cpp: every lin
 void add_matrix(Book &);                              // shapes.cpp: what is built on the tables
 void add_bandwidth(Book &, Mix, const Place &, const std::string &key);
 void add_compute(Book &, const fl_kernels *, unsigned threads);
+void add_cycle(Book &);                               // a cycle of the core, by a chain of additions
+size_t memory_for_cold(const Sizes &);                // bytes that no cache holds a good part of
 std::string compute_key(const char *what, const std::string &isa, unsigned threads);
 
 // ---- after the run -----------------------------------------------------------------------------------------------------

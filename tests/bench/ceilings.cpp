@@ -1,5 +1,6 @@
 // ceilings.cpp - what the machine can do at most: streams of every mix of reads and writes that a kernel has, fused multiply-adds,
 // the divider. Vectors by name, as a compiler must not see through a ceiling.
+#include "../cycles.h"
 #include "ceilings.h"
 #include <algorithm>
 #include <benchmark/benchmark.h>
@@ -7,7 +8,7 @@
 namespace bench {
 namespace {
 
-enum { CHAINS = 12, STEPS = 2000 };
+enum { CHAINS = 12, STEPS = 2000, CYCLES = 8000 };
 volatile float half = 0.5f;
 
 // The fixed point of every loop is near 1, so no operand ever becomes special. Twelve chains hide the latency.
@@ -57,7 +58,7 @@ void add_loop(Book &book, const char *what, const Loops &l, float (*loop)(int64_
   line.elements = CHAINS * STEPS * l.lanes * threads;
   line.flops = line.elements * flops;
   line.prepare = [] {};
-  line.run = [=](int64_t calls) {
+  line.run = [=](int64_t calls, size_t) {
     return timed(threads, [&](unsigned) { benchmark::DoNotOptimize(loop(calls)); });
   };
   book.add(line, 0, 0);
@@ -67,6 +68,23 @@ void add_loop(Book &book, const char *what, const Loops &l, float (*loop)(int64_
 
 std::string compute_key(const char *what, const std::string &isa, unsigned threads) {
   return std::string(what) + "/" + isa + "/" + std::to_string(threads);
+}
+
+// The clock of a core is not that of the time-stamp counter: additions that wait for each other take a cycle each.
+void add_cycle(Book &book) {
+#if defined(__x86_64__) || defined(__aarch64__)
+  Line line;
+  line.kernel = "ceiling";
+  line.name = "ceiling/cycle/threads:1";
+  line.elements = CYCLES;
+  line.prepare = [] {};
+  line.run = [](int64_t calls, size_t) {
+    return timed(1, [calls](unsigned) { spend_cycles(static_cast<unsigned long>(calls) * CYCLES); });
+  };
+  book.add(line, 0, 0);
+#else
+  (void)book;
+#endif
 }
 
 void add_compute(Book &book, const fl_kernels *k, unsigned threads) {

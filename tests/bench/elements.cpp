@@ -31,13 +31,14 @@ template <class T> constexpr bool is_integers = std::is_pointer_v<T> && !std::is
 struct Part {
   size_t n, begin;
   float *const *array;
+  unsigned absent;
 };
 
 template <class T> T argument(const Part &part, size_t position, size_t stream) {
   if constexpr (std::is_same_v<T, size_t>) {
     return position == 0 ? part.n : 0; // a second count is the index of the first element
   } else if constexpr (is_stream<T>) {
-    return reinterpret_cast<T>(part.array[stream]) + part.begin;
+    return part.absent >> stream & 1 ? nullptr : reinterpret_cast<T>(part.array[stream]) + part.begin;
   } else if constexpr (std::is_same_v<T, double *>) {
     static thread_local double second; // a second result
     return &second;
@@ -70,6 +71,11 @@ unsigned count(const char *formula, const char *what) {
   return found;
 }
 
+// Additions of doubles an element that a reduction cannot do without: its sums are of doubles, its maxima are not.
+unsigned double_sums(const Op &op) {
+  return !std::strcmp(op.family, "reduce") && (std::strstr(op.formula, "sum") || std::strstr(op.formula, "mean"));
+}
+
 // ---- an element-wise kernel at every place ---------------------------------------------------------------------------------
 template <class R, class... A>
 Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &at, Book &book) {
@@ -78,7 +84,7 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
   Line line;
   line.kernel = op.name;
   line.isa = k->name;
-  line.name = line.kernel + "/" + line.isa + "/" + place_name(at, book.options.huge_pages);
+  line.name = line.kernel + "/" + line.isa + "/" + op.variant + place_name(at, book.options.huge_pages);
   line.threads = at.threads;
   line.elements = static_cast<double>(at.n);
   line.bytes = line.elements * (op.traffic.reads + op.traffic.writes);
@@ -86,21 +92,15 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
     line.divisions = line.elements * count(op.formula, "/");
     line.roots = line.elements * count(op.formula, "sqrt(");
   }
-  line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays), at);
-  line.prepare = [=] { arena.refill(at.n, arrays, wild); };
-  line.run = [=](int64_t calls) {
-    const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, first = arena.take(at.cold ? calls : 0);
-    return timed(at.threads, [&](unsigned thread) {
-      const size_t begin = part_begin(at.n, thread, at.threads), end = part_begin(at.n, thread + 1, at.threads);
-      float *array[arrays];
-      const auto place = [&](size_t slot) {
-        for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, slot, arrays); }
-      };
-      place(0);
-      for (int64_t i = 0; i < calls; i++) {
-        if (slots > 1) { place((first + static_cast<size_t>(i)) * 7 % slots); }
-        call(kernel, Part{ end - begin, begin, array }, std::index_sequence_for<A...>{});
-      }
+  line.double_fmas = line.elements * double_sums(op);
+  line.own_limit = !std::strcmp(op.family, "math") || !std::strcmp(op.family, "random");
+  book.settle(line, at, arrays);
+  // Near the core no stream binds what computes long.
+  if (!line.own_limit || line.paired) { line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays - static_cast<size_t>(__builtin_popcount(op.absent))), at); }
+  line.prepare = [=] { arena.refill(at, arrays, wild); };
+  line.run = [=](int64_t calls, size_t skip) {
+    return walk(at, arrays, calls, skip, [kernel, absent = op.absent](float *const *array, size_t begin, size_t end) {
+      return [=] { call(kernel, Part{ end - begin, begin, array, absent }, std::index_sequence_for<A...>{}); };
     });
   };
   return line;
@@ -125,6 +125,8 @@ void add_kernels(Book &book) {
 #define FL_OP(family, name, ret, args, traffic, formula) \
   cases(tag_##name{}, book, Op{ #family, #name, formula, Traffic::parse(#traffic) }, &fl_kernels::name);
 #include <fedlane/ops.def>
+  // AdaGrad's and the plain form: neither mean nor momentum.
+  cases(tag_rmsprop{}, book, Op{ "step", "rmsprop", "g/(sqrt(v) + e)", Traffic::parse("12r8w"), "plain/", 1u << 2 | 1u << 3 }, &fl_kernels::rmsprop);
 }
 
 } // namespace bench

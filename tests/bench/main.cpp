@@ -9,7 +9,6 @@
 #include <regex>
 #include <sstream>
 extern "C" {
-#include "harness/backend.h"
 #include "harness/results.h"
 }
 
@@ -22,6 +21,12 @@ std::string place_name(const Place &at, bool huge_pages) {
 void Book::add(Line line, size_t n, size_t arrays) {
   memory = std::max(memory, Arena::bytes(n, arrays));
   lines.push_back(std::move(line));
+}
+
+void Book::settle(Line &line, const Place &at, size_t arrays) const {
+  line.paired = at.cold || at.n > sizes.l2;
+  if (at.cold) { line.warm.calls = static_cast<int64_t>(64 * sizes.l3 / Arena::bytes(at.n, arrays) + 1); }
+  if (at.n > 16 * sizes.l3) { line.warm.skip = (at.n - 8 * sizes.l3) / 16 * 16; }
 }
 
 std::string Book::bandwidth(Mix mix, Place at) {
@@ -57,7 +62,7 @@ void Book::add_ceilings(std::vector<bool> &wanted) {
   for (size_t i = 0; i < lines.size(); i++) {
     if (!wanted[i]) { continue; }
     bound[lines[i].bandwidth] = true;
-    if (lines[i].flops + lines[i].divisions + lines[i].roots > 0) { computing[{ lines[i].isa, lines[i].threads }] = true; }
+    if (lines[i].fmas + lines[i].double_fmas + lines[i].divisions + lines[i].roots > 0) { computing[{ lines[i].isa, lines[i].threads }] = true; }
   }
   for (const auto &[key, what] : needed) {
     if (bound[key]) { add_bandwidth(*this, what.first, what.second, key); }
@@ -67,6 +72,7 @@ void Book::add_ceilings(std::vector<bool> &wanted) {
       if (what.first == k->name) { add_compute(*this, k, what.second); }
     }
   }
+  add_cycle(*this);
   wanted.resize(lines.size(), true);
 }
 
@@ -75,13 +81,13 @@ namespace {
 const char usage[] =
     "usage: fedlane bench [--isa=NAME,... | --isa=all] [--threads=N,...] [--sizes=N,...] [--pages=huge|4k] [--benchmark_...]\n"
     "Times every kernel of the registry, and the ceilings that bind it, in one run. Names: kernel/isa/n:4096/threads:1\n"
-    "Products are timed by oneDNN, too, where this build has it: gemm_nn/onednn/m:...\n"
     "  --isa       instruction sets; default: the best, and the others at one size    --threads  default: 1 and all\n"
     "  --sizes     elements of an array; default: in L1, L2 (cold, too), L3, DRAM, and for steps 4096 and 61706\n"
     "  --pages     huge (default): ask for huge pages; 4k: refuse them\n"
     "Of Google Benchmark's flags the most useful: --benchmark_filter=REGEX --benchmark_list_tests --benchmark_repetitions=9\n"
     "  --benchmark_min_time=0.002 --benchmark_out=FILE (JSON) --benchmark_format=json; repetitions are interleaved at\n"
-    "random, and the best is shown.\n"
+    "random, and the best is shown. Beyond a core's own caches a line and its ceilings are timed in turns, seven times or more: the\n"
+    "percentage is the median of their ratios.\n"
     "scripts/report-bench FILE makes table and figure of it, and says whether the ceilings hold.\n";
 
 [[noreturn]] void refuse(const std::string &what) {
@@ -145,6 +151,14 @@ bool given(int argc, char **argv, const char *flag) {
   return false;
 }
 
+const char *last(int argc, char **argv, const char *flag) { // the value that counts
+  const char *value = "";
+  for (int i = 1; i < argc; i++) {
+    if (!std::strncmp(argv[i], flag, std::strlen(flag))) { value = argv[i] + std::strlen(flag); }
+  }
+  return value;
+}
+
 // Takes our options out of argv.
 Options parse(int &argc, char **argv) {
   Options o;
@@ -167,10 +181,6 @@ Options parse(int &argc, char **argv) {
   }
   argc = kept;
   o.isas = choose(isa);
-  char why[2200];
-  const fl_onednn_backend *onednn = fl_onednn_load(o.isas[0], why, sizeof why);
-  o.onednn = onednn ? &onednn->kernels : nullptr;
-  o.onednn_what = onednn ? std::string(onednn->version) + ", " + onednn->library : why;
   const unsigned all = static_cast<unsigned>(omp_get_num_procs());
   if (threads.empty()) {
     o.threads = { 1 };
@@ -182,6 +192,8 @@ Options parse(int &argc, char **argv) {
   if (pages != "huge" && pages != "4k") { refuse("--pages: \"" + pages + "\"; allowed: huge, 4k"); }
   o.huge_pages = pages == "huge";
   o.file = given(argc, argv, "--benchmark_out=");
+  o.min_time = std::strtod(last(argc, argv, "--benchmark_min_time="), nullptr);
+  o.repetitions = std::max(1u, static_cast<unsigned>(std::strtoul(last(argc, argv, "--benchmark_repetitions="), nullptr, 10)));
   return o;
 }
 
@@ -196,7 +208,6 @@ void describe(const Options &o) {
     std::free(text);
   }
   json_decref(machine);
-  benchmark::AddCustomContext("onednn", o.onednn_what);
   benchmark::AddCustomContext("pages", o.huge_pages ? "huge" : "4k");
 }
 
@@ -252,7 +263,7 @@ int main(int argc, char **argv) {
     }
     return 0;
   }
-  arena.reserve(std::max<size_t>(book.memory, size_t{256} << 20), book.options.huge_pages);
+  arena.reserve(std::max(book.memory, memory_for_cold(book.sizes)), book.options.huge_pages);
   describe(book.options);
   fl_fpenv_enter();
   return run_lines(book, wanted, console);

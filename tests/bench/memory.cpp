@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <numeric>
 #include <omp.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,12 +77,20 @@ void Arena::fill(size_t bytes) {
   }
 }
 
-void Arena::refill(size_t n, size_t arrays, bool wild) {
+void Arena::refill(const Place &at, size_t arrays, bool wild) {
   // A large set is filled anew only where the line before left other values: it is far slower to fill than to time.
-  const size_t own = n <= (1u << 18) ? std::min(size, bytes(n, arrays)) : 0;
+  const size_t one = std::min(size, bytes(at.n, arrays)), own = at.n <= (1u << 18) && !at.cold ? one : 0;
   fill(std::max(own, spoiled));
-  spoiled = wild ? std::min(size, bytes(n, arrays)) : 0;
+  spoiled = !wild ? 0 : at.cold ? size : one;
 }
+
+size_t Arena::leap(size_t slots) {
+  size_t step = std::max<size_t>(1, slots * 5 / 8);
+  while (std::gcd(step, slots) > 1) { step++; }
+  return step;
+}
+
+size_t memory_for_cold(const Sizes &s) { return 8 * 32 * s.l3; }
 
 double timed(unsigned threads, const std::function<void(unsigned)> &body) {
   using clock = std::chrono::steady_clock;

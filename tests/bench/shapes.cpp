@@ -1,6 +1,7 @@
 // shapes.cpp - kernels with shapes: products and layers as the models use them, and the figures' table of docs/kernels.md.
 #include "shapes.h"
 #include <algorithm>
+#include <cstring>
 
 namespace bench {
 namespace {
@@ -13,26 +14,30 @@ struct Shape {
   std::function<void(const fl_kernels *, float *const *)> call;
   unsigned in_place = 0; // arrays that are read and written
   unsigned threads = 1;  // of the call itself
+  double double_fmas = 0;
+  bool streams = true;   // false: no stream binds it
 };
 
-size_t nearest_size(const Sizes &s, double elements) {
-  const double n = elements;
-  return n <= 4.0 * static_cast<double>(s.l1) ? s.l1 : n <= 2.0 * static_cast<double>(s.l2) ? s.l2 : s.l3;
+// Where the streams lie that move so many bytes a call: a cache holds 32 bytes an element of its size.
+size_t nearest_size(const Sizes &s, double bytes) {
+  return bytes <= 32.0 * static_cast<double>(s.l1) ? s.l1 : bytes <= 32.0 * static_cast<double>(s.l2) ? s.l2 : s.l3;
 }
 
-void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels *k, const std::string &by) {
+void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels *k) {
   Line line;
   line.kernel = op.name;
   line.isa = k->name;
-  line.name = line.kernel + "/" + by + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:" +
+  line.name = line.kernel + "/" + line.isa + "/" + shape.name + (book.options.huge_pages ? "" : "/pages:4k") + "/threads:" +
               std::to_string(shape.threads);
   line.threads = shape.threads;
   line.elements = shape.elements;
   line.flops = shape.flops;
+  line.fmas = shape.double_fmas > 0 ? 0 : shape.flops / 2;
+  line.double_fmas = shape.double_fmas;
   line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
-  if (line.bytes > 0) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, shape.elements), 1, false }); }
-  line.prepare = [shape] { arena.refill(shape.floats, shape.arrays, true); };
-  line.run = [k, shape](int64_t calls) {
+  if (line.bytes > 0 && shape.streams) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, line.bytes), 1, false }); }
+  line.prepare = [shape] { arena.refill({ shape.floats, 1, false }, shape.arrays, true); };
+  line.run = [k, shape](int64_t calls, size_t) {
     float *array[STREAMS];
     for (size_t j = 0; j < shape.arrays; j++) { array[j] = arena.array(j, shape.floats); }
     return timed(1, [&](unsigned) {
@@ -43,7 +48,7 @@ void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels
 }
 
 void add_shape(Book &book, const Op &op, const Shape &shape) {
-  for (const fl_kernels *k : book.options.isas) { add_shape_on(book, op, shape, k, k->name); }
+  for (const fl_kernels *k : book.options.isas) { add_shape_on(book, op, shape, k); }
 }
 
 std::string dimension(const char *name, size_t value) { return std::string(name) + ":" + std::to_string(value); }
@@ -77,7 +82,6 @@ void add_product(Book &book, const Op &op, Form form, const Product &p, unsigned
                  form == NT ? p.k : p.n, a[2], p.n, FL_GEMM_PIECE);
   };
   add_shape(book, op, s);
-  if (book.options.onednn && threads == 1) { add_shape_on(book, op, s, book.options.onednn, "onednn"); }
 }
 
 template <size_t COUNT>
@@ -116,15 +120,15 @@ void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kerne
                         [=](const fl_kernels *k, float *const *a) { (k->*member)(RUNS, runs.data(), a[0], a[1]); } });
 }
 
-// ---- pairs of vectors: a cohort's updates; the arithmetic is double, so half of the peak of floats is all of it -------------------
+// ---- pairs of vectors: a cohort's updates, in doubles ------------------------------------------------------------------------------
 void add_pairs(Book &book, const Op &op, decltype(fl_kernels::gram) fl_kernels::*member, unsigned flops) {
   static const struct { size_t m, n; } shapes[] = { { 10, 7850 }, { 32, 4096 }, { 100, 7850 } };
   for (const auto &v : shapes) {
     const double pairs = static_cast<double>(v.m * (v.m + 1) / 2), n = static_cast<double>(v.n);
-    add_shape(book, op, { dimension("m", v.m) + "/" + dimension("n", v.n), pairs, flops * pairs * n, v.m * v.n, 2,
-                          [=](const fl_kernels *k, float *const *a) {
-      (k->*member)(v.m, v.n, a[0], v.n, reinterpret_cast<double *>(a[1]));
-    } });
+    Shape s = { dimension("m", v.m) + "/" + dimension("n", v.n), pairs, flops * pairs * n, v.m * v.n, 2,
+                [=](const fl_kernels *k, float *const *a) { (k->*member)(v.m, v.n, a[0], v.n, reinterpret_cast<double *>(a[1])); } };
+    s.double_fmas = pairs * n;
+    add_shape(book, op, s);
   }
 }
 
@@ -141,11 +145,11 @@ const uint8_t *below(unsigned limit) { // labels, places of maxima
   return v.data();
 }
 
-// Softmax and bias may have their output where the input is.
+// Softmax and bias may have their output where the input is; softmax computes so long that streams do not matter.
 void add_rows(Book &book, const Op &op, size_t rows, size_t n, size_t arrays,
               const std::function<void(const fl_kernels *, float *const *)> &call) {
   add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays, call,
-                        op.traffic.reads && op.traffic.writes ? 1u : 0u });
+                        op.traffic.reads && op.traffic.writes ? 1u : 0u, 1, 0, std::strncmp(op.name, "softmax", 7) != 0 });
 }
 
 void add_convolution(Book &book, const Op &op, const fl_conv &c,

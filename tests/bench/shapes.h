@@ -28,6 +28,8 @@ private:
 struct Op {
   const char *family, *name, *formula;
   Traffic traffic;
+  const char *variant = ""; // of a call that leaves arrays out: what the line's name says
+  unsigned absent = 0;      // these arrays, a bit each
 };
 
 #define FL_OP(family, name, ret, args, traffic, formula) struct tag_##name {};

@@ -4,6 +4,7 @@
 #include "ceilings.h"
 #include "shapes.h"
 #include <algorithm>
+#include <array>
 #include <benchmark/benchmark.h>
 #include <cstdlib>
 
@@ -118,26 +119,17 @@ static void add_width(Book &book, Mix mix, const Place &at, const std::string &k
                   place_name(at, book.options.huge_pages);
       line.elements = static_cast<double>(at.n);
       line.bytes = 4.0 * line.elements * (mix.reads + mix.writes);
-      line.prepare = [=] { arena.refill(at.n, arrays, false); };
-      line.run = [=](int64_t calls) {
-        const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, first = arena.take(at.cold ? calls : 0);
-        return timed(at.threads, [&](unsigned thread) {
-          const size_t begin = part_begin(at.n, thread, at.threads), end = part_begin(at.n, thread + 1, at.threads);
-          const float *in[STREAMS];
-          float *out[STREAMS];
+      book.settle(line, at, arrays);
+      line.prepare = [=] { arena.refill(at, arrays, false); };
+      line.run = [=](int64_t calls, size_t skip) {
+        return walk(at, arrays, calls, skip, [=](float *const *array, size_t begin, size_t end) {
           // Fresh outputs first, as the kernels' arguments are: a store's address must not be that of a later load but for the page.
           const size_t fresh = mix.writes - mix.in_place;
-          const auto place = [&](size_t slot) {
-            for (size_t r = 0; r < mix.reads; r++) { in[r] = arena.array(fresh + r, at.n, slot, arrays) + begin; }
-            for (size_t w = 0; w < mix.writes; w++) {
-              out[w] = arena.array(w < mix.in_place ? fresh + w : w - mix.in_place, at.n, slot, arrays) + begin;
-            }
-          };
-          place(0);
-          for (int64_t call = 0; call < calls; call++) {
-            if (slots > 1) { place((first + static_cast<size_t>(call)) * 7 % slots); }
-            loop(end - begin, in, out);
-          }
+          std::array<const float *, STREAMS> in{};
+          std::array<float *, STREAMS> out{};
+          for (size_t r = 0; r < mix.reads; r++) { in[r] = array[fresh + r] + begin; }
+          for (size_t w = 0; w < mix.writes; w++) { out[w] = array[w < mix.in_place ? fresh + w : w - mix.in_place] + begin; }
+          return [=] { loop(end - begin, in.data(), out.data()); };
         });
       };
       book.add(line, at.n, arrays);

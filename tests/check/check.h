@@ -20,7 +20,7 @@ typedef struct { char role, type; size_t n; const void *init; int alias; size_t 
 
 /* --bench runs an operation's cases twice: first to find the one with the most elements, then to time that one. */
 enum { TIMED_LENGTH = 1024 };    /* of element-wise operations: in the first cache */
-typedef struct { int find; size_t at, wanted, elements; double ns, scalar_ns, cycles; } timing;
+typedef struct { int find; size_t at, wanted, elements; double longest, ns, scalar_ns; } timing;
 
 typedef struct check {
   const fl_kernels *ref, *dut;
