@@ -178,7 +178,7 @@ double timed_warm(const Line &line, int64_t calls) {
 // Seconds of so many calls: near the core by the best of their parts, as a neighbour that takes the core seldom takes it for all of
 // them. What bounds many lines is looked at more often.
 double measure_near(const Line &line, int64_t calls) {
-  const int64_t parts = line.ceiling.empty() || line.isa.empty() ? 4 : 100, part = (calls + 3) / 4;
+  const int64_t parts = line.ceiling.empty() || line.isa.empty() ? 4 : 24, part = (calls + 3) / 4;
   double best = timed_warm(line, part);
   for (int64_t i = 1; i < parts; i++) { best = std::min(best, line.run(part, 0)); }
   return best / static_cast<double>(part) * static_cast<double>(calls);
