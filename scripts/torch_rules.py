@@ -2,8 +2,12 @@
 rules to. Run by scripts/torch_python (which says where PyTorch comes from):
 
     scripts/torch_python scripts/torch_rules.py > tests/fixtures/rules.json
+
+Muon takes the eight parameters as a matrix. PyTorch's own code runs, but where it rounds the gradient to bfloat16 for Newton-Schulz
+it gets double: bfloat16 would differ from any fp32 in the third digit.
 """
 import json
+import unittest.mock
 
 import torch
 
@@ -32,27 +36,36 @@ CASES = [
     (O.RMSprop, {"lr": 0.01, "momentum": 0.8}, "rule=rmsprop momentum=0.8"),
     (O.RMSprop, {"lr": 0.01, "centered": True}, "rule=rmsprop centred=yes"),
     (O.RMSprop, {"lr": 0.01, "momentum": 0.8, "centered": True}, "rule=rmsprop momentum=0.8 centred=yes"),
+    (O.Muon, {"lr": 0.02}, "rule=muon muon_lr_scale=1 weight_decay=0.1", (2, 4)),
+    (O.Muon, {"lr": 0.02, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+     "rule=muon muon_lr_scale=1 weight_decay=0 momentum=0.9 nesterov=no", (4, 2)),
+    (O.Muon, {"lr": 0.05, "adjust_lr_fn": "match_rms_adamw", "ns_steps": 3},
+     "rule=muon muon_lr_scale=1 weight_decay=0.1 muon_scale=moonshot ns_steps=3", (4, 2)),
 ]
 
 
-def path(make, arguments):
-    p = torch.tensor(START, dtype=torch.float64, requires_grad=True)
-    a, b = (torch.tensor(x, dtype=torch.float64) for x in (CURVATURE, CENTRE))
+def path(make, arguments, shape=(8,)):
+    a, b, p = (torch.tensor(x, dtype=torch.float64).reshape(shape) for x in (CURVATURE, CENTRE, START))
+    p.requires_grad_()
     optimizer, points = make([p], **arguments), []
     for step in range(1, STEPS[-1] + 1):
         optimizer.zero_grad()
         (0.5 * a * (p - b) ** 2).sum().backward()
         optimizer.step()
         if step in STEPS:
-            points.append([float("%.12g" % x) for x in p.tolist()])
+            points.append([float("%.12g" % x) for x in p.flatten().tolist()])
     return points
 
 
 def main():
     print('{"torch": %s, "steps": %s,' % (json.dumps(torch.__version__), STEPS))
     print('"curvature": %s, "centre": %s, "start": %s,\n"cases": [' % (CURVATURE, CENTRE, START))
-    lines = [json.dumps({"torch": make.__name__, "settings": "%s lr=%g" % (settings, arguments["lr"]), "points": path(make, arguments)})
-             for make, arguments, settings in CASES]
+    lines = []
+    for make, arguments, settings, *shape in CASES:
+        with unittest.mock.patch.object(torch, "bfloat16", torch.float64):
+            points = path(make, arguments, *shape)
+        case = {"torch": make.__name__, "settings": "%s lr=%g" % (settings, arguments["lr"])}
+        lines.append(json.dumps({**case, **({"shape": shape[0]} if shape else {}), "points": points}))
     print(",\n".join(lines) + "\n]}")
 
 

@@ -19,7 +19,7 @@ TEST_CASE("rules against PyTorch's optimizers on a quadratic", "[rules]") {
   const rules::Floats a = floats(json_object_get(root, "curvature")), b = floats(json_object_get(root, "centre")),
                       start = floats(json_object_get(root, "start"));
   const json_t *cases = json_object_get(root, "cases"), *steps = json_object_get(root, "steps");
-  REQUIRE(json_array_size(cases) == 17);
+  REQUIRE(json_array_size(cases) == 20);
   for (size_t c = 0; c < json_array_size(cases); c++) {
     const std::string text = json_string_value(json_object_get(json_array_get(cases, c), "settings"));
     const json_t *points = json_object_get(json_array_get(cases, c), "points");
@@ -28,6 +28,10 @@ TEST_CASE("rules against PyTorch's optimizers on a quadratic", "[rules]") {
     std::istringstream words(text);
     for (std::string word; words >> word;) set.push_back({ word.substr(0, word.find('=')), word.substr(word.find('=') + 1) });
     rules::Flat flat(start.size());
+    if (const json_t *shape = json_object_get(json_array_get(cases, c), "shape")) {
+      flat.tensor.role = FL_MATRIX, flat.tensor.ndim = 2;
+      for (size_t i = 0; i < 2; i++) flat.tensor.shape[i] = size_t(json_integer_value(json_array_get(shape, i)));
+    }
     rules::Run run(set, &flat.layout, start, 20);
     run.gradient = [&](uint64_t, const float *y, float *g) {
       for (size_t i = 0; i < start.size(); i++) g[i] = float(double(a[i]) * (double(y[i]) - double(b[i])));
