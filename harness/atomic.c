@@ -168,3 +168,9 @@ json_t *fl_file_read_json(const char *path, char *err, size_t err_size) {
   }
   return value;
 }
+
+void fl_own_folder(char *folder, size_t size, int up) {
+  const ssize_t n = readlink("/proc/self/exe", folder, size - 1);
+  folder[n > 0 ? n : 0] = 0;
+  for (int i = 0; n > 0 && i <= up && strrchr(folder, '/'); i++) *strrchr(folder, '/') = 0;
+}

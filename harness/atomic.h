@@ -14,4 +14,6 @@ int fl_file_read(const char *path, unsigned char **bytes, size_t *n, char *err, 
 int fl_file_write_all(int fd, const void *bytes, size_t n);             /* errno says why */
 int fl_file_write_json(const char *path, const json_t *, char *err, size_t err_size);
 json_t *fl_file_read_json(const char *path, char *err, size_t err_size); /* an object, or NULL with a message */
+/* The folder of this program, or `up` above it; "" when the system does not tell. */
+void fl_own_folder(char *folder, size_t size, int up);
 #endif

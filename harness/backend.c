@@ -1,5 +1,6 @@
 /* backend.c - finds and loads the plug-in of kernels/onednn. */
 #include "backend.h"
+#include "atomic.h"
 #include "kernels/onednn/plugin.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -10,12 +11,8 @@
 static int find_plugin(char *path, size_t size) {
   static const char *const place[] = { ".", "..", FL_PLUGIN_DIR };
   char self[2048];
-  const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (n <= 0) return -1;
-  self[n] = 0;
-  char *slash = strrchr(self, '/');
-  if (!slash) return -1;
-  *slash = 0;
+  fl_own_folder(self, sizeof self, 0);
+  if (!*self) return -1;
   for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
     snprintf(path, size, "%s/%s/%s", self, place[i], FL_ONEDNN_FILE);
     if (!access(path, R_OK)) return 0;

@@ -225,7 +225,7 @@ static int load(stream *s, const char *path, const fl_config *config, fl_session
     snprintf(err, err_size, "'%s' is not a checkpoint of this version of fedlane", path);
   } else {
     fl_record_unpack(word, m);
-    const uint64_t each = config->central && config->algorithm.h_run[FL_H_UNIT] == 0 ? fl_session_job(session)->local_steps : 1;
+    const uint64_t each = fl_counts_steps(&config->algorithm, config->central) ? fl_session_job(session)->local_steps : 1;
     bad = compare_config(was, is, "", err, err_size) || compare_rounds(was, config, each, m->round, err, err_size);
   }
   json_decref(was);

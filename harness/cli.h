@@ -34,6 +34,7 @@ int fl_work_backends(fl_work *, const fl_suite *, char *err, size_t err_size);  
 const fl_onednn_backend *fl_work_backend(const fl_work *, const fl_config *);    /* the run's; NULL: native */
 const fl_kernels *fl_work_kernels(const fl_work *, const fl_config *);
 int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
+int fl_work_check(fl_work *, const fl_suite *, char *err, size_t err_size);      /* whether every run could be opened */
 int fl_work_open(fl_work *, const fl_config *, int threads, fl_session **, char *err, size_t err_size);
 void fl_work_end(fl_work *);
 

@@ -1,6 +1,7 @@
 /* cli_info.c - fedlane info: the machine as results record it, and with --model a network's tensors and costs; and fedlane
  * report, which executes the Python program that draws. */
 #include "cli.h"
+#include "atomic.h"
 #include "core/team.h"
 #include <errno.h>
 #include <getopt.h>
@@ -119,13 +120,6 @@ int fl_cli_info(int argc, char **argv) {
 }
 
 /* ---- programs of their own ------------------------------------------------------------------------------------------------ */
-/* The folder of this program, or one above it. */
-static void own_folder(char *folder, size_t size, int up) {
-  const ssize_t n = readlink("/proc/self/exe", folder, size - 1);
-  folder[n > 0 ? n : 0] = 0;
-  for (int i = 0; n > 0 && i <= up && strrchr(folder, '/'); i++) *strrchr(folder, '/') = 0;
-}
-
 static int become(char *path, char **argv) {
   fflush(NULL);
   argv[0] = path;
@@ -144,7 +138,7 @@ int fl_cli_report(int argc, char **argv) {
     if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
       return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
   /* What belongs to this program: beside an installed one, else in the source tree that it was built from. */
-  own_folder(self, sizeof self, 1);
+  fl_own_folder(self, sizeof self, 1);
   snprintf(path, sizeof path, "%s/share/fedlane/report", self);
   if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
   return become(path, argv);
@@ -153,7 +147,7 @@ int fl_cli_report(int argc, char **argv) {
 int fl_cli_bench(int argc, char **argv) {
   char path[4200], self[4096] = "";
   (void)argc;
-  own_folder(self, sizeof self, 0);
+  fl_own_folder(self, sizeof self, 0);
   snprintf(path, sizeof path, "%s/fedlane-bench", self);
   if (access(path, X_OK))
     return fprintf(stderr, "fedlane: bench: '%s' is not there; it is built with the tests where Google Benchmark is installed "

@@ -28,11 +28,12 @@ static void param_text(const fl_param *p, char *def, size_t def_size, char *rang
            p->flags & FL_BELOW ? "below " : "", p->hi);
 }
 
-static void params(const fl_param *p, size_t n) {
-  char def[64], range[160];
+static void params(const fl_param *p, size_t n, const char *needs) {
+  char def[64], range[160], only[160];
   for (size_t i = 0; i < n; i++) {
+    const int bound = fl_needs_text(needs, p[i].name, only, sizeof only);
     param_text(&p[i], def, sizeof def, range, sizeof range);
-    printf("    %-20s %-10s %-28s %s\n", p[i].name, def, range, p[i].help);
+    printf("    %-20s %-10s %-28s %s%s%s\n", p[i].name, def, range, p[i].help, bound ? "; " : "", bound ? only : "");
   }
 }
 
@@ -46,17 +47,17 @@ static void list_algorithms(void) {
   for (size_t i = 0; i < fl_stage_count(); i++) {
     const fl_stage *s = fl_stage_at(i);
     printf("%-14s %s\n", s->name, s->help);
-    params(s->params, s->n_params);
+    params(s->params, s->n_params, s->needs);
   }
   puts("\nparameters of every algorithm");
-  params(fl_run_params, FL_H_COUNT);
+  params(fl_run_params, FL_H_COUNT, fl_run_needs);
 }
 
 static void list_optimizers(void) {
   for (size_t i = 0; i < fl_rule_count(); i++) {
     const fl_rule *r = fl_rule_at(i);
     printf("%-18s %s (lr %g)\n", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
-    params(r->params, r->n_params);
+    params(r->params, r->n_params, r->needs);
   }
 }
 
@@ -75,7 +76,7 @@ static void list_partitioners(void) {
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);
     printf("%-14s %s\n", p->name, p->help);
-    params(p->params, p->n_params);
+    params(p->params, p->n_params, NULL);
   }
 }
 
@@ -100,14 +101,15 @@ static void cell(const char *s) {               /* a bar would end the cell */
   for (; *s; s++) printf(*s == '|' ? "\\|" : "%c", *s);
 }
 
-static void table(const fl_param *p, size_t n) {
-  char def[64], range[160];
+static void table(const fl_param *p, size_t n, const char *needs) {
+  char def[64], range[160], only[160];
   if (!n) { puts("No parameters.\n"); return; }
   puts("| key | default | allowed | meaning |\n| --- | --- | --- | --- |");
   for (size_t i = 0; i < n; i++) {
     param_text(&p[i], def, sizeof def, range, sizeof range);
     printf("| `%s` | %s | %s | ", p[i].name, def, range);
     cell(p[i].help);
+    if (fl_needs_text(needs, p[i].name, only, sizeof only)) printf("; %s", only);
     puts(" |");
   }
   putchar('\n');
@@ -116,7 +118,7 @@ static void table(const fl_param *p, size_t n) {
 static void section(const fl_section_keys *s) {
   fl_param p[32];
   for (size_t i = 0; i < s->n && i < 32; i++) p[i] = s->key[i].param;
-  table(p, s->n);
+  table(p, s->n, NULL);
 }
 
 static void help_table(const fl_key_help *k, size_t n) {
@@ -157,7 +159,7 @@ void fl_cli_markdown(void) {
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);
     printf("### %s\n\n%s\n\n", p->name, p->help);
-    table(p->params, p->n_params);
+    table(p->params, p->n_params, NULL);
   }
   puts("## algorithms\n\nA published method, with its paper's defaults:\n\n| name | stack | rule | defaults | weights | source |\n"
        "| --- | --- | --- | --- | --- | --- |");
@@ -166,16 +168,16 @@ void fl_cli_markdown(void) {
     printf("| `%s` | %s | %s | %s | %s | %s |\n", m->name, m->stack, m->rule, m->defaults, m->weights, m->source);
   }
   puts("\nor `stack` and `rule`; then any of these:\n\n### every algorithm\n");
-  table(fl_run_params, FL_H_COUNT);
+  table(fl_run_params, FL_H_COUNT, fl_run_needs);
   for (size_t i = 0; i < fl_rule_count(); i++) {
     const fl_rule *r = fl_rule_at(i);
     printf("### rule %s\n\n%s; `lr` unless given: %g\n\n", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
-    table(r->params, r->n_params);
+    table(r->params, r->n_params, r->needs);
   }
   for (size_t i = 0; i < fl_stage_count(); i++) {
     const fl_stage *s = fl_stage_at(i);
     printf("### stage %s\n\n%s\n\n", s->name, s->help);
-    table(s->params, s->n_params);
+    table(s->params, s->n_params, s->needs);
   }
 }
 

@@ -96,10 +96,8 @@ static int write_params(const fl_session *s, const char *dir, char *err, size_t 
 /* The learning rate of a round; of central training those of its steps. */
 static void write_lr(FILE *f, const fl_session *s, const fl_config *c, uint64_t round) {
   const uint64_t each = c->central ? fl_session_job(s)->local_steps : 1;
-  const int by_step = c->central && c->algorithm.h_run[FL_H_UNIT] == 0;
   fputs(c->central ? "[" : "", f);
-  for (uint64_t t = 0; t < each; t++)
-    fprintf(f, "%s%.17g", t ? "," : "", by_step ? fl_lr_at(&c->algorithm, round * each + t, c->rounds * each) : fl_lr_at(&c->algorithm, round, c->rounds));
+  for (uint64_t t = 0; t < each; t++) fprintf(f, "%s%.17g", t ? "," : "", fl_session_lr(s, round, t));
   fputs(c->central ? "]" : "", f);
 }
 

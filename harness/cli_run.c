@@ -109,7 +109,7 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   snprintf(suite_file, sizeof suite_file, "%s/suite.json", out);
   if (!o->resume && !access(suite_file, F_OK))
     fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", out);
-  int r = fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
+  int r = fl_work_check(w, suite, err, sizeof err) || fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
   if (!r) fprintf(stderr, "%zu runs into %s\n", suite->n, out);
   for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
   for (size_t i = 0; i < suite->n && !r; i++) {

@@ -95,12 +95,28 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   return 0;
 }
 
-int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
+/* Opens the run's session, or with s NULL asks only whether it could be opened. */
+static int open_or_check(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
   if (fl_work_prepare(w, c, err, size)) return -1;
   const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
                          .index = w->split.index };
   const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation, .local_epochs = c->local_epochs,
                          .local_steps = c->local_steps, .batch_size = c->batch_size, .eval_every = c->eval_every,
                          .threads = threads, .kernels = fl_work_kernels(w, c) };
-  return fl_open(s, &p, &c->algorithm, &o, err, size);
+  return s ? fl_open(s, &p, &c->algorithm, &o, err, size) : fl_check(&p, &c->algorithm, &o, err, size);
+}
+
+int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
+  return open_or_check(w, c, threads, s, err, size);
+}
+
+/* Before the first run: what the data, the model or the length of a run make impossible must not come up after hours. */
+int fl_work_check(fl_work *w, const fl_suite *suite, char *err, size_t size) {
+  char why[FL_ERR - 400];
+  for (size_t i = 0; i < suite->n; i++) {
+    const fl_config *c = &suite->run[i];
+    if (open_or_check(w, c, w->threads, NULL, why, sizeof why))
+      return snprintf(err, size, "%s, seed %llu: %s", c->label, (unsigned long long)c->seed, why), -1;
+  }
+  return 0;
 }

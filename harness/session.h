@@ -52,6 +52,8 @@ typedef struct {                                /* of one finished round; totals
 typedef struct fl_session fl_session;
 /* 0, or -1 with a message in err. The problem, the algorithm and the kernels must outlive the session. */
 int fl_open(fl_session **, const fl_problem *, const fl_algorithm *, const fl_options *, char *err, size_t err_size);
+/* What fl_open would refuse of a run, without the memory that it takes: 0, or -1 with a message in err. */
+int fl_check(const fl_problem *, const fl_algorithm *, const fl_options *, char *err, size_t err_size);
 /* One round. 0; 1 when the run is over (rounds done, or diverged); -1, and fl_session_error says why: when the round cannot
  * begin (a cohort that is not valid, no memory for the states of clients drawn for the first time, not as many OpenMP threads
  * as the session has), nothing has changed and the call may be repeated; after a batch that is not valid, the round is
@@ -81,6 +83,7 @@ size_t fl_session_cohort_size(const fl_session *);                              
 size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: m entries */
 size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);
 uint64_t fl_session_steps(const fl_session *, uint32_t client);                              /* K_i */
+double fl_session_lr(const fl_session *, uint64_t round, uint64_t step);                     /* both from 0; the same for a round's steps, unless `unit` is step */
 #ifdef __cplusplus
 }
 #endif

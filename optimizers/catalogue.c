@@ -3,6 +3,7 @@
 #include "locale.h"
 #include <fedlane/optimizer.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,12 +252,15 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
     if (needs_clients(a->stage[i])) a->h_run[FL_H_WEIGHTS] = 1;
   if (method && apply_defaults(a, method, err, size)) return -1;
   name_it(a, method);
+  const fl_algorithm standard = *a;
   for (size_t i = 0; i < n; i++) {
     if (is_part(set[i].key)) continue;
     for (size_t j = 0; j < i; j++)
       if (!strcmp(set[i].key, set[j].key)) return snprintf(err, size, "%s: key '%s' given twice", set[i].where, set[i].key), -1;
     if (set_one(a, &set[i], err, size)) return -1;
   }
+  for (size_t i = 0; i < n; i++)
+    if (fl_setting_idle(a, &standard, &set[i], err, size)) return -1;
   if (!is_given(fl_run_params[FL_H_UNIT].name, set, n)) a->h_run[FL_H_UNIT] = fl_counts_epochs(a);
   char server[64];
   server_default(method, server);               /* a method's own server rule comes with its step size */
@@ -278,6 +282,14 @@ int fl_key_applies(const char *key, int central) {
 }
 
 /* ---- what cannot run ----------------------------------------------------------------------------------------------- */
+const char *fl_why(const fl_job *job, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(job->why, FL_WHY, format, args);
+  va_end(args);
+  return job->why;
+}
+
 static const char *rules_refuse(const fl_job *job) {
   const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
   if (!why && !job->central && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);
@@ -300,7 +312,11 @@ static int same_key(const fl_job *job, char *err, size_t size) {
   return 0;
 }
 
-int fl_job_refuse(const fl_job *job, char *err, size_t size) {
+int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
+  char text[FL_WHY];
+  fl_job own = *asked;
+  own.why = text;
+  const fl_job *job = &own;
   const char *grad = NULL, *model = NULL, *drift = NULL, *why = rules_refuse(job);
   size_t terms = 0;
   if (why) return snprintf(err, size, "%s", why), -1;
@@ -328,8 +344,7 @@ int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t si
   fl_job job = { .central = central, .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
                  .n_stages = a->n_stages, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job.stage[i] = a->stage[i], job.h_stage[i] = a->h_stage[i];
-  const char *why = fl_schedule_refuse(a);
-  return why ? snprintf(err, size, "%s", why), -1 : fl_job_refuse(&job, err, size);
+  return fl_schedule_refuse(a, central, 0, err, size) ? -1 : fl_job_refuse(&job, err, size);
 }
 
 /* ---- all parameters as text ---------------------------------------------------------------------------------------- */

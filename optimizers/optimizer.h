@@ -42,10 +42,14 @@ typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl
 typedef struct fl_rule {
   const char *name, *help; const fl_param *params; size_t n_params;
   double lr;                                    /* published step size, when a configuration gives none; 0: the run's default */
+  /* "key other=value|value; ...": what such a key does, it does only with that value of another; a key that would do nothing is
+   * refused. NULL: every key always acts. */
+  const char *needs;
   /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
   const char *(*setup)(const double *h, const fl_job *, int as_server);
   int (*planned)(const double *h);              /* whether a step depends on clock.total; NULL: no */
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
+  int block_means;                              /* theta is one mean a block of job.blocks */
   size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *), (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
   void (*pack)(const double *h, const fl_local *, float *theta);      /* state -> theta */
@@ -94,8 +98,9 @@ struct fl_server {                              /* one round on the server, or x
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
-  /* NULL, or why this stack / rule / data cannot run. Called with the algorithm alone (job: rule and stages, layout NULL), so
-   * that a suite is refused before its first run, and by fl_open with all of the job. */
+  const char *needs;                            /* as a rule's */
+  /* NULL, or why this stack / rule / data cannot run: key, value, what is allowed (fl_why). Called with the algorithm alone (job: rule
+   * and stages, layout NULL) when a configuration is read, and by fl_check and fl_open with all of the job. */
   const char *(*setup)(const double *h, const fl_job *);
   size_t terms, drifts;                         /* terms of the mix (q) and drifts that the stage takes: 2 and 1 are there */
   void (*server_start)(const double *h, fl_server *);   /* before the clients of a round: at[] has the SERVER slots */
@@ -121,7 +126,11 @@ struct fl_job {                                 /* fixed for the run */
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   int sampled_labels;                           /* the objective offers sampled_grad */
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
+  char *why;                                    /* where fl_why writes, FL_WHY bytes */
 };
+enum { FL_WHY = 400 };
+/* What a setup returns: the text, printed into the job's room for it. */
+const char *fl_why(const fl_job *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One more term of the mix: weight*q joins the gradient (the job was refused if there are too many). */
 void fl_mix_add(fl_local *, const float *q, double weight);
 /* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic
@@ -169,12 +178,21 @@ int fl_job_refuse(const fl_job *, char *err, size_t err_size);
 int fl_algorithm_refuse(const fl_algorithm *, int central, char *err, size_t err_size);
 /* Whether a key of an algorithm means anything in central training (else: in a federated run). */
 int fl_key_applies(const char *key, int central);
+/* ---- needs.c ---- */
+/* 0, or -1 and what it would need: a setting that differs from `standard`, the algorithm without it, and would do nothing. */
+int fl_setting_idle(const fl_algorithm *, const fl_algorithm *standard, const fl_setting *, char *err, size_t err_size);
+/* What a key of a table with these needs depends on, "only with X = A or B" into out; 0: it always acts. */
+int fl_needs_text(const char *needs, const char *key, char *out, size_t size);
+extern const char fl_run_needs[];              /* of fl_run_params */
 /* ---- schedule.c: lr of round, step or epoch t of `total`, from 0 (federated-adaptive 0.3, deep-first-order 20, 29); a pure
  * function. ---- */
 /* Whether `unit` is the epoch where a configuration does not say. */
 int fl_counts_epochs(const fl_algorithm *);
 double fl_lr_at(const fl_algorithm *, uint64_t t, uint64_t total);
-const char *fl_schedule_refuse(const fl_algorithm *);    /* NULL, or what the schedule lacks */
+/* Whether a move of x is a step, not a round or epoch: what schedules, warm-up and averages count. */
+int fl_counts_steps(const fl_algorithm *, int central);
+/* 0, or -1 and what the schedule lacks. moves: of x in the whole run, 0 while that is not known. */
+int fl_schedule_refuse(const fl_algorithm *, int central, uint64_t moves, char *why, size_t size);
 int fl_milestones_read(const fl_setting *, fl_algorithm *, char *err, size_t err_size);
 void fl_milestones_text(const fl_algorithm *, char *out, size_t size);
 /* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */

@@ -47,13 +47,21 @@ double fl_lr_at(const fl_algorithm *a, uint64_t t, uint64_t total) {
   }
 }
 
-const char *fl_schedule_refuse(const fl_algorithm *a) {
+int fl_counts_steps(const fl_algorithm *a, int central) { return central && a->h_run[FL_H_UNIT] == 0; }
+
+#define REFUSE(...) return snprintf(why, size, __VA_ARGS__), -1
+int fl_schedule_refuse(const fl_algorithm *a, int central, uint64_t moves, char *why, size_t size) {
   const double *h = a->h_run;
-  if (h[FL_H_LR_SCHEDULE] == MULTI_STEP && h[FL_H_MILESTONES] == 0) return "lr_schedule multi_step: milestones is missing, e.g. 100+150";
+  const char *unit = !central ? "rounds" : fl_counts_steps(a, central) ? "steps" : "epochs";
+  if (h[FL_H_LR_SCHEDULE] == MULTI_STEP && h[FL_H_MILESTONES] == 0) REFUSE("lr_schedule multi_step: milestones is missing, e.g. 100+150");
   if (h[FL_H_LR_SCHEDULE] == SWA && !of_stage(a, "swa_lr"))
-    return "lr_schedule swa: the stack has no stage swa, whose swa_start and swa_lr it takes";
-  if (h[FL_H_LR_SCHEDULE] == COSINE && h[FL_H_LR_MIN] > h[FL_H_LR]) return "lr_schedule cosine: lr_min is above lr";
-  return NULL;
+    REFUSE("lr_schedule swa: the stack has no stage swa, whose swa_start and swa_lr it takes");
+  if (h[FL_H_LR_SCHEDULE] == COSINE && h[FL_H_LR_MIN] > h[FL_H_LR])
+    REFUSE("lr_schedule cosine: lr_min is above lr: %g; allowed: 0 to %g", h[FL_H_LR_MIN], h[FL_H_LR]);
+  if (moves && h[FL_H_WARMUP] >= (double)moves)
+    REFUSE("warmup = %.0f; allowed: 0 to %llu, as the run has %llu %s and lr would never be reached", h[FL_H_WARMUP],
+           (unsigned long long)(moves - 1), (unsigned long long)moves, unit);
+  return 0;
 }
 
 /* ---- milestones: "100+150" ---------------------------------------------------------------------------------------- */

@@ -4,9 +4,13 @@
 #include <math.h>
 #include <string.h>
 
-static int by_step(const fl_session *s) { return s->opt.central && s->algorithm.h_run[FL_H_UNIT] == 0; }
+static int by_step(const fl_session *s) { return fl_counts_steps(&s->algorithm, s->opt.central); }
 
 uint64_t fl_moves(const fl_session *s, uint64_t rounds) { return by_step(s) ? rounds * s->job.local_steps : rounds; }
+
+double fl_session_lr(const fl_session *s, uint64_t round, uint64_t step) {
+  return fl_lr_at(&s->algorithm, by_step(s) ? fl_moves(s, round) + step : round, s->job.moves);
+}
 
 const fl_rule *fl_mover(const fl_session *s, const double **h) {
   *h = s->opt.central ? s->job.h_rule : s->job.h_server;

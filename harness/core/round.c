@@ -94,7 +94,7 @@ static void start_server(fl_session *s) {
 }
 
 static int begin_round(fl_session *s) {
-  s->lr = fl_lr_at(&s->algorithm, s->round, s->opt.rounds);
+  s->lr = fl_session_lr(s, s->round, 0);
   s->m = fl_draw_cohort(s, s->round, s->cohort);
   if (s->problem.cohort) fl_fpenv_enter();      /* the caller's function may have changed the rounding */
   if (check_cohort(s)) return -1;

@@ -177,7 +177,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   fl_blocks_of(job->layout, rule, s->block_runs);
   job->blocks.run = s->block_runs;
   job->moves = fl_moves(s, s->opt.rounds);
-  return fl_job_refuse(job, err, size);
+  return fl_schedule_refuse(a, s->opt.central, job->moves, err, size) || fl_job_refuse(job, err, size) ? -1 : 0;
 }
 
 /* Whether OpenMP gave the team that the workers and their barrier are made for. */
@@ -200,7 +200,8 @@ static void start_mover(fl_session *s) {
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------------------- */
-static int open_all(fl_session *s, char *err, size_t size) {
+/* Everything that can be refused before memory is taken. */
+static int plan(fl_session *s, char *err, size_t size) {
   const char *why = NULL;
   const fl_objective *o = s->problem.objective;
   s->k = s->opt.kernels ? s->opt.kernels : fl_kernels_select(NULL, &why);
@@ -213,14 +214,20 @@ static int open_all(fl_session *s, char *err, size_t size) {
   s->m_max = m < 1 ? 1 : (size_t)m;
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
   if (open_job(s, err, size) || place_all(s, err, size)) return -1;
-  if (open_memory(s))
-    REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
-           s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
   size_t parts[WORKER_PARTS];
   const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
   if (workspace * s->threads > available)
     REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches or "
            "fewer threads", s->opt.batch_size, s->threads, workspace, available);
+  return 0;
+}
+
+static int open_all(fl_session *s, char *err, size_t size) {
+  const fl_objective *o = s->problem.objective;
+  if (plan(s, err, size)) return -1;
+  if (open_memory(s))
+    REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
+           s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
   fl_barrier_init(&s->barrier, s->threads);
   int failed = 0, team = 0;
 #pragma omp parallel num_threads(s->threads)
@@ -242,17 +249,30 @@ static int open_all(fl_session *s, char *err, size_t size) {
   return 0;
 }
 
-int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
-  *out = NULL;
+static fl_session *new_session(const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
   const locale_t before = fl_locale_enter();
   const int bad = check(p, o, err, size);
   fl_locale_leave(before);
-  if (bad) return -1;
+  if (bad) return NULL;
   fl_session *s = calloc(1, sizeof *s);
-  if (!s) REFUSE("no memory");
+  if (!s) return snprintf(err, size, "no memory"), NULL;
   s->problem = *p;
   s->algorithm = *a;
   s->opt = *o;
+  return s;
+}
+
+int fl_check(const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
+  fl_session *s = new_session(p, a, o, err, size);
+  const int bad = !s || plan(s, err, size);
+  fl_close(s);
+  return bad ? -1 : 0;
+}
+
+int fl_open(fl_session **out, const fl_problem *p, const fl_algorithm *a, const fl_options *o, char *err, size_t size) {
+  *out = NULL;
+  fl_session *s = new_session(p, a, o, err, size);
+  if (!s) return -1;
   if (open_all(s, err, size)) return fl_close(s), -1;
   *out = s;
   return 0;

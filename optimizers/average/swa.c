@@ -24,8 +24,9 @@ static size_t all_floats(const fl_job *job, const double *h) { (void)h; return j
 static const fl_slot slots[S_COUNT] = { [S_AVG] = { "average", FL_SERVER, 0, all_floats } };
 
 static const char *setup_swa(const double *h, const fl_job *job) {
-  if (job->layout && h[H_START] > (double)job->moves) return "stage swa: swa_start is behind the end of the run, so nothing would be averaged";
-  return NULL;
+  if (!job->layout || h[H_START] <= (double)job->moves) return NULL;
+  return fl_why(job, "stage swa: swa_start = %.0f; allowed: 1 to %.0f, the rounds, steps or epochs of the run, or nothing would be averaged",
+                h[H_START], (double)job->moves);
 }
 
 static void copy(fl_server *sv, size_t from) {
@@ -49,7 +50,7 @@ static void after_ema(const double *h, fl_server *sv) {
 static const float *model_ema(const double *h, const fl_server *sv) { (void)h; return sv->at[S_AVG]; }
 
 const fl_stage fl_stage_swa = { .name = "swa", .help = "mean of the later parameters, evaluated in their place", .params = swa_params,
-                                .n_params = sizeof swa_params / sizeof *swa_params, .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
+                                .n_params = sizeof swa_params / sizeof *swa_params, .needs = "swa_lr lr_schedule=swa", .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
                                 .after = after_swa, .model = model_swa };
 const fl_stage fl_stage_ema = { .name = "ema", .help = "exponential average of the parameters, evaluated in their place", .params = ema_params,
                                 .n_params = sizeof ema_params / sizeof *ema_params, .slot = slots, .n_slots = S_COUNT, .after = after_ema,

@@ -9,7 +9,7 @@
 
 enum { H_EPS, H_DECAY, H_INITIAL, H_WEIGHT_DECAY };
 static const fl_param params[] = {
-  [H_EPS] = { "eps", 1e-10, 0, 1, NULL, "added to the root of the sum of squares", 0 },
+  [H_EPS] = { "eps", 1e-10, 1e-38, 1, NULL, "added to the root of the sum of squares", 0 },
   [H_DECAY] = { "adagrad_decay", 0, 0, 1e6, NULL, "lr of step k is lr/(1 + (k-1)*adagrad_decay)", 0 },
   [H_INITIAL] = { "initial_accumulator", 0, 0, 1e6, NULL, "sum of squares before the first step", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },

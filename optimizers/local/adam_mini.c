@@ -14,7 +14,7 @@ enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_BLOCKS, H_DECAY_VECTORS };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_BLOCKS] = { "mini_blocks", 1, 0, 0, "head|neuron|tensor|full", "entries that share a second moment, as block_rule", 0 },
   [H_DECAY_VECTORS] = { "decay_vectors", 0, 0, 0, "no|yes", "norms and biases decay too", 0 },

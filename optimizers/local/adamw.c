@@ -14,7 +14,7 @@ enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_M_INDEX, H_AMSGRAD };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_M_INDEX] = { "m_index", 0, 0, 0, "local|global", "index in the first moment's bias correction: step of the round, or global", 0 },
   [H_AMSGRAD] = { "amsgrad", 0, 0, 0, "no|yes", "divide by the largest second moment so far", 0 },
@@ -34,5 +34,7 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_adamw = { .name = "adamw", .help = "Adam with decoupled weight decay", .params = params,
-                                .n_params = sizeof params / sizeof *params, .lr = 1e-3, .state = state, .theta = block_count,
+                                .n_params = sizeof params / sizeof *params,
+                                .needs = "m_index aggregate=yes",
+                                .lr = 1e-3, .state = state, .block_means = 1, .theta = block_count,
                                 .start = start, .pack = pack, .step = step };

@@ -19,13 +19,15 @@ static const fl_param params[] = {
 };
 
 static const char *setup(const double *h, const fl_job *job, int as_server) {
-  const uint64_t steps = as_server ? job->rounds : job->rounds * job->local_steps;
-  if (h[H_TOTAL_STEPS] == 0 && !job->layout) return NULL;       /* the run's steps are not known yet */
-  if (job->layout && h[H_TOTAL_STEPS] > 0 && h[H_TOTAL_STEPS] < (double)steps)
-    return "rule fsgdm: total_steps is less than the steps of the run, so u would pass 1/(1 + c); allowed: those steps or more, or 0";
-  if (h[H_N_STAGES] > (h[H_TOTAL_STEPS] > 0 ? h[H_TOTAL_STEPS] : (double)steps))
-    return "rule fsgdm: n_stages is more than there are steps; allowed: from 1 to total_steps, or to the steps of the run";
-  return NULL;
+  const double total = h[H_TOTAL_STEPS], steps = (double)(as_server ? job->rounds : job->rounds * job->local_steps);
+  const char *s = as_server ? "server_" : "";
+  if (total == 0 && !job->layout) return NULL;  /* the run's steps are not known yet */
+  if (job->layout && total > 0 && total < steps)
+    return fl_why(job, "rule fsgdm: %stotal_steps = %.0f; allowed: 0, or the %.0f steps of the run or more, as u would pass 1/(1 + c)", s,
+                  total, steps);
+  if (h[H_N_STAGES] <= (total > 0 ? total : steps)) return NULL;
+  return fl_why(job, "rule fsgdm: %sn_stages = %.0f; allowed: 1 to %.0f, the %s", s, h[H_N_STAGES], total > 0 ? total : steps,
+                total > 0 ? "total_steps" : "steps of the run");
 }
 
 static int planned(const double *h) { return h[H_TOTAL_STEPS] == 0; }

@@ -17,10 +17,10 @@ static const fl_param params[] = {
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
 };
 static const char *setup(const double *h, const fl_job *job, int as_server) {
-  (void)job, (void)as_server;
-  if (h[H_NESTEROV] != 0 && (h[H_DAMPENING] != 0 || h[H_MOMENTUM] == 0))
-    return "rule momentum: nesterov=yes needs momentum above 0 and dampening 0";
-  return NULL;
+  const char *s = as_server ? "server_" : "";
+  if (h[H_NESTEROV] == 0 || (h[H_DAMPENING] == 0 && h[H_MOMENTUM] > 0)) return NULL;
+  return fl_why(job, "rule momentum: %snesterov = yes with %smomentum = %g and %sdampening = %g; allowed: above 0, and 0", s, s, h[H_MOMENTUM],
+                s, h[H_DAMPENING]);
 }
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {

@@ -24,7 +24,7 @@ static const fl_param params[] = {
   [H_FORM] = { "momentum_form", 0, 0, 0, "average|sum", "M = momentum*M + (1 - momentum)*G, or M = momentum*M + G", 0 },
   [H_AUX_BETA1] = { "aux_beta1", 0.9, 0, 1, NULL, "AdamW of the other tensors: decay of the first moment", FL_BELOW },
   [H_AUX_BETA2] = { "aux_beta2", 0.95, 0, 1, NULL, "decay of their second moment", FL_BELOW },
-  [H_AUX_EPS] = { "aux_eps", 1e-10, 0, 1, NULL, "added to the root of their second moment", 0 },
+  [H_AUX_EPS] = { "aux_eps", 1e-10, 1e-38, 1, NULL, "added to the root of their second moment", 0 },
 };
 
 static int is_matrix(const double *h, const fl_tensor *t) {
@@ -107,5 +107,7 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors", .params = params,
-                               .n_params = sizeof params / sizeof *params, .lr = 3e-4, .state = state, .work = work_floats,
+                               .n_params = sizeof params / sizeof *params,
+                               .needs = "muon_conv_scale muon_scale=keller",
+                               .lr = 3e-4, .state = state, .work = work_floats,
                                .theta = theta_floats, .start = start, .pack = pack, .step = step };

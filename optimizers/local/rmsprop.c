@@ -12,7 +12,7 @@
 enum { H_BETA2, H_EPS, H_MOMENTUM, H_CENTRED, H_FORM, H_WEIGHT_DECAY };
 static const fl_param params[] = {
   [H_BETA2] = { "beta2", 0.99, 0, 1, NULL, "decay of the second moment (alpha in PyTorch)", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_MOMENTUM] = { "momentum", 0, 0, 1, NULL, "weight of the buffer of steps", FL_BELOW },
   [H_CENTRED] = { "centred", 0, 0, 0, "no|yes", "second moment around the mean gradient", 0 },
   [H_FORM] = { "form", 0, 0, 0, "pytorch|tensorflow", "eps outside, or inside the root and lr inside the buffer", 0 },
@@ -48,5 +48,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_rmsprop = { .name = "rmsprop", .help = "steps divided by the root of the mean squared gradient", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .theta = theta_floats,
+                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .block_means = 1, .theta = theta_floats,
                                   .start = start, .pack = pack, .step = step };

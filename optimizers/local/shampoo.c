@@ -25,11 +25,11 @@ enum { PAPER, EMA, CODE };
 enum { NONE, SGD, ADAGRAD, ADAM };
 static const fl_param params[] = {
   [H_VARIANT] = { "variant", PAPER, 0, 0, "paper|ema|code", "sums with exponent -1/(2w); averages; a third-party code's form", 0 },
-  [H_EPS] = { "eps", 1e-4, 0, 1e6, NULL, "added to the factors' eigenvalues; where the vectors' sums begin", FL_ABOVE },
+  [H_EPS] = { "eps", 1e-4, 1e-38, 1e6, NULL, "added to the factors' eigenvalues; where the vectors' sums begin", 0 },
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "ema: decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "ema: decay of the factors and of the second moment", FL_BELOW },
   [H_GRAFT] = { "graft", NONE, 0, 0, "none|sgd|adagrad|adam", "whose length the step of a tensor gets", 0 },
-  [H_GRAFT_EPS] = { "graft_eps", 1e-8, 0, 1, NULL, "added to the root in the graft's denominator", 0 },
+  [H_GRAFT_EPS] = { "graft_eps", 1e-8, 1e-38, 1, NULL, "added to the root in the graft's denominator", 0 },
   [H_EVERY] = { "precond_every", 10, 1, 1e9, NULL, "steps between two computations of the roots", FL_WHOLE },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_MAX_DIM] = { "max_precond_dim", 8192, 1, 65535, NULL, "longest axis that gets a factor", FL_WHOLE },
@@ -42,14 +42,17 @@ static int has_factors(const double *h, const fl_tensor *t) { return t->role != 
 static fl_axes axes_of(const double *h, const fl_tensor *t) { return fl_axes_of(t, h[H_CONV] != 0, (size_t)h[H_MAX_DIM]); }
 
 static const char *setup(const double *h, const fl_job *job, int as_server) {
-  (void)as_server;
+  const char *s = as_server ? "server_" : "";
   const int graft = (int)h[H_GRAFT];
-  if (variant(h) == EMA && graft == ADAGRAD) return "rule shampoo: graft=adagrad is not defined for variant=ema; allowed: none, sgd, adam";
-  if (variant(h) != EMA && graft == ADAM) return "rule shampoo: graft=adam needs the moments of variant=ema; allowed: none, sgd, adagrad";
+  if (variant(h) == EMA && graft == ADAGRAD)
+    return fl_why(job, "rule shampoo: %sgraft = adagrad is not defined for %svariant = ema; allowed: none, sgd, adam", s, s);
+  if (variant(h) != EMA && graft == ADAM)
+    return fl_why(job, "rule shampoo: %sgraft = adam needs the moments of %svariant = ema; allowed: none, sgd, adagrad", s, s);
   for (size_t i = 0; job->layout && variant(h) == CODE && i < job->layout->n; i++) {
     const fl_tensor *t = &job->layout->tensor[i];
     if (t->ndim == 1 && t->role != FL_BUFFER && t->size > LONGEST_VECTOR)
-      return "rule shampoo: variant=code needs a full matrix for a vector of more than 4096 parameters; allowed: paper, ema";
+      return fl_why(job, "rule shampoo: %svariant = code needs a full matrix for a vector, and '%s' has %zu parameters, more than %d; "
+                    "allowed: paper, ema", s, t->name, t->size, LONGEST_VECTOR);
   }
   return NULL;
 }
@@ -211,5 +214,7 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_shampoo = { .name = "shampoo", .help = "Kronecker-preconditioned gradient", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .lr = 0.1, .setup = setup, .state = state, .work = work_floats,
+                                  .n_params = sizeof params / sizeof *params,
+                                  .needs = "beta1 variant=ema; beta2 variant=ema; graft_eps graft=adagrad|adam,variant=ema",
+                                  .lr = 0.1, .setup = setup, .state = state, .work = work_floats,
                                   .theta = theta_floats, .start = start, .pack = pack, .step = step };

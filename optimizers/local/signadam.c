@@ -11,7 +11,7 @@ enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 5e-4, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
 };
 static size_t state(const double *h, const fl_job *job) { (void)h; return moment_floats(job, 0); }

@@ -78,5 +78,7 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_signadampp = { .name = "signadampp", .help = "signADAM++: average of the signs of confident gradients",
-                                     .params = params, .n_params = sizeof params / sizeof *params, .lr = 3e-4, .state = state,
+                                     .params = params, .n_params = sizeof params / sizeof *params,
+                                     .needs = "threshold adaptive=no; conf_beta adaptive=yes; conf_scale adaptive=yes; beta1 use_momentum=yes; average use_momentum=yes",
+                                     .lr = 3e-4, .state = state,
                                      .work = work, .start = start, .step = step };

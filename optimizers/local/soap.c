@@ -21,7 +21,7 @@ static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.95, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.95, 0, 1, NULL, "decay of the second moment", FL_BELOW },
   [H_SHAMPOO_BETA] = { "shampoo_beta", -1, -1, 1, NULL, "decay of the factors (-1: beta2)", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment, which is not bias corrected", 0 },
+  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment, which is not bias corrected", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights, after the step", 0 },
   [H_EVERY] = { "precond_every", 10, 1, 1e9, NULL, "steps between two refreshes of the bases", FL_WHOLE },
   [H_MAX_DIM] = { "max_precond_dim", 10000, 1, 65535, NULL, "longest axis that gets a factor", FL_WHOLE },
@@ -193,5 +193,7 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_soap = { .name = "soap", .help = "Adam in the eigenbasis of Shampoo's factors", .params = params,
-                               .n_params = sizeof params / sizeof *params, .lr = 3e-3, .state = state, .work = work_floats,
+                               .n_params = sizeof params / sizeof *params,
+                               .needs = "soap_skip_first aggregate=yes",
+                               .lr = 3e-3, .state = state, .work = work_floats,
                                .theta = factor_floats, .start = start, .pack = pack, .step = step };

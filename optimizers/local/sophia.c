@@ -28,7 +28,7 @@ static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.965, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.99, 0, 1, NULL, "decay of the curvature", FL_BELOW },
   [H_RHO] = { "sophia_rho", 0.04, 0, 1e6, NULL, "factor of the curvature in the denominator (the paper's gamma)", 0 },
-  [H_EPS] = { "eps", 1e-15, 0, 1, NULL, "added to the denominator, or its floor (1e-12 in the paper)", FL_ABOVE },
+  [H_EPS] = { "eps", 1e-15, 1e-38, 1, NULL, "added to the denominator, or its floor (1e-12 in the paper)", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.1, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_HESSIAN] = { "hessian", GNB, 0, 0, "gnb|gradient_square|hutchinson|never", "estimate of the curvature", 0 },
   [H_EVERY] = { "hess_every", 10, 1, 1e9, NULL, "steps between two estimates", FL_WHOLE },
@@ -42,10 +42,10 @@ static int asks(const double *h) { return (int)h[H_HESSIAN] == GNB || (int)h[H_H
 
 static const char *setup(const double *h, const fl_job *job, int as_server) {
   if (as_server && asks(h))
-    return "rule sophia on the server: hessian=gnb and hutchinson ask for gradients, of which the server has none; "
+    return "rule sophia on the server: server_hessian = gnb and hutchinson ask for gradients, of which the server has none; "
            "allowed: gradient_square, never";
   if (job->layout && (int)h[H_HESSIAN] == GNB && !job->sampled_labels)
-    return "rule sophia: hessian=gnb draws labels from a softmax, which this objective does not offer; allowed: gradient_square, "
+    return "rule sophia: hessian = gnb draws labels from a softmax, which this objective does not offer; allowed: gradient_square, "
            "hutchinson, never";
   return NULL;
 }
@@ -128,5 +128,9 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)", .params = params,
-                                 .n_params = sizeof params / sizeof *params, .lr = 1e-3, .setup = setup, .state = state, .work = work_floats,
+                                 .n_params = sizeof params / sizeof *params,
+                                 .needs = "beta2 hessian=gnb|gradient_square|hutchinson; hess_every hessian=gnb|gradient_square|hutchinson; "
+                                          "hess_first hessian=gnb|gradient_square|hutchinson; bs hessian=gnb|gradient_square; "
+                                          "probe hessian=hutchinson; hvp_step hessian=hutchinson",
+                                 .lr = 1e-3, .setup = setup, .state = state, .work = work_floats,
                                  .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -11,7 +11,7 @@ enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_BIAS_CORRECTION, H_INITIAL };
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.99, 0, 1, NULL, "1 - largest relative change of the second moment", FL_BELOW },
-  [H_EPS] = { "eps", 1e-3, 0, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-3, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
   [H_BIAS_CORRECTION] = { "bias_correction", 0, 0, 0, "no|yes", "divide the moments by 1 - beta^k", 0 },
   [H_INITIAL] = { "initial_accumulator", 1e-6, 0, 1e6, NULL, "second moment before the first step", 0 },
@@ -33,5 +33,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_yogi = { .name = "yogi", .help = "Adam whose second moment changes by steps of bounded size", .params = params,
-                               .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .theta = block_count,
+                               .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .block_means = 1, .theta = block_count,
                                .start = start, .pack = pack, .step = step };

@@ -53,18 +53,42 @@ for path in glob.glob(sys.argv[1] + "/two/*/rounds.jsonl"):
     assert "federated" not in config and "partition" not in config and config["training"]["epochs"] == 12
 END
 
-# Killed at twelve instants, a checkpoint behind each epoch or so, and resumed.
+# Killed at twelve instants, a checkpoint behind each epoch or so, and resumed; a run that ends before its kill is compared, and
+# another begun. A checkpoint that a kill left behind proves that something was resumed.
 export LC_ALL=C
-for i in $(seq 12); do
+kills=0 left=0
+for ((i = 1; i <= 120 && (kills < 12 || left < 1); i++)); do
   if [ -d killed ]; then set -- --resume killed; else set -- --out killed; fi
   "$fedlane" run config.yaml --threads 2 "$@" > out.txt 2> err.txt &
   pid=$!
   sleep "0.$(printf '%02d' $((3 + i * 7 % 31)))"
   kill -9 $pid 2> /dev/null || true
-  { wait $pid || true; } 2> /dev/null
+  code=0
+  { wait $pid || code=$?; } 2> /dev/null
+  if [ $code = 137 ]; then
+    kills=$((kills + 1))
+    for checkpoint in killed/*/checkpoint.bin; do
+      [ ! -e "$checkpoint" ] || [ -e "$(dirname "$checkpoint")/summary.json" ] || left=$((left + 1))
+    done
+  else
+    [ $code = 0 ] || { cat err.txt >&2; fail "exit code $code"; }
+    diff <(hashes reference) <(hashes killed) || fail "killed and resumed: other bits"
+    rm -r killed
+  fi
 done
-run --resume killed
+echo "$kills kills, $left of them behind a checkpoint"
+[ $kills -ge 12 ] && [ $left -ge 1 ] || fail "in $i starts only $kills were killed, $left behind a checkpoint"
+if [ -d killed ]; then run --resume killed; else run --out killed; fi
 diff <(hashes reference) <(hashes killed) || fail "killed and resumed: other bits"
+
+# What the length of a run makes impossible is refused before the first run of the suite begins.
+for wrong in 'stack: [swa], swa_start: 13/swa_start = 13; allowed: 1 to 12' 'warmup: 228/warmup = 228; allowed: 0 to 227'; do
+  sed '/^algorithms/,$d' config.yaml > late.yaml
+  echo "algorithms: [{rule: sgd}, {rule: sgd, ${wrong%%/*}}]" >> late.yaml
+  if "$fedlane" run late.yaml --out late > out.txt 2> err.txt; then fail "${wrong%%/*} ran"; fi
+  grep -qF -- "${wrong#*/}" err.txt || { cat err.txt >&2; fail "${wrong%%/*}: another message"; }
+  [ ! -e late ] || fail "${wrong%%/*}: refused after something had run"
+done
 
 # More epochs: allowed where no schedule depends on their number, refused by name where one does.
 run --out short --set training.epochs=5,algorithms.lr_schedule=constant

@@ -13,14 +13,14 @@ fail() { echo "resume.sh: FAILED: $* (RESUME_SEED=$seed)" >&2; exit 1; }
 rm -rf "$scratch"
 mkdir -p "$scratch"
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 600 100 1
-# One method with a state for each client, one with a state that travels; 12 clients, so some cohorts repeat a client soon.
+# One method with a state for each client, one with a state that travels, a server rule with moments; 12 clients, so some cohorts repeat a client soon.
 cat > "$scratch/config.yaml" <<EOF
 seeds: [1]
 data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte}
 partition: {name: dirichlet, dirichlet_alpha: 0.5, seed: 42}
 model: mlp
 federated: {clients: 12, participation: 0.5, rounds: 40, local_epochs: 1, batch_size: 20, eval_every: 3, checkpoint_seconds: 0.05}
-algorithms: [{name: scaffold, lr: 0.05}, {name: fedadamw, lr: 1e-3}]
+algorithms: [{name: scaffold, lr: 0.05}, {name: fedadamw, lr: 1e-3}, {rule: sgd, lr: 0.05, server_rule: adam, server_lr: 0.01}]
 EOF
 
 # Folder, hash and trajectory_hash of every finished run in a result.
@@ -53,7 +53,7 @@ finish
 whole=$(($(now_ms) - begin))
 [ "$code" = 0 ] || { cat "$scratch/err.txt" >&2; fail "the uninterrupted run: exit code $code"; }
 want=$(hashes "$scratch/reference")
-[ "$(wc -l <<< "$want")" = 2 ] || fail "the uninterrupted run has not two summaries: $want"
+[ "$(wc -l <<< "$want")" = 3 ] || fail "the uninterrupted run has not three summaries: $want"
 echo "uninterrupted: $whole ms"
 echo "$want"
 
@@ -149,7 +149,7 @@ long() {
 long 9 --out "$scratch/nine"
 long 6 --out "$scratch/six"
 long 9 --resume "$scratch/six"
-[ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 2 ] || { cat "$scratch/err.txt" >&2; fail "6 rounds to 9: began anew"; }
+[ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 3 ] || { cat "$scratch/err.txt" >&2; fail "6 rounds to 9: began anew"; }
 [ "$(hashes "$scratch/six")" = "$(hashes "$scratch/nine")" ] || fail "6 rounds to 9: other hashes than 9 at once"
 echo "6 rounds, then 9: same hashes as 9 at once"
 

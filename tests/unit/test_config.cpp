@@ -123,7 +123,7 @@ TEST_CASE("messages name place, value and the nearest name", "[config]") {
 }
 
 TEST_CASE("without a federated block a run is central", "[config]") {
-  Suite t(base + "training: {epochs: [2, 3], batch_size: 20}\nalgorithms: [{rule: adamw, lr: 1e-3, unit: epoch}, {rule: sgd}]\n");
+  Suite t(base + "training: {epochs: [2, 3], batch_size: 20}\nalgorithms: [{rule: adamw, lr: 1e-3, lr_schedule: cosine, unit: epoch}, {rule: sgd}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 4);
   const fl_config &c = t.s.run[0];

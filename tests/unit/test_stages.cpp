@@ -180,7 +180,7 @@ TEST_CASE("swa: before its start x is evaluated; in a federated run a move is a 
     }
   }
   Session late(with(sgd, { { "stack", "swa" }, { "swa_start", "5" } }), false);
-  CHECK(late.open().error == "stage swa: swa_start is behind the end of the run, so nothing would be averaged; rule is 'sgd'");
+  CHECK(late.open().error == "stage swa: swa_start = 5; allowed: 1 to 4, the rounds, steps or epochs of the run, or nothing would be averaged; rule is 'sgd'");
 }
 
 TEST_CASE("ema: begins at x_0, decays by decay, is evaluated and saved, and comes back from a checkpoint") {
@@ -330,5 +330,5 @@ TEST_CASE("schedules: closed forms, a pure function of t") {
   CHECK(lr(swa, 199, 200) == 0.1);
   fl_algorithm a;
   CHECK(build({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "cosine" }, { "lr_min", "0.2" } }, &a) ==
-        "test: lr_schedule cosine: lr_min is above lr");
+        "test: lr_schedule cosine: lr_min is above lr: 0.2; allowed: 0 to 0.1");
 }
