@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMN(kind, name, timed) {#name, kind, offsetof(fl_metrics, name), timed}
+#define COLUMN(kind, name, timed) {#name, kind, offsetof(fl_metrics, name), timed, 0}
 /* The order is part of schema 1: trajectory_hash is fed in it. */
 const fl_column fl_columns[FL_COLUMNS] = {
   COLUMN(FL_COLUMN_U64, round, 0),
@@ -26,6 +26,7 @@ const fl_column fl_columns[FL_COLUMNS] = {
   COLUMN(FL_COLUMN_REAL, seconds, 1),
   COLUMN(FL_COLUMN_REAL, seconds_evaluation, 1),
   COLUMN(FL_COLUMN_REAL, bound, 1),             /* the bound is for this number of threads */
+  {"unclipped", FL_COLUMN_REAL, offsetof(fl_metrics, unclipped), 0, 1},
 };
 
 static uint64_t word_of(const fl_column *c, const fl_metrics *m) {
@@ -68,7 +69,7 @@ uint64_t fl_record_bits(const fl_column *c, const fl_metrics *m) {
 
 void fl_record_digest(EVP_MD_CTX *sha, const fl_metrics *m) {
   for (size_t i = 0; i < FL_COLUMNS; i++) {
-    if (fl_columns[i].timed) continue;
+    if (fl_columns[i].timed || fl_columns[i].told) continue;
     uint64_t word = fl_record_bits(&fl_columns[i], m);
     unsigned char byte[8];
     for (int b = 0; b < 8; b++) byte[b] = (unsigned char)(word >> 8 * b);

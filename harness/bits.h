@@ -20,9 +20,10 @@ static inline double fl_double_of(uint64_t word) {
 static inline int fl_word_finite(uint64_t word) { return (word >> 52 & 0x7ff) != 0x7ff; }
 
 typedef enum { FL_COLUMN_U64, FL_COLUMN_SIZE, FL_COLUMN_FLAG, FL_COLUMN_REAL } fl_column_kind;
-/* timed: depends on the clock or on the number of threads, so trajectory_hash leaves it out. */
-typedef struct { const char *name; fl_column_kind kind; size_t offset; int timed; } fl_column;
-#define FL_COLUMNS 18
+/* timed: depends on the clock or on the number of threads, so trajectory_hash leaves it out. told: a rule's own number, of runs with that
+ * rule alone; trajectory_hash, whose columns schema 1 fixes, leaves it out as well. */
+typedef struct { const char *name; fl_column_kind kind; size_t offset; int timed, told; } fl_column;
+#define FL_COLUMNS 19
 extern const fl_column fl_columns[FL_COLUMNS];
 #define FL_RECORD_WORDS (FL_COLUMNS + FL_T_COUNT)
 
@@ -34,7 +35,7 @@ void fl_column_set(const fl_column *, fl_metrics *, uint64_t word);
 /* What is hashed and compared of a column: as packed, but anything not finite (and test_loss and accuracy of a round
  * without evaluation) counts as the one NaN 7ff8000000000000. */
 uint64_t fl_record_bits(const fl_column *, const fl_metrics *);
-void fl_record_digest(EVP_MD_CTX *, const fl_metrics *);  /* the columns that are not timed, in order, little-endian */
+void fl_record_digest(EVP_MD_CTX *, const fl_metrics *);  /* the columns that are not timed or told, in order, little-endian */
 /* n floats as little-endian fp32, every NaN as 7fc00000: what is saved and what is hashed. */
 void fl_params_bytes(const float *x, size_t n, unsigned char *out);
 /* hash of d + buffers floats: SHA-256 over little-endian fp32, NaN as 7fc00000. */

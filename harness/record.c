@@ -19,6 +19,7 @@ size_t fl_record_line(const fl_metrics *m, char line[FL_RECORD_LINE]) {
   for (size_t i = 0; i < FL_COLUMNS; i++) {
     const fl_column *c = &fl_columns[i];
     uint64_t word = fl_record_bits(c, m);
+    if (c->told && !fl_word_finite(word)) continue;
     at += (size_t)snprintf(line + at, FL_RECORD_LINE - at, "%s\"%s\": ", i ? ", " : "{", c->name);
     if (c->kind == FL_COLUMN_REAL) at += put_real(line + at, FL_RECORD_LINE - at, word);
     else if (c->kind == FL_COLUMN_FLAG) at += (size_t)snprintf(line + at, FL_RECORD_LINE - at, word ? "true" : "false");
@@ -60,8 +61,9 @@ int fl_record_parse(const char *line, size_t n, fl_metrics *m, char *err, size_t
   }
   for (size_t i = 0; i < FL_COLUMNS; i++) {
     const fl_column *c = &fl_columns[i];
-    uint64_t word = 0;
-    if (parse_value(json_object_get(o, c->name), c, &word)) {
+    const json_t *value = json_object_get(o, c->name);
+    uint64_t word = FL_WORD_NAN;
+    if (!(c->told && !value) && parse_value(value, c, &word)) {
       snprintf(err, err_size, "\"%s\" is missing or not %s", c->name, wanted[c->kind]);
       json_decref(o);
       return -1;

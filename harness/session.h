@@ -46,6 +46,7 @@ typedef struct {                                /* of one finished round; totals
   size_t cohort;
   double seconds, seconds_evaluation;           /* totals: wall without evaluation; wall of evaluation */
   double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its (seconds + seconds_evaluation) */
+  double unclipped;                             /* of this round: share of coordinates whose step sophia did not clip; NaN: no such rule */
   double bound;                                 /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
 } fl_metrics;
 

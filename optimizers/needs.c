@@ -1,11 +1,11 @@
 /* needs.c - keys that act only beside a certain value of another: said once in the tables of the run, the rules and the stages
- * ("key other=value|value,third=value; ...": one of the conditions behind the commas is enough), refused where they would do nothing. */
+ * ("key other=value|value,stage NAME; ...": one of the conditions behind the commas is enough), refused where they would do nothing. */
 #include <fedlane/optimizer.h>
 #include <stdio.h>
 #include <string.h>
 
 const char fl_run_needs[] = "lr_decay lr_schedule=exponential; lr_min lr_schedule=cosine; step_gamma lr_schedule=step|multi_step; "
-                            "step_size lr_schedule=step; milestones lr_schedule=multi_step; block_rule aggregate=yes";
+                            "step_size lr_schedule=step; milestones lr_schedule=multi_step; block_rule aggregate=yes,stage lada";
 
 /* A table of parameters with its values, and the values without the settings of the configuration. */
 typedef struct { const char *prefix, *needs; const fl_param *p; size_t n; const double *h, *standard; } owner;
@@ -58,9 +58,16 @@ static int names_value(const char *choices, int value, const char *names, size_t
   return 0;
 }
 
-/* Whether the condition "other=value|value" holds; the server's rule looks at its own parameters alone. */
-static int holds(const owner *all, size_t n, const owner *own, const char *condition, size_t length) {
+static int has_stage(const fl_algorithm *a, const char *name, size_t length) {
+  for (size_t i = 0; i < a->n_stages; i++)
+    if (strlen(a->stage[i]->name) == length && !strncmp(a->stage[i]->name, name, length)) return 1;
+  return 0;
+}
+
+/* Whether the condition "other=value|value" or "stage NAME" holds; the server's rule looks at its own parameters alone. */
+static int holds(const fl_algorithm *a, const owner *all, size_t n, const owner *own, const char *condition, size_t length) {
   const size_t key = strcspn(condition, "=");
+  if (!strncmp(condition, "stage ", 6)) return !*own->prefix && has_stage(a, condition + 6, length - 6);
   for (size_t i = 0; i < n; i++) {
     if (*own->prefix ? &all[i] != own : *all[i].prefix != 0) continue;
     for (size_t j = 0; j < all[i].n; j++)
@@ -70,10 +77,10 @@ static int holds(const owner *all, size_t n, const owner *own, const char *condi
   return 0;
 }
 
-static int any_holds(const owner *all, size_t n, const owner *own, const char *conditions, size_t length) {
+static int any_holds(const fl_algorithm *a, const owner *all, size_t n, const owner *own, const char *conditions, size_t length) {
   for (size_t i = 0; i < length;) {
     const size_t one = strcspn(conditions + i, ",;");
-    if (holds(all, n, own, conditions + i, one)) return 1;
+    if (holds(a, all, n, own, conditions + i, one)) return 1;
     i += one + 1;
   }
   return length == 0;
@@ -99,7 +106,7 @@ int fl_setting_idle(const fl_algorithm *a, const fl_algorithm *standard, const f
       if (strncmp(s->key, all[i].prefix, skip) || strcmp(name, s->key + skip) || all[i].h[j] == all[i].standard[j]) continue;
       const char *conditions = condition_of(all[i].needs, name, &length);
       char text[160];
-      if (!any_holds(all, n, &all[i], conditions, length)) {
+      if (!any_holds(a, all, n, &all[i], conditions, length)) {
         fl_needs_text(all[i].needs, name, text, sizeof text);
         return snprintf(err, size, "%s: %s = '%s' would do nothing; allowed: %s", s->where, s->key, s->value, text), -1;
       }

@@ -42,8 +42,8 @@ typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl
 typedef struct fl_rule {
   const char *name, *help; const fl_param *params; size_t n_params;
   double lr;                                    /* published step size, when a configuration gives none; 0: the run's default */
-  /* "key other=value|value; ...": what such a key does, it does only with that value of another; a key that would do nothing is
-   * refused. NULL: every key always acts. */
+  /* "key other=value|value,stage NAME; ...": what such a key does, it does only with that value of another, or that stage; a key that
+   * would do nothing is refused (needs.c). NULL: every key always acts. */
   const char *needs;
   /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
   const char *(*setup)(const double *h, const fl_job *, int as_server);
@@ -76,6 +76,7 @@ struct fl_local {                               /* one run of `steps` steps: a c
   uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
   double effective_steps;                       /* step sizes of the run over lr: K_i, unless a stage lets them fall (restart) */
   int visited;                                  /* this client had a round before: its FL_CLIENT slots are what it left there */
+  uint64_t elements, unclipped;                 /* what a rule that clips its step by elements looked at, and left as it was */
   double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
   double (*now)(void);                          /* the loop's clock, or NULL */
   int infinite;                                 /* a loss or a gradient's norm was not finite: the run has diverged */

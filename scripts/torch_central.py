@@ -18,8 +18,15 @@ from torch.nn import functional as F
 import torch_replay
 
 
+# What PyTorch's optimizers have no argument for, with the value at which they agree.
+ONLY = {"adam": {"bias_correction": "yes", "eps_form": "corrected", "initial_accumulator": 0}}
+
+
 def optimizer(a, parameters):
-    """torch.optim of a rule with the same meaning; None: PyTorch has none."""
+    """torch.optim of a rule with the same meaning."""
+    for key, value in ONLY.get(a["rule"], {}).items():
+        if a[key] != value:
+            raise SystemExit("torch_central: %s=%s of rule %s is not replayed; allowed: %s" % (key, a[key], a["rule"], value))
     rule, decay = a["rule"], a["weight_decay"]
     if rule == "sgd":
         return torch.optim.SGD(parameters, lr=a["lr"], weight_decay=decay)

@@ -130,6 +130,8 @@ class Muon:
     def __init__(self, a, y, momentum=None):
         if a["muon_exclude"] != "none":
             raise SystemExit("torch_replay: muon_exclude=%s is not replayed, only none" % a["muon_exclude"])
+        if a.get("ns_dtype", "fp32") != "fp32":
+            raise SystemExit("torch_replay: ns_dtype=%s is not replayed, only fp32" % a["ns_dtype"])
         self.a = a
         self.matrix = [i for i, p in enumerate(y) if p.ndim >= 2]
         self.vector = [i for i, p in enumerate(y) if p.ndim < 2]

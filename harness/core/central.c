@@ -54,6 +54,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
   s->loss[0] = lo.loss;
   w->infinite |= lo.infinite;
+  w->elements += lo.elements, w->unclipped += lo.unclipped;
   s->lr = lo.lr;
   s->bits_up[0] = 0;
   s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));

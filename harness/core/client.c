@@ -175,6 +175,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   fl_tree_push(&s->tree, s->k, position, leaf);
   s->loss[position] = lo.loss;
   w->infinite |= lo.infinite;
+  w->elements += lo.elements, w->unclipped += lo.unclipped;
   if (s->visited) s->visited[w->id] = 1;
   w->seconds[FL_T_IDLE] += start - begin;
   w->seconds[FL_T_OPTIMIZER] += ready - start + lo.seconds_optimizer;

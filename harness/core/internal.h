@@ -35,7 +35,7 @@ typedef struct {                                          /* one thread */
   void *objective;                                        /* the objective's scratch */
   uint32_t *rows, *perm;
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
-  uint64_t evaluations, samples;
+  uint64_t evaluations, samples, elements, unclipped;     /* of the round; the last two as fl_local's */
   int infinite;                                           /* as fl_local's, of the round's clients */
   /* the oracle of the client at hand */
   struct fl_session *s;

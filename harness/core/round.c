@@ -143,6 +143,7 @@ static void server_step(fl_session *s, fl_worker *w) {
   lo.g = move;
   lo.work = w->rule_work;
   rule->step(h, &lo);
+  w->elements += lo.elements, w->unclipped += lo.unclipped;
   if (!plain) s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));
   fl_tree_release(&s->tree);
 }
@@ -163,11 +164,15 @@ static void round_metrics(fl_session *s) {
   m->bytes_down = 4 * (uint64_t)s->down_floats * s->m;
   m->total_bytes_up += m->bytes_up;
   m->total_bytes_down += m->bytes_down;
+  uint64_t elements = 0, unclipped = 0;
   for (int w = 0; w < s->threads; w++) {
     m->gradient_evaluations += s->worker[w].evaluations;
     m->samples += s->worker[w].samples;
-    s->worker[w].evaluations = s->worker[w].samples = 0;
+    elements += s->worker[w].elements;
+    unclipped += s->worker[w].unclipped;
+    s->worker[w].evaluations = s->worker[w].samples = s->worker[w].elements = s->worker[w].unclipped = 0;
   }
+  m->unclipped = elements ? (double)unclipped / (double)elements : NAN;
   m->bound = s->work_longest > 0 ? s->work_total / s->work_longest : 1.0;
   m->diverged = !isfinite(s->k->absmax(s->n, s->x));
   for (int w = 0; w < s->threads; w++) {

@@ -63,7 +63,7 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_shared = { .name = "shared", .help = "shared second-order state and a pull along the global direction",
                                    .params = params, .n_params = sizeof params / sizeof *params, .slot = slots,
-                                   .n_slots = S_COUNT, .drifts = 1, .setup = setup, .client_start = client_start,
+                                   .n_slots = S_COUNT, .drifts = 1, .needs = "convex_decay mix=convex", .setup = setup, .client_start = client_start,
                                    .client_finish = client_finish, .server_finish = server_finish };
 
 /* lada's one parameter as shared's five. */

@@ -13,13 +13,19 @@ enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_AMSGRAD, H_BIAS_CORRECTION, H_
 static const fl_param params[] = {
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
-  [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
+  [H_EPS] = { "eps", 1e-8, 0, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
   [H_AMSGRAD] = { "amsgrad", 0, 0, 0, "no|yes", "divide by the largest second moment so far", 0 },
   [H_BIAS_CORRECTION] = { "bias_correction", 1, 0, 0, "no|yes", "divide the moments by 1 - beta^k", 0 },
   [H_EPS_FORM] = { "eps_form", 0, 0, 0, "corrected|compact", "eps beside the corrected, or the uncorrected second moment's root", 0 },
   [H_INITIAL] = { "initial_accumulator", 0, 0, 1e6, NULL, "second moment before the first step", 0 },
 };
+/* FedLADA divides by a root that begins above 0 and never falls (federated-adaptive 11); without such a root eps keeps it from 0. */
+static const char *setup(const double *h, const fl_job *job, int as_server) {
+  const char *s = as_server ? "server_" : "";
+  if ((float)h[H_EPS] > 0.0f || (h[H_AMSGRAD] != 0 && h[H_INITIAL] > 0)) return NULL;
+  return fl_why(job, "rule adam: %seps = %g; allowed: from 1e-38, or 0 with %samsgrad = yes and %sinitial_accumulator above 0", s, h[H_EPS], s, s);
+}
 static size_t state(const double *h, const fl_job *job) { return moment_floats(job, h[H_AMSGRAD] != 0); }
 static void start(const double *h, fl_local *lo, const float *theta) { start_moments(lo, theta, h[H_INITIAL], h[H_AMSGRAD] != 0); }
 static void pack(const double *h, const fl_local *lo, float *theta) {
@@ -38,5 +44,5 @@ static void step(const double *h, fl_local *lo) {
 const fl_rule fl_rule_adam = { .name = "adam", .help = "moments of the gradient, bias-corrected; AMSGrad", .params = params,
                                .n_params = sizeof params / sizeof *params,
                                .needs = "eps_form bias_correction=yes",
-                               .lr = 1e-3, .state = state, .block_means = 1, .theta = block_count,
+                               .lr = 1e-3, .setup = setup, .state = state, .block_means = 1, .theta = block_count,
                                .start = start, .pack = pack, .step = step };

@@ -35,6 +35,6 @@ static void step(const double *h, fl_local *lo) {
 
 const fl_rule fl_rule_adamw = { .name = "adamw", .help = "Adam with decoupled weight decay", .params = params,
                                 .n_params = sizeof params / sizeof *params,
-                                .needs = "m_index aggregate=yes",
+                                .needs = "m_index aggregate=yes,stage lada",
                                 .lr = 1e-3, .state = state, .block_means = 1, .theta = block_count,
                                 .start = start, .pack = pack, .step = step };

@@ -7,11 +7,13 @@
  * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw), of a tensor of three axes every slice along the
  * first is a matrix. The defaults are Keller Jordan's: lr 3e-4 for vectors, 66.7 times that, 0.02, for matrices. scale = sqrt(max(1, out/in)); for
  * convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel.
+ * NS is fp32. ns_dtype=bf16 keeps X, A and B of every iteration in bfloat16, as the released codes do on a GPU: products are summed in
+ * fp32, and what each of the three matrices becomes is rounded once, to nearest even (the form of PyTorch's Muon).
  * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
 #include "rule.h"
 
 enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE, H_SCALE, H_FORM, H_AUX_BETA1, H_AUX_BETA2,
-       H_AUX_EPS };
+       H_AUX_EPS, H_NS_DTYPE };
 static const fl_param params[] = {
   [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
   [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
@@ -25,6 +27,7 @@ static const fl_param params[] = {
   [H_AUX_BETA1] = { "aux_beta1", 0.9, 0, 1, NULL, "AdamW of the other tensors: decay of the first moment", FL_BELOW },
   [H_AUX_BETA2] = { "aux_beta2", 0.95, 0, 1, NULL, "decay of their second moment", FL_BELOW },
   [H_AUX_EPS] = { "aux_eps", 1e-10, 1e-38, 1, NULL, "added to the root of their second moment", 0 },
+  [H_NS_DTYPE] = { "ns_dtype", 0, 0, 0, "fp32|bf16", "precision of the Newton-Schulz iterates: fp32, or bfloat16 summed in fp32", 0 },
 };
 
 static int is_matrix(const double *h, const fl_tensor *t) {
@@ -78,6 +81,47 @@ static void pack(const double *h, const fl_local *lo, float *theta) {
   }
 }
 
+/* ---- Newton-Schulz in bfloat16: fp32 values whose lower half is 0 ---------------------------------------------------------- */
+static float to_bf16(float x) {
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  if ((u & 0x7fffffffu) > 0x7f800000u) u |= 0x400000u;  /* a NaN stays one */
+  else u += 0x7fffu + (u >> 16 & 1u);
+  u &= 0xffff0000u;
+  memcpy(&x, &u, sizeof x);
+  return x;
+}
+static void round_all(size_t n, float *x) {
+  for (size_t i = 0; i < n; i++) x[i] = to_bf16(x[i]);
+}
+
+/* As fl_newton_schulz, in place, with the same work. */
+static void newton_schulz_bf16(const fl_kernels *k, size_t a, size_t b, float *u, int steps, float *work) {
+  static const fl_mix_args mix = { .ga = -4.7750f, .gb = 2.0315f };
+  const int tall = a > b;
+  const size_t r = tall ? b : a, c = tall ? a : b, n = r * c;
+  float *x = work, *y = x + n, *p = y + n, *q = p + r * r;
+  round_all(n, u);
+  const float norm = to_bf16((float)(sqrt(k->sumsq(n, u)) + 1e-7));
+  if (tall) k->transpose(a, b, u, b, x, a);
+  else memcpy(x, u, n * sizeof *x);
+  for (size_t i = 0; i < n; i++) x[i] = to_bf16(x[i] / norm);
+  for (int t = 0; t < steps; t++) {
+    k->gemm_syrk(r, c, x, c, p, r, FL_GEMM_PIECE);
+    round_all(r * r, p);
+    k->gemm_syrk(r, r, p, r, q, r, FL_GEMM_PIECE);
+    k->mix(r * r, p, p, q, NULL, NULL, &mix);
+    round_all(r * r, p);
+    k->gemm_nn(r, c, r, p, r, x, c, y, c, FL_GEMM_PIECE);
+    k->axpy(n, y, 3.4445f, x);
+    round_all(n, y);
+    float *swap = x;
+    x = y, y = swap;
+  }
+  if (tall) k->transpose(r, c, x, c, u, r);
+  else memcpy(u, x, n * sizeof *u);
+}
+
 static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
   const float *g = mixed_gradient(lo, t->offset, t->size);
   float *u = lo->work + t->size, *ns = u + t->size;
@@ -87,7 +131,8 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
                        h[H_NESTEROV] != 0);
   for (size_t i = 0; i < slices(t); i++) {
     float *slice = u + i * rows(t) * cols(t);
-    fl_newton_schulz(lo->k, rows(t), cols(t), slice, slice, (int)h[H_NS_STEPS], ns);
+    if (h[H_NS_DTYPE] != 0) newton_schulz_bf16(lo->k, rows(t), cols(t), slice, (int)h[H_NS_STEPS], ns);
+    else fl_newton_schulz(lo->k, rows(t), cols(t), slice, slice, (int)h[H_NS_STEPS], ns);
   }
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
   drift_after(lo, t->offset, t->size);

@@ -194,6 +194,6 @@ static void step(const double *h, fl_local *lo) {
 
 const fl_rule fl_rule_soap = { .name = "soap", .help = "Adam in the eigenbasis of Shampoo's factors", .params = params,
                                .n_params = sizeof params / sizeof *params,
-                               .needs = "soap_skip_first aggregate=yes",
+                               .needs = "soap_skip_first aggregate=yes,stage lada",
                                .lr = 3e-3, .state = state, .work = work_floats,
                                .theta = factor_floats, .start = start, .pack = pack, .step = step };

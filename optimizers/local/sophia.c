@@ -17,6 +17,7 @@
  *                    clipped sign step, in both forms of the denominator.
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
+ * The share of coordinates that the clip left alone, at the steps where an estimate is due, is the column `unclipped` of a run's rounds.
  * hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
  * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
@@ -104,13 +105,26 @@ static void refresh_hutchinson(const double *h, fl_local *lo) {
   lo->k->curvature(d, lo->state + d, (float)h[H_BETA2], (float)(1.0 - h[H_BETA2]), u, plus);
 }
 
-typedef struct { fl_sophia_args a; int square; float beta2, omb2; } step_args;
+typedef struct { fl_sophia_args a; int square, count; float beta2, omb2; uint64_t unclipped; } step_args;
+
+/* |m| below the denominator, in double: no rounding that an instruction set could do another way. */
+static uint64_t count_unclipped(const fl_sophia_args *a, size_t n, const float *m, const float *h) {
+  const double c = (double)a->c, eps = (double)a->eps;
+  uint64_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    const double scaled = c * (double)(h[i] > 0.0f ? h[i] : 0.0f), den = a->floored ? (scaled > eps ? scaled : eps) : scaled + eps;
+    const double size = (double)(m[i] < 0.0f ? -m[i] : m[i]);
+    count += size < den;
+  }
+  return count;
+}
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
-  const step_args *s = arg;
+  step_args *s = arg;
   float *m = lo->state + offset, *h = m + dim(lo->job);
   if (s->square) lo->k->curvature(n, h, s->beta2, s->omb2, v, v);
   lo->k->sophia(n, y, m, h, v, &s->a);
+  if (s->count) s->unclipped += count_unclipped(&s->a, n, m, h);
 }
 
 static void step(const double *h, fl_local *lo) {
@@ -118,13 +132,14 @@ static void step(const double *h, fl_local *lo) {
   const int due = done % every == 0 && !(h[H_FIRST] != 0 && done == 0), kind = (int)h[H_HESSIAN];
   const double rows = h[H_BS] > 0 ? h[H_BS] : lo->oracle ? (double)lo->oracle->batch : 1.0;
   const double omb2 = (1.0 - h[H_BETA2]) * rows;
-  step_args s = { .square = due && kind == GRADIENT_SQUARE, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
+  step_args s = { .square = due && kind == GRADIENT_SQUARE, .count = due, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
   s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)h[H_RHO],
                           .eps = (float)h[H_EPS], .lr = (float)lo->clock.lr,
                           .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };
   if (due && kind == GNB) refresh_gnb(h, lo, omb2);
   if (due && kind == HUTCHINSON) refresh_hutchinson(h, lo);
   fl_mixed_step(lo, 0, dim(lo->job), plain, &s);
+  if (due) lo->elements += dim(lo->job), lo->unclipped += s.unclipped;
 }
 
 const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)", .params = params,

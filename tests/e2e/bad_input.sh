@@ -101,7 +101,7 @@ with $'algorithms: [{rule: sgd, server_rule: momentum, server_beta1: 1}]' 2 "c.y
 with $'algorithms: [{rule: sgd, lr_schedule: multi_step, milestones: 5+3}]' 2 "c.yaml:3:|milestones = '5+3'|rising"
 with $'algorithms: [{rule: sgd, lr_decay: 0.9}]' 2 "c.yaml:3:|lr_decay = '0.9' would do nothing|only with lr_schedule = exponential"
 with $'algorithms: [{rule: adam, beta3: 0.9}]' 2 "c.yaml:3:|unknown parameter 'beta3'|bias_correction"
-with $'algorithms: [{rule: adam, eps: 0}]' 2 "c.yaml:3:|eps = '0'|from 1e-38 to 1"
+with $'algorithms: [{rule: adamw, eps: 0}]' 2 "c.yaml:3:|eps = '0'|from 1e-38 to 1"
 with $'algorithms: [{rule: shampoo, beta2: 0.9}]' 2 "c.yaml:3:|beta2 = '0.9' would do nothing|only with variant = ema"
 with $'training: {epochs: 2}\nalgorithms: [{rule: adamw, m_index: global}]' 2 "c.yaml:4:|m_index = 'global' would do nothing|aggregate = yes"
 with $'algorithms: [{rule: sgd, block_rule: tensor}]' 2 "c.yaml:3:|block_rule = 'tensor' would do nothing|aggregate = yes"

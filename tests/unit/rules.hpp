@@ -46,6 +46,7 @@ struct Run {
   Floats y, g, state, work;
   fl_local lo{};
   std::function<void(uint64_t, const float *, float *)> gradient;  // of step k = 1, 2, ... at y
+  std::function<void(const fl_key *, const float *, float *)> sampled;     // with labels drawn by the key; empty: gradient
   std::function<double(uint64_t)> schedule;     // lr of step k; empty: lr
   std::vector<Floats> path;                     // y before each step
   uint64_t k = 0;
@@ -89,7 +90,8 @@ private:
   }
   static double ask(void *self, const fl_ask *ask, float *g) {
     Run *r = static_cast<Run *>(self);
-    r->gradient(r->k, ask->at, g);
+    if (ask->labels && r->sampled) r->sampled(ask->labels, ask->at, g);
+    else r->gradient(r->k, ask->at, g);
     return 0;
   }
 };

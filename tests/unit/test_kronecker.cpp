@@ -1,4 +1,5 @@
 // Shampoo and SOAP: the worked numbers of federated-adaptive 21, their specifications' tests, and plain double references.
+#include "reference_matrix.hpp"
 #include "rules.hpp"
 #include <algorithm>
 #include <array>
@@ -8,6 +9,7 @@
 
 using Run = rules::Given;
 using settings = rules::Settings;
+using reference::Matrix, reference::jacobi, reference::orthogonal_factor, reference::power, reference::product;
 
 namespace {
 const fl_tensor square_tensor = { "w", FL_MATRIX, 0, 0, 2, { 2, 2, 0, 0 }, 0, 4 };
@@ -18,69 +20,6 @@ void expect_worked(const settings &set, uint64_t steps, std::array<double, 4> wa
   Run run(set, square_layout, { 0.1f, -0.2f, 0.3f, 0.4f }, worked_gradient);
   const auto &y = run.steps(steps);
   for (int i = 0; i < 4; i++) CHECK(double(y[size_t(i)]) == Approx(want[size_t(i)]).margin(tolerance));
-}
-
-// ---- plain double linear algebra, as in a textbook ----
-using Matrix = std::vector<double>;
-Matrix product(size_t m, size_t n, size_t k, const Matrix &a, bool at, const Matrix &b, bool bt) {
-  Matrix c(m * n, 0);
-  for (size_t i = 0; i < m; i++)
-    for (size_t j = 0; j < n; j++)
-      for (size_t l = 0; l < k; l++) c[i * n + j] += (at ? a[l * m + i] : a[i * k + l]) * (bt ? b[j * k + l] : b[l * n + j]);
-  return c;
-}
-// Cyclic Jacobi; eigenvalues descending, column j of v the j-th vector.
-void jacobi(size_t n, Matrix a, std::vector<double> &w, Matrix &v) {
-  Matrix q(n * n, 0);
-  for (size_t i = 0; i < n; i++) q[i * n + i] = 1;
-  for (int sweep = 0; sweep < 60; sweep++)
-    for (size_t p = 0; p < n; p++)
-      for (size_t r = p + 1; r < n; r++) {
-        if (a[p * n + r] == 0) continue;
-        const double theta = (a[r * n + r] - a[p * n + p]) / (2 * a[p * n + r]);
-        const double t = (theta >= 0 ? 1 : -1) / (std::fabs(theta) + std::sqrt(theta * theta + 1));
-        const double c = 1 / std::sqrt(t * t + 1), s = t * c;
-        for (size_t i = 0; i < n; i++) {
-          const double x = a[i * n + p], y = a[i * n + r];
-          a[i * n + p] = c * x - s * y, a[i * n + r] = s * x + c * y;
-        }
-        for (size_t i = 0; i < n; i++) {
-          const double x = a[p * n + i], y = a[r * n + i], g = q[i * n + p], h = q[i * n + r];
-          a[p * n + i] = c * x - s * y, a[r * n + i] = s * x + c * y;
-          q[i * n + p] = c * g - s * h, q[i * n + r] = s * g + c * h;
-        }
-      }
-  std::vector<size_t> order(n);
-  std::iota(order.begin(), order.end(), size_t(0));
-  std::stable_sort(order.begin(), order.end(), [&](size_t x, size_t y) { return a[x * n + x] > a[y * n + y]; });
-  w.resize(n), v.assign(n * n, 0);
-  for (size_t j = 0; j < n; j++) {
-    w[j] = a[order[j] * n + order[j]];
-    for (size_t i = 0; i < n; i++) v[i * n + j] = q[i * n + order[j]];
-  }
-}
-Matrix power(size_t n, const Matrix &s, double ridge, double exponent) {
-  std::vector<double> w;
-  Matrix v, scaled;
-  jacobi(n, s, w, v);
-  scaled = v;
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) scaled[i * n + j] *= std::pow(std::max(w[j], 0.0) + ridge, exponent);
-  return product(n, n, n, scaled, false, v, true);
-}
-Matrix orthogonal_factor(size_t n, Matrix a) {  // modified Gram-Schmidt, twice: the Q of QR with a positive diagonal
-  for (size_t j = 0; j < n; j++)
-    for (int twice = 0; twice < 2; twice++) {
-      for (size_t k = 0; k < j; k++) {
-        double dot = 0;
-        for (size_t i = 0; i < n; i++) dot += a[i * n + k] * a[i * n + j];
-        for (size_t i = 0; i < n; i++) a[i * n + j] -= dot * a[i * n + k];
-      }
-      double norm = 0;
-      for (size_t i = 0; i < n; i++) norm += a[i * n + j] * a[i * n + j];
-      for (size_t i = 0; i < n; i++) a[i * n + j] /= std::sqrt(norm);
-    }
-  return a;
 }
 
 // A 4 x 4 matrix and a vector of 4; gradients of a quadratic with noise from the step. Square, because the first gradient of a

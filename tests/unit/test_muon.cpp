@@ -1,5 +1,6 @@
 // Muon's variants (deep-first-order 16): the two forms of its buffer, the two factors of a matrix, the other tensors' AdamW.
 #include "rules.hpp"
+#include <algorithm>
 
 namespace {
 const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 9, 4, 0, 0 }, 0, 36 }, { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 36, 5 } };
@@ -78,4 +79,76 @@ TEST_CASE("of a tensor of three axes Muon takes every slice along the first as a
     return run.steps(4);
   };
   CHECK(rules::same(path(&one), path(&two)));
+}
+
+TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16, the same bits on every instruction set", "[rules]") {
+  for (auto shape : { std::pair<size_t, size_t>{ 9, 4 }, { 5, 17 }, { 16, 16 } }) {
+    const size_t r = shape.first, c = shape.second, n = r * c;
+    const fl_tensor w = { "w", FL_MATRIX, 0, 0, 2, { r, c, 0, 0 }, 0, n };
+    const fl_layout one = { 1, n, 0, &w };
+    auto g = [](size_t i) { return float(int(i * 29 % 23) - 11) / 7.0f; };
+    auto run = [&](const char *dtype, const fl_kernels *k) {
+      rules::Run muon({ { "rule", "muon" }, { "lr", "1" }, { "muon_lr_scale", "1" }, { "weight_decay", "0" }, { "muon_scale", "none" }, { "ns_dtype", dtype } }, &one,
+                      rules::Floats(n, 0.0f), 12, k);
+      muon.gradient = [&](uint64_t, const float *, float *out) { for (size_t i = 0; i < n; i++) out[i] = g(i); };
+      return muon.steps(1);
+    };
+    const rules::Floats half = run("bf16", nullptr), full = run("fp32", nullptr);
+    for (const char *isa : { "scalar", "avx2", "avx512", "neon" })
+      if (const fl_kernels *k = fl_kernels_select(isa, nullptr)) CHECK(rules::same(run("bf16", k), half));
+    auto rounded = [](double x) {               // 8 significant bits, to nearest even
+      if (x == 0) return x;
+      int e;
+      const double m = std::frexp(x, &e);
+      return std::ldexp(std::nearbyint(std::ldexp(m, 8)), e - 8);
+    };
+    const size_t p = std::min(r, c), q = std::max(r, c);
+    std::vector<double> x(n), y;
+    double norm = 0;
+    const float u = float(1 - 0.95) * 1.0f;     // the scale of U is free: G itself, as it comes out of one step
+    for (size_t i = 0; i < p; i++)
+      for (size_t j = 0; j < q; j++) {
+        const float v = r > c ? g(j * c + i) : g(i * c + j), m = u * v;
+        x[i * q + j] = rounded(double(std::fmaf(u, v, 0.95f * m)));
+        norm += x[i * q + j] * x[i * q + j];
+      }
+    norm = rounded(std::sqrt(norm) + 1e-7);
+    for (auto &v : x) v = rounded(v / norm);
+    for (int t = 0; t < 5; t++) {
+      std::vector<double> a(p * p, 0), b(p * p);
+      for (size_t i = 0; i < p; i++)
+        for (size_t j = 0; j < p; j++) {
+          for (size_t k = 0; k < q; k++) a[i * p + j] += x[i * q + k] * x[j * q + k];
+          a[i * p + j] = rounded(a[i * p + j]);
+        }
+      for (size_t i = 0; i < p; i++)
+        for (size_t j = 0; j < p; j++) {
+          double sum = 0;
+          for (size_t k = 0; k < p; k++) sum += a[i * p + k] * a[j * p + k];
+          b[i * p + j] = rounded(-4.7750 * a[i * p + j] + 2.0315 * sum);
+        }
+      y = x;
+      for (size_t i = 0; i < p; i++)
+        for (size_t j = 0; j < q; j++) {
+          double sum = 3.4445 * x[i * q + j];
+          for (size_t k = 0; k < p; k++) sum += b[i * p + k] * x[k * q + j];
+          y[i * q + j] = rounded(sum);
+        }
+      x = y;
+    }
+    double apart = 0, coarse = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+      const double want = -(r > c ? x[i % c * q + i / c] : x[i]);
+      uint32_t bits;
+      std::memcpy(&bits, &half[i], 4);
+      CHECK((bits & 0xffffu) == 0);
+      apart += (double(half[i]) - want) * (double(half[i]) - want);
+      coarse += (double(half[i]) - double(full[i])) * (double(half[i]) - double(full[i]));
+      size += want * want;
+    }
+    INFO(r << " x " << c << ": " << std::sqrt(apart / size) << " of the rounded double, " << std::sqrt(coarse / size) << " of fp32");
+    CHECK(std::sqrt(apart / size) < 0.02);      // a sum that rounds the other way moves what follows by 2^-9
+    CHECK(std::sqrt(coarse / size) < 0.1);
+    CHECK(coarse > 0);
+  }
 }
