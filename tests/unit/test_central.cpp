@@ -1,11 +1,5 @@
 // Central training against loops written out by hand, and the server rule that keeps a state.
-#include <catch2/catch.hpp>
-#include <cmath>
-#include <cstring>
-#include <fedlane/session.h>
-#include <string>
-#include <utility>
-#include <vector>
+#include "session.hpp"
 
 namespace {
 enum { D = 21, ROWS = 23, BATCH = 5, STEPS = (ROWS + BATCH - 1) / BATCH, EPOCHS = 4 };
@@ -31,47 +25,22 @@ void evaluate(void *, const fl_kernels *, const float *x, size_t, size_t count, 
   out->count += count;
 }
 const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 70, 0, init, nullptr, loss_grad, evaluate, nullptr };
-const size_t offset[2] = { 0, ROWS };
 
-using Settings = std::vector<std::pair<std::string, std::string>>;
-fl_algorithm build(const Settings &set) {
-  std::vector<fl_setting> s;
-  for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
-  fl_algorithm a;
-  char err[512] = "";
-  fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err);
-  REQUIRE(std::string(err) == "");
-  return a;
-}
-struct Central {
-  fl_algorithm a;
-  fl_problem problem = {};
-  fl_options options = {};
-  fl_session *s = nullptr;
-  uint32_t index[ROWS];
-  explicit Central(const Settings &set, int threads = 1) : a(build(set)) {
-    for (uint32_t i = 0; i < ROWS; i++) index[i] = i;
-    problem.objective = &objective, problem.clients = 1, problem.offset = offset, problem.index = index;
-    options.central = 1, options.rounds = EPOCHS, options.batch_size = BATCH, options.eval_every = 1, options.seed = 3, options.threads = threads;
+using rules::Settings;
+struct Central : session::Session {
+  explicit Central(const Settings &set, int threads = 1) : session::Session(set, objective, { 0, ROWS }, EPOCHS, BATCH) {
+    options.threads = threads;
   }
-  ~Central() { fl_close(s); }
   void open() {
-    char err[512] = "";
-    fl_close(s);
-    fl_open(&s, &problem, &a, &options, err, sizeof err);
-    REQUIRE(std::string(err) == "");
-  }
-  std::vector<float> x() {
-    size_t n;
-    const float *p = fl_params(s, &n);
-    return std::vector<float>(p, p + n);
+    session::Session::open();
+    REQUIRE(error == "");
   }
 };
-const char *const rules[] = { "sgd", "momentum", "adamw", "muon" };
+const char *const names[] = { "sgd", "momentum", "adamw", "muon" };
 }
 
 TEST_CASE("central training is the loop: draw, gradient, clip, step") {
-  for (const char *rule : rules)
+  for (const char *rule : names)
     for (const char *clip : { ".inf", "2" }) {
       INFO(rule << ", clip_norm " << clip);
       Central c({ { "rule", rule }, { "lr", "0.05" }, { "lr_schedule", "cosine" }, { "warmup", "3" }, { "clip_norm", clip } });
@@ -117,12 +86,12 @@ TEST_CASE("central training is the loop: draw, gradient, clip, step") {
 }
 
 TEST_CASE("central training: the same bits on any number of threads and after a resume") {
-  for (const char *rule : rules) {
+  for (const char *rule : names) {
     INFO(rule);
     const Settings set = { { "rule", rule }, { "lr", "0.05" }, { "lr_schedule", "cosine" } };
     Central one(set), three(set, 3), resumed(set, 2);
     one.open(), three.open(), resumed.open();
-    std::vector<unsigned char> bytes;
+    session::Bytes bytes;
     fl_metrics m, n;
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
       REQUIRE(fl_round(one.s, &m) == 0);
@@ -130,23 +99,9 @@ TEST_CASE("central training: the same bits on any number of threads and after a 
       CHECK(one.x() == three.x());
       CHECK(m.test_loss == n.test_loss);
       CHECK(m.update_norm == n.update_norm);
-      if (epoch == 1)
-        REQUIRE(fl_session_save(one.s, [](void *to, const void *p, size_t size) {
-          auto *all = static_cast<std::vector<unsigned char> *>(to);
-          const auto *from = static_cast<const unsigned char *>(p);
-          all->insert(all->end(), from, from + size);
-          return 0;
-        }, &bytes) == 0);
+      if (epoch == 1) bytes = one.save();
     }
-    std::pair<const unsigned char *, size_t> at = { bytes.data(), 0 };
-    char err[200] = "";
-    REQUIRE(fl_session_load(resumed.s, [](void *from, void *p, size_t size) {
-      auto *in = static_cast<std::pair<const unsigned char *, size_t> *>(from);
-      std::memcpy(p, in->first + in->second, size);
-      in->second += size;
-      return 0;
-    }, &at, err, sizeof err) == 0);
-    CHECK(at.second == bytes.size());
+    resumed.load(bytes);
     while (fl_round(resumed.s, &n) == 0) continue;
     CHECK(resumed.x() == one.x());
     CHECK(n.update_norm == m.update_norm);
@@ -222,7 +177,7 @@ TEST_CASE("a server rule keeps its state over the rounds") {
   const auto heavy = server_run({ { "server_rule", "momentum" }, { "server_momentum", "0.9" }, { "server_lr", "0.5" } }, 1, &norm);
   for (size_t i = 0; i < D; i++) CHECK((double)heavy[i] == Approx(x[i]).epsilon(1e-5).margin(1e-6));
   // Every rule can be the server's here, on any number of threads.
-  for (const char *rule : rules) {
+  for (const char *rule : names) {
     INFO(rule);
     CHECK(server_run({ { "server_rule", rule }, { "server_lr", "0.01" } }, 1, &norm) ==
           server_run({ { "server_rule", rule }, { "server_lr", "0.01" } }, 3, &other));

@@ -1,11 +1,5 @@
 // Stages of a step and of x: the gradient at another point (sam, asam), averages (swa, ema), a user's own hooks; schedules.
-#include <catch2/catch.hpp>
-#include <cmath>
-#include <cstring>
-#include <fedlane/session.h>
-#include <string>
-#include <utility>
-#include <vector>
+#include "session.hpp"
 
 namespace {
 enum { D = 7, ROWS = 12, BATCH = 4, STEPS = 3, EPOCHS = 4 };
@@ -35,44 +29,16 @@ void evaluate(void *, const fl_kernels *, const float *x, size_t, size_t count, 
   out->count += count;
 }
 const fl_objective objective = { "quadratic", nullptr, &layout, ROWS, 1, 0, init, nullptr, loss_grad, evaluate, nullptr };
-const size_t whole[2] = { 0, ROWS }, halves[3] = { 0, 5, ROWS };
 
-using Settings = std::vector<std::pair<std::string, std::string>>;
-std::string build(const Settings &set, fl_algorithm *a) {
-  std::vector<fl_setting> s;
-  for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
-  char err[512] = "";
-  fl_algorithm_build(s.data(), s.size(), a, err, sizeof err);
-  return err;
-}
-struct Session {
-  fl_algorithm a;
-  uint32_t index[ROWS];
-  fl_problem problem = {};
-  fl_options options = {};
-  fl_session *s = nullptr;
-  std::string error;
-  explicit Session(const Settings &set, bool central = true) {
-    REQUIRE(build(set, &a) == "");
-    for (uint32_t i = 0; i < ROWS; i++) index[i] = i;
-    problem.objective = &objective, problem.clients = central ? 1 : 2, problem.offset = central ? whole : halves, problem.index = index;
-    options.central = central, options.rounds = EPOCHS, options.batch_size = BATCH, options.eval_every = 1, options.seed = 3;
-    options.participation = 1, options.local_epochs = 1, options.threads = 1;
-  }
-  ~Session() { fl_close(s); }
+using rules::Settings;
+std::string build(const Settings &set) { return rules::why_not(set); }
+struct Session : session::Session {
+  explicit Session(const Settings &set, bool central = true)
+      : session::Session(set, objective, central ? std::vector<size_t>{ 0, ROWS } : std::vector<size_t>{ 0, 5, ROWS }, EPOCHS, BATCH) {}
   Session &open() {
-    char err[512] = "";
-    fl_open(&s, &problem, &a, &options, err, sizeof err);
-    error = err;
+    session::Session::open();
     evaluated.clear();
     return *this;
-  }
-  std::vector<float> x() const { return std::vector<float>(fl_params(s, nullptr), fl_params(s, nullptr) + D); }
-  std::vector<float> average() const { return std::vector<float>(fl_averaged(s, nullptr), fl_averaged(s, nullptr) + D); }
-  fl_metrics round() {
-    fl_metrics m;
-    REQUIRE(fl_round(s, &m) == 0);
-    return m;
   }
 };
 Settings with(Settings a, const Settings &b) {
@@ -191,27 +157,15 @@ TEST_CASE("ema: begins at x_0, decays by decay, is evaluated and saved, and come
   init(nullptr, 0, start.data());
   CHECK(s.average() == start);
   std::vector<double> a(start.begin(), start.end());
-  std::vector<unsigned char> bytes;
+  session::Bytes bytes;
   for (int r = 0; r < EPOCHS; r++) {
     s.round();
     for (size_t i = 0; i < D; i++) a[i] = 0.75 * a[i] + 0.25 * (double)s.x()[i];
     for (size_t i = 0; i < D; i++) CHECK((double)s.average()[i] == Approx(a[i]).margin(1e-6));
     CHECK(evaluated.back() == s.average());
-    if (r == 1)
-      fl_session_save(s.s, [](void *to, const void *p, size_t size) {
-        const auto *from = static_cast<const unsigned char *>(p);
-        static_cast<std::vector<unsigned char> *>(to)->insert(static_cast<std::vector<unsigned char> *>(to)->end(), from, from + size);
-        return 0;
-      }, &bytes);
+    if (r == 1) bytes = s.save();
   }
-  std::pair<const unsigned char *, size_t> at = { bytes.data(), 0 };
-  char err[200] = "";
-  REQUIRE(fl_session_load(again.s, [](void *from, void *p, size_t size) {
-    auto *in = static_cast<std::pair<const unsigned char *, size_t> *>(from);
-    std::memcpy(p, in->first + in->second, size);
-    in->second += size;
-    return 0;
-  }, &at, err, sizeof err) == 0);
+  again.load(bytes);
   for (int r = 2; r < EPOCHS; r++) again.round();
   CHECK(again.average() == s.average());
   // Impulse response: x = 1 once, then 0, leaves (1 - decay)*decay^k.
@@ -279,30 +233,28 @@ TEST_CASE("a user's own stage acts before a step and after a move, with its own 
 }
 
 TEST_CASE("stages that exclude each other are refused") {
-  fl_algorithm a;
-  CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }, &a) == "test: stages sam and asam both make the gradient; allowed: one of them");
-  CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }, &a) == "test: stages swa and ema both say what is evaluated; allowed: one of them");
-  CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "swa" } }, &a).find("test: lr_schedule swa: the stack has no stage swa") == 0);
-  CHECK(build({ { "rule", "sgd" }, { "stack", "cm+dyn" } }, &a) == "test: 'alpha' is a parameter of cm and of stage dyn; allowed: one of them");
-  CHECK(build({ { "rule", "sgd" }, { "stack", "prox+cm+scaffold" } }, &a) == "test: stage scaffold: 3 vectors of the stack join the gradient; allowed: 2");
-  CHECK(build({ { "rule", "adam" }, { "stack", "shared+lada" } }, &a) ==
+  CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }) == "test: stages sam and asam both make the gradient; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }) == "test: stages swa and ema both say what is evaluated; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "swa" } }).find("test: lr_schedule swa: the stack has no stage swa") == 0);
+  CHECK(build({ { "rule", "sgd" }, { "stack", "cm+dyn" } }) == "test: 'alpha' is a parameter of cm and of stage dyn; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "prox+cm+scaffold" } }) == "test: stage scaffold: 3 vectors of the stack join the gradient; allowed: 2");
+  CHECK(build({ { "rule", "adam" }, { "stack", "shared+lada" } }) ==
         "test: stages shared and lada both pull along a direction after the step; allowed: one of them");
   for (const char *stage : { "acg", "dyn" }) {
     const std::string sets = std::string("test: stage ") + stage + " sets x itself; allowed: server_rule sgd without decay, server_lr 1";
-    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_lr", "0.5" } }, &a).find(sets) == 0);
-    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }, &a).find(sets) == 0);
+    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_lr", "0.5" } }).find(sets) == 0);
+    CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }).find(sets) == 0);
   }
-  CHECK(build({ { "rule", "adam" }, { "stack", "nova" } }, &a) ==
+  CHECK(build({ { "rule", "adam" }, { "stack", "nova" } }) ==
         "test: stage nova: what a step adds up to is known for the rules sgd and momentum; rule is 'adam'");
-  CHECK(build({ { "rule", "momentum" }, { "stack", "nova" }, { "nova_mu", "0.1" } }, &a).find("test: stage nova: nova_mu > 0 with momentum > 0") == 0);
-  CHECK(build({ { "rule", "sgd" }, { "stack", "nova+prox" } }, &a).find("test: stage nova has the proximal term itself") == 0);
+  CHECK(build({ { "rule", "momentum" }, { "stack", "nova" }, { "nova_mu", "0.1" } }).find("test: stage nova: nova_mu > 0 with momentum > 0") == 0);
+  CHECK(build({ { "rule", "sgd" }, { "stack", "nova+prox" } }).find("test: stage nova has the proximal term itself") == 0);
 }
 
 TEST_CASE("schedules: closed forms, a pure function of t") {
   auto lr = [](Settings set, uint64_t t, uint64_t total) {
-    fl_algorithm a;
     set.insert(set.end(), { { "rule", "sgd" }, { "lr", "0.4" } });
-    REQUIRE(build(set, &a) == "");
+    const fl_algorithm a = rules::build(set);
     return fl_lr_at(&a, t, total);
   };
   const Settings cosine = { { "lr_schedule", "cosine" }, { "lr_min", "0.1" } };
@@ -328,7 +280,6 @@ TEST_CASE("schedules: closed forms, a pure function of t") {
   CHECK(lr(swa, 70, 200) == Approx(0.25).epsilon(1e-14));
   CHECK(lr(swa, 90, 200) == Approx(0.1).epsilon(1e-14));
   CHECK(lr(swa, 199, 200) == 0.1);
-  fl_algorithm a;
-  CHECK(build({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "cosine" }, { "lr_min", "0.2" } }, &a) ==
+  CHECK(build({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "cosine" }, { "lr_min", "0.2" } }) ==
         "test: lr_schedule cosine: lr_min is above lr: 0.2; allowed: 0 to 0.1");
 }
