@@ -19,7 +19,7 @@ import torch_replay
 
 
 # What PyTorch's optimizers have no argument for, with the value at which they agree.
-ONLY = {"adam": {"bias_correction": "yes", "eps_form": "corrected", "initial_accumulator": 0}}
+ONLY = {"adam": {"bias_correction": "yes", "eps_form": "corrected", "initial_accumulator": 0}, "rmsprop": {"form": "pytorch"}}
 
 
 def optimizer(a, parameters):
@@ -39,7 +39,7 @@ def optimizer(a, parameters):
     if rule == "adagrad":
         return torch.optim.Adagrad(parameters, lr=a["lr"], lr_decay=a["adagrad_decay"], weight_decay=decay, eps=a["eps"],
                                    initial_accumulator_value=a["initial_accumulator"])
-    if rule == "rmsprop" and a["form"] == "pytorch":
+    if rule == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=a["lr"], alpha=a["beta2"], eps=a["eps"], weight_decay=decay, momentum=a["momentum"],
                                    centered=a["centred"] == "yes")
     raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop" % rule)

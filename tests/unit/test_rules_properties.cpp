@@ -349,34 +349,3 @@ TEST_CASE("signADAM and signADAM++ in closed form", "[rules]") {
   const double step = 0.01 * 0.1, want[8] = { -step, step, -step, 0, -step, step, 0, -step };
   for (size_t i = 0; i < 8; i++) CHECK(run.y[i] == Approx(0.99 + want[i]).epsilon(1e-6));
 }
-
-TEST_CASE("momentum as a filter: gain and phase of the plain buffer, and of Nesterov's", "[rules]") {
-  // deep-first-order 4.1: F1 to F3 for m = u*m + g, F8 for d = g + u*m; g_t = exp(iwt), cosines in one half and sines in the other.
-  const size_t points = 17;
-  for (const char *mu : { "0.3", "0.9" })
-    for (const char *nesterov : { "no", "yes" }) {
-      const double u = double(std::stof(mu));
-      rules::Flat flat(2 * points);
-      Run run({ { "rule", "momentum" }, { "lr", "1" }, { "momentum", mu }, { "nesterov", nesterov } }, &flat.layout, Floats(2 * points, 0.0f));
-      run.gradient = [&](uint64_t t, const float *, float *g) {
-        for (size_t j = 0; j < points; j++) {
-          const double angle = pi * double(t * j % (2 * (points - 1))) / double(points - 1);
-          g[j] = float(std::cos(angle)), g[points + j] = float(std::sin(angle));
-        }
-        std::fill(run.y.begin(), run.y.end(), 0.0f);            // so that y is minus the step itself
-      };
-      const Floats &y = run.steps(400);
-      for (size_t j = 0; j < points; j++) {
-        const double w = pi * double(j) / double(points - 1), last = pi * double(400 * j % (2 * (points - 1))) / double(points - 1);
-        const double re = -double(y[j]), im = -double(y[points + j]);
-        double gain = 1 / std::sqrt(1 - 2 * u * std::cos(w) + u * u), phase = -std::atan2(u * std::sin(w), 1 - u * std::cos(w));
-        if (nesterov[0] == 'y') {
-          const double x = 1 + u * gain * std::cos(phase), z = u * gain * std::sin(phase);
-          gain = std::sqrt(x * x + z * z), phase = std::atan2(z, x);
-        }
-        INFO("u " << mu << ", nesterov " << nesterov << ", w " << w);
-        CHECK(re == Approx(gain * std::cos(last + phase)).margin(3e-6 * gain));
-        CHECK(im == Approx(gain * std::sin(last + phase)).margin(3e-6 * gain));
-      }
-    }
-}
