@@ -1,6 +1,7 @@
 # The second backend: oneDNN 3 or newer as a plug-in of its own (kernels/onednn), so that only a run which asks for it loads it.
 # FEDLANE_ONEDNN_ROOT, else what scripts/setup --onednn fetched, else the system's. Without it the program says why.
-set(FEDLANE_ONEDNN_ROOT "" CACHE PATH "folder with include/ and lib/ of oneDNN 3 or newer; default: what scripts/setup --onednn fetched")
+set(FEDLANE_ONEDNN_ROOT "" CACHE PATH
+  "folder with include/ and lib/ of oneDNN 3 or newer; default: what scripts/setup --onednn fetched")
 include(GNUInstallDirs)
 set(ONEDNN_WHY "")
 set(fetched ${CMAKE_SOURCE_DIR}/build-onednn)

@@ -115,8 +115,8 @@ void fl_fpenv_restore(uint64_t);
 
 /* ---- scalar.c: double functions for values that feed bits outside kernels (no libm result may reach a hash) ----------- */
 double fl_exp(double), fl_log(double), fl_cos_pi(double); /* cos(pi x) */
-/* log Gamma(x), x > 0 (0: infinity; below: NaN), within 6 ULP, its zeros at 1 and 2 included. For logarithms of binomial coefficients,
- * as a privacy accountant sums them. */
+/* log Gamma(x), x > 0 (0: infinity; below: NaN), within 6 ULP, its zeros at 1 and 2 included. For logarithms of binomial
+ * coefficients, as a privacy accountant sums them. */
 double fl_lgamma(double);
 double fl_pow_int(double base, uint64_t e);               /* square-and-multiply from the top bit */
 

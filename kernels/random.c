@@ -106,8 +106,8 @@ double fl_stream_log_gamma_draw(fl_stream *s, double alpha) {
   return log_draw;
 }
 
-/* One swap after the other: a swap reads what all before it left, and a word that is rejected moves every later draw to the next word,
- * so no two can be done at once without another order. Only the words come several blocks abreast. */
+/* One swap after the other: a swap reads what all before it left, and a word that is rejected moves every later draw to the next
+ * word, so no two can be done at once without another order. Only the words come several blocks abreast. */
 void fl_shuffle(uint32_t *p, size_t n, const fl_key *key) {
   fl_stream s;
   fl_stream_init(&s, key);

@@ -23,7 +23,8 @@ typedef struct {
 typedef struct fl_model fl_model;
 /* Builds net for samples of train's shape; NULL with a message in err when shapes do not fit (names the layer). The
  * samples must outlive the model. mean and std are of the pixels scaled to 0..1. */
-fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples *test, double mean, double std, char *err, size_t err_size);
+fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples *test, double mean, double std, char *err,
+                       size_t err_size);
 void fl_model_free(fl_model *);
 const fl_objective *fl_model_objective(const fl_model *);
 /* Logits (count x classes) of rows given by index (of train, or of test). */

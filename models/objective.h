@@ -35,8 +35,8 @@ typedef struct fl_objective {
   void (*evaluate)(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
   /* loss_grad with labels drawn from the model's softmax at x, row r's from element r of the key's uniform draw; the loss is the
    * mean over the drawn labels. NULL: the objective has no such labels. */
-  double (*sampled_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, const fl_key *, float *g,
-                         void *work);
+  double (*sampled_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, const fl_key *,
+                         float *g, void *work);
 } fl_objective;
 #ifdef __cplusplus
 }

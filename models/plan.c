@@ -128,15 +128,15 @@ static double sum_rows(const fl_kernels *k, const float *loss, size_t n, size_t 
 }
 
 /* Labels of the batch drawn from the softmax, instead of the data's. */
-static void draw_labels(const fl_model *m, const fl_kernels *k, const float *logits, size_t n, const fl_key *key, const fl_offsets *o,
-                        char *base) {
+static void draw_labels(const fl_model *m, const fl_kernels *k, const float *logits, size_t n, const fl_key *key,
+                        const fl_offsets *o, char *base) {
   float *uniform = floats(base, o->loss);
   k->uniform(n, uniform, 0, key);
   k->softmax_sample(n, m->objective.classes, logits, uniform, floats(base, o->gradient[0]), (uint8_t *)base + o->label);
 }
 
-static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, const fl_key *labels,
-                        float *g, void *work) {
+static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
+                        const fl_key *labels, float *g, void *work) {
   char *base = aligned(work);
   fl_offsets o;
   fl_plan_offsets(m, count, &o);
@@ -149,11 +149,12 @@ static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, 
   return sum_rows(k, floats(base, o.loss), count, fl_sample_piece(1)) / (double)count;
 }
 
-double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g, void *work) {
+double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
+                         void *work) {
   return loss_grad(self, k, x, index, count, NULL, g, work);
 }
-double fl_plan_sampled_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, const fl_key *key, float *g,
-                            void *work) {
+double fl_plan_sampled_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
+                            const fl_key *key, float *g, void *work) {
   return loss_grad(self, k, x, index, count, key, g, work);
 }
 

@@ -35,12 +35,14 @@ def optimizer(a, parameters):
                                nesterov=a["nesterov"] == "yes")
     if rule in ("adam", "adamw"):
         kind = torch.optim.AdamW if rule == "adamw" else torch.optim.Adam
-        return kind(parameters, lr=a["lr"], betas=(a["beta1"], a["beta2"]), eps=a["eps"], weight_decay=decay, amsgrad=a["amsgrad"] == "yes")
+        return kind(parameters, lr=a["lr"], betas=(a["beta1"], a["beta2"]), eps=a["eps"], weight_decay=decay,
+                    amsgrad=a["amsgrad"] == "yes")
     if rule == "adagrad":
         return torch.optim.Adagrad(parameters, lr=a["lr"], lr_decay=a["adagrad_decay"], weight_decay=decay, eps=a["eps"],
                                    initial_accumulator_value=a["initial_accumulator"])
     if rule == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=a["lr"], alpha=a["beta2"], eps=a["eps"], weight_decay=decay, momentum=a["momentum"],
+        return torch.optim.RMSprop(parameters, lr=a["lr"], alpha=a["beta2"], eps=a["eps"], weight_decay=decay,
+                                   momentum=a["momentum"],
                                    centered=a["centred"] == "yes")
     raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop" % rule)
 

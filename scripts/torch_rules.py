@@ -1,10 +1,10 @@
-"""The optimizers that PyTorch has, in double precision on a quadratic: tests/fixtures/rules.json, which the unit tests hold Fedlane's
-rules to. Run by scripts/torch_python (which says where PyTorch comes from):
+"""The optimizers that PyTorch has, in double precision on a quadratic: tests/fixtures/rules.json, which the unit tests hold
+Fedlane's rules to. Run by scripts/torch_python (which says where PyTorch comes from):
 
     scripts/torch_python scripts/torch_rules.py > tests/fixtures/rules.json
 
-Muon takes the eight parameters as a matrix. PyTorch's own code runs, but where it rounds the gradient to bfloat16 for Newton-Schulz
-it gets double: bfloat16 would differ from any fp32 in the third digit.
+Muon takes the eight parameters as a matrix. PyTorch's own code runs, but where it rounds the gradient to bfloat16 for
+Newton-Schulz it gets double: bfloat16 would differ from any fp32 in the third digit.
 """
 import json
 import unittest.mock
@@ -21,18 +21,23 @@ CASES = [
     (O.SGD, {"lr": 0.1}, "rule=sgd"),
     (O.SGD, {"lr": 0.1, "weight_decay": 0.05}, "rule=sgd weight_decay=0.05"),
     (O.SGD, {"lr": 0.05, "momentum": 0.9}, "rule=momentum"),
-    (O.SGD, {"lr": 0.05, "momentum": 0.8, "dampening": 0.5, "weight_decay": 0.01}, "rule=momentum momentum=0.8 dampening=0.5 weight_decay=0.01"),
-    (O.SGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, "rule=momentum nesterov=yes weight_decay=0.01"),
+    (O.SGD, {"lr": 0.05, "momentum": 0.8, "dampening": 0.5, "weight_decay": 0.01},
+     "rule=momentum momentum=0.8 dampening=0.5 weight_decay=0.01"),
+    (O.SGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+     "rule=momentum nesterov=yes weight_decay=0.01"),
     (O.Adam, {"lr": 0.05}, "rule=adam"),
-    (O.Adam, {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1}, "rule=adam beta1=0.8 beta2=0.95 eps=1e-3 weight_decay=0.1"),
+    (O.Adam, {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1},
+     "rule=adam beta1=0.8 beta2=0.95 eps=1e-3 weight_decay=0.1"),
     (O.Adam, {"lr": 0.05, "betas": (0.9, 0.9), "amsgrad": True}, "rule=adam beta2=0.9 amsgrad=yes"),
     (O.AdamW, {"lr": 0.05}, "rule=adamw"),
-    (O.AdamW, {"lr": 0.05, "betas": (0.9, 0.9), "amsgrad": True, "weight_decay": 0.1}, "rule=adamw beta2=0.9 amsgrad=yes weight_decay=0.1"),
+    (O.AdamW, {"lr": 0.05, "betas": (0.9, 0.9), "amsgrad": True, "weight_decay": 0.1},
+     "rule=adamw beta2=0.9 amsgrad=yes weight_decay=0.1"),
     (O.Adagrad, {"lr": 0.1}, "rule=adagrad"),
     (O.Adagrad, {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.01},
      "rule=adagrad adagrad_decay=0.1 initial_accumulator=0.1 weight_decay=0.01"),
     (O.RMSprop, {"lr": 0.01}, "rule=rmsprop"),
-    (O.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.01}, "rule=rmsprop beta2=0.9 eps=1e-3 weight_decay=0.01"),
+    (O.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.01},
+     "rule=rmsprop beta2=0.9 eps=1e-3 weight_decay=0.01"),
     (O.RMSprop, {"lr": 0.01, "momentum": 0.8}, "rule=rmsprop momentum=0.8"),
     (O.RMSprop, {"lr": 0.01, "centered": True}, "rule=rmsprop centred=yes"),
     (O.RMSprop, {"lr": 0.01, "momentum": 0.8, "centered": True}, "rule=rmsprop momentum=0.8 centred=yes"),

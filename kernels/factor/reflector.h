@@ -1,5 +1,5 @@
-/* reflector.h - the scalars of a Householder reflector, the same for a panel's columns and for a row of a symmetric matrix; and the
- * powers of two that keep its squares in range. Plain double code. */
+/* reflector.h - the scalars of a Householder reflector, the same for a panel's columns and for a row of a symmetric matrix; and
+ * the powers of two that keep its squares in range. Plain double code. */
 #ifndef FL_FACTOR_REFLECTOR_H
 #define FL_FACTOR_REFLECTOR_H
 #include <math.h>
@@ -20,7 +20,8 @@ static inline int scale_exponent(uint32_t bits) {
   return e == 255 ? 0 : 127 - (e < 1 ? 1 : e > 253 ? 253 : e);
 }
 
-/* What x is to be multiplied by before its reflector is made: not 0 (an exponent) when its squares would leave the range of tau. */
+/* What x is to be multiplied by before its reflector is made: not 0 (an exponent) when its squares would leave the range of
+ * tau. */
 static inline int reflector_exponent(float x0, double ss) {
   const double norm2 = (double)x0 * (double)x0 + ss;
   uint64_t u;

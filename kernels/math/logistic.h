@@ -1,5 +1,6 @@
-/* logistic.h - 1/(1 + exp(-x)) on vectors, as scale/(1 + s + s w) with s a power of two and |w| < 1/2: exp(-x) is never rounded by
- * itself. Where it passes 2^64, the excess is in scale, so that nothing overflows and results down to the subnormals are right. */
+/* logistic.h - 1/(1 + exp(-x)) on vectors, as scale/(1 + s + s w) with s a power of two and |w| < 1/2: exp(-x) is never rounded
+ * by itself. Where it passes 2^64, the excess is in scale, so that nothing overflows and results down to the subnormals are
+ * right. */
 #ifndef FL_MATH_LOGISTIC_H
 #define FL_MATH_LOGISTIC_H
 #include "kernels/math/exp.h"

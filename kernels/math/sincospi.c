@@ -1,4 +1,5 @@
-/* sincospi.c - s = sin(pi x), c = cos(pi x). Zeros: s has the sign of x, c is +0. An infinite x gives NaN. In place with either. */
+/* sincospi.c - s = sin(pi x), c = cos(pi x). Zeros: s has the sign of x, c is +0. An infinite x gives NaN. In place with
+ * either. */
 #include "kernels/math/sincospi.h"
 #include "kernels/simd/each.h"
 

@@ -1,6 +1,7 @@
 /* tanh.c - y = tanh(x); -0 stays. In place.
  *
- * |x| < 0.55: x + x z P(z), z = x^2. Above: 1 - 2/(exp(2|x|) + 1), where exp(2|x|) = 2^n + 2^n w is added to 1 in one rounding. */
+ * |x| < 0.55: x + x z P(z), z = x^2. Above: 1 - 2/(exp(2|x|) + 1), where exp(2|x|) = 2^n + 2^n w is added to 1 in one
+ * rounding. */
 #include "kernels/math/exp.h"
 #include "kernels/simd/each.h"
 

@@ -37,8 +37,8 @@ static void compute(void *arg, size_t part) {
   else j->k->gemm_tn(m, n, j->d, a, j->lda, b, j->ldb, c, j->ldc, j->piece);
 }
 
-void fl_gemm_team(const fl_kernels *k, const fl_team *team, fl_product form, size_t m, size_t n, size_t d, const float *a, size_t lda,
-                  const float *b, size_t ldb, float *c, size_t ldc, size_t piece) {
+void fl_gemm_team(const fl_kernels *k, const fl_team *team, fl_product form, size_t m, size_t n, size_t d, const float *a,
+                  size_t lda, const float *b, size_t ldb, float *c, size_t ldc, size_t piece) {
   job j = { k, form, m, n, d, a, lda, b, ldb, c, ldc, piece, 0, 0, 1 };
   const size_t most = team ? m * n / LEAST_PRODUCTS * d + m * n % LEAST_PRODUCTS * d / LEAST_PRODUCTS : 1;
   const size_t workers = team && team->workers < most ? team->workers : most;

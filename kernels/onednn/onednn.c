@@ -18,13 +18,13 @@ static fl_kernels own; /* takes what oneDNN refuses */
 
 /* Row-major C (m x n). A worker of the team has one core: a product inside it may not open a team of its own. The number is the
  * calling thread's setting, so others do not see it. */
-static int multiply(char ta, char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                    size_t ldc) {
+static int multiply(char ta, char tb, size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb,
+                    float *c, size_t ldc) {
   if (!m || !n || !k) return 0;
   const int threads = omp_get_max_threads();
   if (threads != 1) omp_set_num_threads(1);
-  const dnnl_status_t status = dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb,
-                                          0.0f, c, (dnnl_dim_t)ldc);
+  const dnnl_status_t status = dnnl_sgemm(ta, tb, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b,
+                                          (dnnl_dim_t)ldb, 0.0f, c, (dnnl_dim_t)ldc);
   if (threads != 1) omp_set_num_threads(threads);
   return status == dnnl_success;
 }

@@ -12,7 +12,8 @@ typedef struct { float c, d, boost; } shape; /* boost: 1/alpha below 1, else 0 *
 
 static shape shape_of(double alpha) {
   const double d = (alpha < 1.0 ? alpha + 1.0 : alpha) - 1.0 / 3.0;
-  return (shape){ (float)(1.0 / sqrt(9.0 * d)), (float)d, alpha < 1.0 ? (float)(alpha > 0x1p-127 ? 1.0 / alpha : 0x1p127) : 0.0f };
+  return (shape){ (float)(1.0 / sqrt(9.0 * d)), (float)d, alpha < 1.0 ? (float)(alpha > 0x1p-127 ? 1.0 / alpha : 0x1p127)
+                  : 0.0f };
 }
 
 /* d v; *good says where it is accepted. v is normal where 1 + c x > 0, and what its logarithm is elsewhere does not matter. */
@@ -29,7 +30,8 @@ static philox keys_of(const fl_key *key, uint32_t step) {
   return philox_of(&k);
 }
 
-/* First attempts of elements `from` ... `from + n - 1` into y; returns how many failed, their distances from `from` in failed[]. */
+/* First attempts of elements `from` ... `from + n - 1` into y; returns how many failed, their distances from `from` in
+ * failed[]. */
 static size_t first_attempts(size_t n, float *y, size_t from, const fl_key *key, const shape *s, uint32_t *failed) {
   const philox px = keys_of(key, 1), pu = keys_of(key, 2);
   size_t count = 0, at = 0;

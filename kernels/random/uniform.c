@@ -40,6 +40,7 @@ void FL_FN(bernoulli)(size_t n, float *y, size_t first, const fl_key *key, doubl
     FL_EACH(n, v_put(y + i, lanes, v_set(scaled > 0.0 ? value : 0.0f)));
     return;
   }
-  const uint32_t whole = (uint32_t)scaled, limit = whole + ((double)whole < scaled); /* rounded up: words below it satisfy w < scaled */
+  /* rounded up: words below it satisfy w < scaled */
+  const uint32_t whole = (uint32_t)scaled, limit = whole + ((double)whole < scaled);
   FL_DRAW(float, bernoulli_group(out, group, p, limit, value));
 }

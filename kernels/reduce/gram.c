@@ -73,7 +73,9 @@ FL_INLINE void all_pairs(reduction op, size_t m, size_t n, const float *x, size_
       double s[SIDE * SIDE] = { 0 };
       node(op, &q, 0, n, s);
       for (size_t r = 0; r < q.rows; r++) {
-        for (size_t c = q.same ? r : 0; c < q.cols; c++) { out[(i + r) * m + j + c] = out[(j + c) * m + i + r] = s[r * SIDE + c]; }
+        for (size_t c = q.same ? r : 0; c < q.cols; c++) {
+          out[(i + r) * m + j + c] = out[(j + c) * m + i + r] = s[r * SIDE + c];
+        }
       }
     }
   }

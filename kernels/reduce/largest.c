@@ -41,7 +41,8 @@ FL_INLINE size_t first_nan(size_t n, const float *x) {
 }
 
 FL_INLINE size_t largest(int absolute, size_t n, const float *x) {
-  const float fill = absolute ? 0.0f : -__builtin_inff(); /* what is missing is not larger than what is there, and comes after it */
+  /* what is missing is not larger than what is there, and comes after it */
+  const float fill = absolute ? 0.0f : -__builtin_inff();
   const v16 low = v_set(-__builtin_inff());
   const lane_best none = { low, u_set(0), v_eq(low, low) };
   lane_best b[4] = { none, none, none, none };
@@ -51,7 +52,9 @@ FL_INLINE size_t largest(int absolute, size_t n, const float *x) {
     const u16 turn = u_set(t);
     for (int j = 0; j < 4; j++) { b[j] = update(b[j], key16(absolute, v_load(x + i + 16 * (size_t)j)), turn); }
   }
-  for (int j = 0; i < n; i += 16, j++) { b[j] = update(b[j], key16(absolute, v_load_n(x + i, n - i < 16 ? n - i : 16, fill)), u_set(t)); }
+  for (int j = 0; i < n; i += 16, j++) {
+    b[j] = update(b[j], key16(absolute, v_load_n(x + i, n - i < 16 ? n - i : 16, fill)), u_set(t));
+  }
   const v16 nan = v_from_u(u_set(0x7fc00000u));
   float best = -__builtin_inff();
   size_t at = 0;

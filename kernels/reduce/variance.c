@@ -18,7 +18,8 @@ FL_INLINE part chunk(size_t n, const float *x) {
       acc[k] = d_fma(e, e, acc[k]);
     }
   }
-  for (size_t k = 0; k < 4 && i < n; k++, i += 8) { /* times 0, a missing lane's distance is 0, or NaN if the mean is not finite: so is q */
+  /* times 0, a missing lane's distance is 0, or NaN if the mean is not finite: so is q */
+  for (size_t k = 0; k < 4 && i < n; k++, i += 8) {
     static const float ones[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
     const d8 e = d_mul(d_sub(get8(x + i, n - i), mean), get8(ones, n - i));
     acc[k] = d_fma(e, e, acc[k]);

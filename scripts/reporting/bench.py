@@ -12,7 +12,8 @@ COLUMNS = ["kernel", "isa", "place", "threads", "ns/element", "cycles/element", 
 
 def row(line, cycle):
     number = lambda x, digits: "%.*f" % (digits, x) if x else ""
-    return [line.kernel, line.isa, line.place, str(line.threads), "%.4g" % line.best, "%.3g" % (line.best / cycle) if cycle else "",
+    return [line.kernel, line.isa, line.place, str(line.threads), "%.4g" % line.best,
+            "%.3g" % (line.best / cycle) if cycle else "",
             number(line.gb, 1), number(line.gflops, 1), "" if line.kernel == "ceiling" else line.share, line.ceiling]
 
 
@@ -23,12 +24,15 @@ def bars(figures, plt, lines, out):
         chosen = [l for l in lines if (l.isa, l.threads) == (isa, threads) and l.ceiling_ns]
         if not chosen:
             continue
-        kinds = ["fma" if "/fma" in l.ceiling else "div" if "/div" in l.ceiling else "own" if "instructions" in l.ceiling else "bandwidth"
+        kinds = ["fma" if "/fma" in l.ceiling else "div" if "/div" in l.ceiling else "own" if "instructions" in l.ceiling
+                 else "bandwidth"
                  for l in chosen]
         colour = {"bandwidth": "#0072B2", "fma": "#E69F00", "div": "#009E73", "own": "#999999"}
         fig, ax = plt.subplots(figsize=(6.4, 0.6 + 0.14 * len(chosen)))
-        spread = [[l.percent - l.paired[1] if l.paired else 0 for l in chosen], [l.paired[2] - l.percent if l.paired else 0 for l in chosen]]
-        ax.barh(range(len(chosen)), [l.percent for l in chosen], color=[colour[k] for k in kinds], xerr=spread, error_kw={"linewidth": 0.6})
+        spread = [[l.percent - l.paired[1] if l.paired else 0 for l in chosen],
+                  [l.paired[2] - l.percent if l.paired else 0 for l in chosen]]
+        ax.barh(range(len(chosen)), [l.percent for l in chosen], color=[colour[k] for k in kinds], xerr=spread,
+                error_kw={"linewidth": 0.6})
         ax.set_yticks(range(len(chosen)), ["%s %s" % (l.kernel, l.place) for l in chosen], fontsize=5)
         ax.invert_yaxis()
         ax.set_xlim(0, bench_lines.ABOVE)

@@ -10,14 +10,16 @@ import matplotlib.pyplot as plt  # noqa: E402
 import matplotlib.ticker  # noqa: E402
 
 plt.rcParams.update({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "fedlane", "font.size": 9, "axes.grid": True,
-                     "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
+                     "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
+                     "figure.constrained_layout.use": True})
 # Okabe and Ito's colours, told apart with every common colour blindness; the dash tells them apart in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00"]
 DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 1)), (0, (3, 2, 1, 2))]
 CLASSES = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999", "#7A4FA3"]
 PARTS = [("gradient", "#0072B2"), ("optimizer", "#E69F00"), ("aggregation", "#009E73"), ("evaluation", "#CC79A7"),
          ("idle", "#BBBBBB"), ("other", "#D55E00")]
-AXES = [("rounds", 0, "round", 1.0), ("seconds", 1, "seconds without evaluation", 1.0), ("bytes", 2, "bytes sent (MB, up + down)", 1e-6)]
+AXES = [("rounds", 0, "round", 1.0), ("seconds", 1, "seconds without evaluation", 1.0),
+        ("bytes", 2, "bytes sent (MB, up + down)", 1e-6)]
 MAX_CLIENTS = 100
 MAX_PARTITIONS = 4
 
@@ -110,7 +112,8 @@ def partitions(runs, out, notes):
             rows += [(k, c, h) for k, h in enumerate(heights)]
         ax.set_xlabel("client" if len(shown) == len(counts) else "client (the first %d of %d)" % (len(shown), len(counts)))
         ax.set_ylabel("samples")
-        ax.legend(title="class", fontsize=6, title_fontsize=7, ncol=1, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        ax.legend(title="class", fontsize=6, title_fontsize=7, ncol=1, loc="center left", bbox_to_anchor=(1.0, 0.5),
+                  frameon=False)
         name = "clients" if len(seen) == 1 else "clients-%d" % (i + 1)
         partition = r.config.get("partition")
         kind = partition.get("name", "") if isinstance(partition, dict) else str(partition or "")

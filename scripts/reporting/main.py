@@ -26,7 +26,8 @@ def main():
         grouped = load.series(runs)
         notes = ["%s: %s." % (r.folder, r.status) for r in runs if r.status != "done"]
         notes += ["%s: made in parts on %s: its times are left out." % (r.folder, ", then ".join(
-            "%s threads, %s, %s from round %s" % tuple(p.get(k) for k in ("threads", "isa", "cpu", "from_round")) for p in r.parts))
+            "%s threads, %s, %s from round %s" % tuple(p.get(k) for k in ("threads", "isa", "cpu", "from_round"))
+            for p in r.parts))
             for r in runs if r.mixed]
         made = figures.curves(grouped, out) + figures.times(grouped, out, notes) + figures.partitions(runs, out, notes)
         body = tables.write(grouped, out)

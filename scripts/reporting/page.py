@@ -9,7 +9,8 @@ STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem 
 table{border-collapse:collapse;margin:1rem 0;font-size:13px;display:block;overflow-x:auto}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}
 figure{display:inline-block;vertical-align:top;margin:0 1rem 1.5rem 0;max-width:100%}figure svg{max-width:100%;height:auto}
-figcaption{font-size:13px;color:#444;max-width:31rem}td:first-child{white-space:nowrap}code,pre{font-size:12px}pre{overflow-x:auto;background:#f6f6f6;padding:.7rem}
+figcaption{font-size:13px;color:#444;max-width:31rem}td:first-child{white-space:nowrap}code,pre{font-size:12px}
+pre{overflow-x:auto;background:#f6f6f6;padding:.7rem}
 .note{background:#fff6df;padding:.5rem .8rem}"""
 
 
@@ -54,7 +55,8 @@ def hashes(runs):
         repeat = r.record.get("reproducible", r.summary.get("reproducible"))
         reasons = r.record.get("not_reproducible") or r.record.get("reasons") or ""
         body.append([os.path.basename(r.folder), r.label, r.seed, r.status, r.summary.get("hash", "-"),
-                     r.summary.get("trajectory_hash", "-"), "-" if repeat is None else "yes" if repeat else "no: " + shown(reasons)])
+                     r.summary.get("trajectory_hash", "-"),
+                     "-" if repeat is None else "yes" if repeat else "no: " + shown(reasons)])
     return tables.as_html(["run", "method", "seed", "status", "hash", "trajectory hash", "reproducible"], body)
 
 
@@ -63,11 +65,15 @@ def write(path, runs, all_series, body, figures, notes):
              "<title>Fedlane report</title><style>%s</style>" % STYLE, "<h1>Fedlane report</h1>",
              "<p>%d runs on %s.</p>" % (len(runs), html.escape(", ".join(dict.fromkeys(r.cpu for r in runs))))]
     parts += ["<p class=note>%s</p>" % html.escape(n) for n in notes]
-    parts += ["<h2>Results</h2>", tables.as_html(tables.HEADER, body), "<p>%s</p>" % html.escape(tables.caption(all_series)), "<h2>Figures</h2>",
-              "<p>Lines are means over seeds, bands the range from the smallest to the largest seed. Each figure lies beside this page as PDF and "
+    parts += ["<h2>Results</h2>", tables.as_html(tables.HEADER, body), "<p>%s</p>" % html.escape(tables.caption(all_series)),
+              "<h2>Figures</h2>",
+              "<p>Lines are means over seeds, bands the range from the smallest to the largest seed. Each figure lies beside "
+              "this page as PDF and "
               "SVG, with a CSV of its points.</p>"]
-    parts += ["<figure>%s<figcaption>%s (<code>%s.csv</code>)</figcaption></figure>" % (f.svg, html.escape(f.title), f.name) for f in figures]
-    parts += ["<h2>Hashes</h2>", "<p>SHA-256 of the final parameters and buffers as little-endian fp32. They do not depend on threads, "
+    parts += ["<figure>%s<figcaption>%s (<code>%s.csv</code>)</figcaption></figure>" % (f.svg, html.escape(f.title), f.name)
+              for f in figures]
+    parts += ["<h2>Hashes</h2>", "<p>SHA-256 of the final parameters and buffers as little-endian fp32. They do not depend on "
+                                 "threads, "
               "instruction set or machine.</p>", hashes(runs)]
     parts += ["<h2>Machines</h2>", machines(runs), "<h2>Configuration</h2>", configurations(runs), "<h2>Made from</h2><ul>"]
     parts += ["<li><code>%s</code></li>" % html.escape(r.folder) for r in runs]

@@ -3,7 +3,8 @@ import csv
 import html
 import os
 
-HEADER = ["data, model", "method", "seeds", "accuracy (%)", "rounds to target", "seconds to target", "samples/s", "MB up", "MB down"]
+HEADER = ["data, model", "method", "seeds", "accuracy (%)", "rounds to target", "seconds to target", "samples/s", "MB up",
+          "MB down"]
 
 
 def fixed(value, digits, factor=1.0):

@@ -7,15 +7,16 @@
 #include <stdio.h>
 
 #define MAX_ARGS 8
-enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS, KIND_TIMED = KINDS };   /* timed: no sign, as a second moment has none */
+/* timed: no sign, as a second moment has none */
+enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS, KIND_TIMED = KINDS };
 
 /* What a kernel call gets: pointers in the order of `arg`, and numbers. */
 typedef struct { size_t s[8]; float f[4]; void *p[MAX_ARGS]; const void *param; double ret; } call;
 typedef void (*caller)(const fl_kernels *, call *);
 
 /* One array: role 'i' read only, 'o' written only, 'x' read and written, 's' scratch; type 'f' float, 'u' uint32,
- * 'l' int32, 'b' byte, 'd' double; the same memory as argument `alias` when that is >= 0; with ld, rows of `row` elements ld apart
- * whose gaps must stay untouched. init NULL: filled with the pattern. */
+ * 'l' int32, 'b' byte, 'd' double; the same memory as argument `alias` when that is >= 0; with ld, rows of `row` elements ld
+ * apart whose gaps must stay untouched. init NULL: filled with the pattern. */
 typedef struct { char role, type; size_t n; const void *init; int alias; size_t row, ld; } arg;
 
 /* --bench runs an operation's cases twice: first to find the one with the most elements, then to time that one. */

@@ -45,7 +45,9 @@ void check_adamw(check *t) {
   elementwise(t, call_adamw, &(call){ .param = &a }, "xxxi", NULL);
 }
 
-static void call_muon(const fl_kernels *k, call *c) { k->muon_momentum(N, c->p[0], c->p[1], c->p[2], c->f[0], c->f[1], (int)c->s[1]); }
+static void call_muon(const fl_kernels *k, call *c) {
+  k->muon_momentum(N, c->p[0], c->p[1], c->p[2], c->f[0], c->f[1], (int)c->s[1]);
+}
 void check_muon_momentum(check *t) {
   for (size_t nesterov = 0; nesterov < 2; nesterov++) {
     elementwise(t, call_muon, &(call){ .s = { 0, nesterov }, .f = { 0.95f, 0.05f } }, "xoi", NULL);
@@ -75,7 +77,9 @@ void check_lion(check *t) {
   elementwise(t, call_lion, &(call){ .param = &a }, "xxi", NULL);
 }
 
-static void call_sign_step(const fl_kernels *k, call *c) { k->sign_step(N, c->p[0], c->s[1] ? c->p[1] : NULL, c->p[2], c->param); }
+static void call_sign_step(const fl_kernels *k, call *c) {
+  k->sign_step(N, c->p[0], c->s[1] ? c->p[1] : NULL, c->p[2], c->param);
+}
 void check_sign_step(check *t) {
   const fl_sign_args a[2] = { { 0.9f, 0.1f, 0.9999f, 0.003f, 0.25f, 0.0f }, { 0.9f, 1.0f, 1.0f, 0.01f, 0.0f, 1.0f } };
   for (size_t has = 0; has < 2; has++) {

@@ -90,7 +90,8 @@ void check_rotate(check *t) {
         rotations += range[2 * s + 1];
       }
       const arg a[] = { { 'i', 'u', 2 * sweeps, range, -1, 0, 0 },
-                        { 'i', 'f', 2 * rotations, some_floats(t, 0, 2 * rotations, kind == KIND_SPECIAL ? KIND_UNIFORM : kind), -1, 0, 0 },
+                        { 'i', 'f', 2 * rotations, some_floats(t, 0, 2 * rotations, kind == KIND_SPECIAL ? KIND_UNIFORM : kind),
+                          -1, 0, 0 },
                         { 'x', 'f', ROWS * FL_PANEL, some_floats(t, 1, ROWS * FL_PANEL, kind), -1, 0, 0 } };
       snprintf(what, sizeof what, "%zu sweeps kind=%d", sweeps, kind);
       run_case(t, what, call_rotate, &(call){ .s = { sweeps } }, 3, a);

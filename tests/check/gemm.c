@@ -38,13 +38,15 @@ static void one_shape(check *t, caller f, int form, const shape *s, int kind, si
 }
 
 static void all_shapes(check *t, caller f, int form, char role) {
-  static const size_t ms[] = { 0, 1, 2, 3, 5, 6, 7, 8, 13, 17 }, ns[] = { 0, 1, 7, 15, 16, 17, 32, 33, 50, 65 }, ks[] = { 0, 1, 2, 5, 16, 33 };
+  static const size_t ms[] = { 0, 1, 2, 3, 5, 6, 7, 8, 13, 17 }, ns[] = { 0, 1, 7, 15, 16, 17, 32, 33, 50, 65 },
+      ks[] = { 0, 1, 2, 5, 16, 33 };
   static const shape more[] = {
     { 50, 120, 400, 4096 }, { 50, 10, 84, 4096 }, { 6, 100, 25, 4096 }, { 16, 100, 150, 4096 }, { 10, 84, 50, 32 },
     { 3, 5, 9000, 4096 }, { 7, 33, 4097, 4096 }, { 2, 20, 8192, 4096 }, { 5, 18, 100, 7 }, { 4, 40, 100, 25 }, { 9, 35, 37, 1 },
     { 1, 200, 784, 4096 }, { 130, 70, 19, 4096 }, { 6, 25, 3136, 784 },
   };
-  static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 } }; /* not hashed: added later */
+  /* not hashed: added later */
+  static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 } };
   int turn = 0;
   for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
     for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
@@ -55,7 +57,9 @@ static void all_shapes(check *t, caller f, int form, char role) {
     }
   }
   for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
-    for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) { one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad, role); }
+    for (size_t pad = 0; pad < (t->quick ? 1u : 4u); pad += 3) {
+      one_shape(t, f, form, &more[i], pad ? KIND_WIDE : KIND_UNIFORM, pad, role);
+    }
   }
   for (size_t i = 0; !t->quick && i < sizeof full / sizeof *full; i++) { one_shape(t, f, form, &full[i], KIND_UNIFORM, i, role); }
 }

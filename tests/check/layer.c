@@ -12,7 +12,9 @@ static const size_t widths[] = { 1, 2, 6, 10, 15, 16, 17, 33, 84, 120, 200 };
 
 static void call_bias_rows(const fl_kernels *k, call *c) { k->bias_rows(c->s[0], c->s[1], c->p[0], c->p[1]); }
 static void call_bias_grad(const fl_kernels *k, call *c) { k->bias_grad(c->s[0], c->s[1], c->p[0], c->p[1], c->s[2]); }
-static void call_softmax(const fl_kernels *k, call *c) { k->softmax_xent(c->s[0], c->s[1], c->p[0], c->p[1], c->f[0], c->p[2], c->p[3]); }
+static void call_softmax(const fl_kernels *k, call *c) {
+  k->softmax_xent(c->s[0], c->s[1], c->p[0], c->p[1], c->f[0], c->p[2], c->p[3]);
+}
 static void call_argmax(const fl_kernels *k, call *c) { k->argmax_rows(c->s[0], c->s[1], c->p[0], c->p[1]); }
 
 typedef void (*row_case)(check *, const char *, size_t rows, size_t n, int kind);
@@ -56,7 +58,8 @@ static void sample_case(check *t, const char *what, size_t rows, size_t n, int k
   float *u = malloc((rows + 1) * sizeof *u);
   if (!u) { fprintf(stderr, "fedlane-check: out of memory\n"); exit(1); }
   for (size_t r = 0; r < rows; r++) { u[r] = (float)(rnd(t) >> 8) * 0x1p-24f; }
-  const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), IN('f', rows, u), { 's', 'f', n, NULL, -1, 0, 0 }, OUT('b', rows) };
+  const arg a[] = { IN('f', rows * n, some_floats(t, 0, rows * n, kind)), IN('f', rows, u), { 's', 'f', n, NULL, -1, 0, 0 },
+                    OUT('b', rows) };
   run_case(t, what, call_sample, &(call){ .s = { rows, n } }, 4, a);
   free(u);
 }
@@ -83,10 +86,13 @@ void check_normalize(check *t) {
 }
 
 /* ---- pooling ---------------------------------------------------------------------------------------------------------- */
-static const size_t planes[][3] = { { 0, 4, 4 }, { 1, 2, 2 }, { 3, 4, 6 }, { 6, 28, 28 }, { 16, 10, 10 }, { 2, 8, 34 }, { 5, 2, 66 }, { 12, 28, 28 } };
+static const size_t planes[][3] = { { 0, 4, 4 }, { 1, 2, 2 }, { 3, 4, 6 }, { 6, 28, 28 }, { 16, 10, 10 }, { 2, 8, 34 },
+                                    { 5, 2, 66 }, { 12, 28, 28 } };
 
 static void call_pool(const fl_kernels *k, call *c) { k->maxpool2(c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]); }
-static void call_pool_back(const fl_kernels *k, call *c) { k->maxpool2_back(c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]); }
+static void call_pool_back(const fl_kernels *k, call *c) {
+  k->maxpool2_back(c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]);
+}
 
 static void pools(check *t, int back) {
   char what[64];
@@ -106,21 +112,27 @@ void check_maxpool2_back(check *t) { pools(t, 1); }
 /* ---- convolution ------------------------------------------------------------------------------------------------------ */
 static const fl_conv convs[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 5, 5, 1, 5, 0 }, { 2, 7, 9, 3, 3, 1 },
                                  { 3, 6, 6, 17, 1, 0 }, { 1, 4, 19, 2, 3, 0 }, { 5, 8, 8, 4, 5, 4 } };
-static const fl_conv cut[] = { { 200, 6, 5, 2, 5, 2 }, { 3, 6, 5, 350, 5, 2 } }; /* k above 4096 forward, backward; in no golden hash */
+/* k above 4096 forward, backward; in no golden hash */
+static const fl_conv cut[] = { { 200, 6, 5, 2, 5, 2 }, { 3, 6, 5, 350, 5, 2 } };
 static const size_t batches[] = { 1, 2, 7, 33 };
 enum { FORWARD, GRAD_WEIGHT, GRAD_INPUT };
 
-static void call_forward(const fl_kernels *k, call *c) { k->conv_forward(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]); }
+static void call_forward(const fl_kernels *k, call *c) {
+  k->conv_forward(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]);
+}
 static void call_grad_weight(const fl_kernels *k, call *c) {
   k->conv_grad_weight(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]);
 }
-static void call_grad_input(const fl_kernels *k, call *c) { k->conv_grad_input(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]); }
+static void call_grad_input(const fl_kernels *k, call *c) {
+  k->conv_grad_input(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]);
+}
 
 static void one_conv(check *t, int which, const fl_conv *s, size_t n, int kind) {
   const size_t in = n * s->c * s->h * s->w, out = n * s->o * fl_conv_oh(s) * fl_conv_ow(s), w = s->o * s->c * s->k * s->k;
   const arg work = { 's', 'f', fl_conv_work(s, n), NULL, -1, 0, 0 };
   const float *x = some_floats(t, 0, in, kind), *dy = some_floats(t, 1, out, kind);
-  const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind), *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
+  const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind),
+      *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
   const arg forward[] = { IN('f', in, x), IN('f', w, weight), IN('f', s->o, bias), OUT('f', out), work };
   const arg to_weight[] = { IN('f', in, x), IN('f', out, dy), OUT('f', w), OUT('f', s->o), work };
   const arg to_input[] = { IN('f', w, weight), IN('f', out, dy), OUT('f', in), work };

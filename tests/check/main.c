@@ -86,7 +86,8 @@ int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     char *end = NULL;
-    if (!strcmp(a, "--list") || !strcmp(a, "--self-test") || !strcmp(a, "--bench") || !strcmp(a, "--describe") || !strcmp(a, "--hash")) {
+    if (!strcmp(a, "--list") || !strcmp(a, "--self-test") || !strcmp(a, "--bench") || !strcmp(a, "--describe") ||
+        !strcmp(a, "--hash")) {
       mode = a;
     } else if (!strcmp(a, "--quick")) {
       t.quick = 1;

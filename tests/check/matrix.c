@@ -34,7 +34,9 @@ void check_newton_schulz(check *t) {
   }
 }
 
-static void call_qr(const fl_kernels *k, call *c) { fl_qr(k, c->s[0], c->s[1], c->p[0], c->p[1], c->s[2] ? c->p[2] : NULL, c->p[3]); }
+static void call_qr(const fl_kernels *k, call *c) {
+  fl_qr(k, c->s[0], c->s[1], c->p[0], c->p[1], c->s[2] ? c->p[2] : NULL, c->p[3]);
+}
 void check_qr(check *t) {
   static const size_t taller[] = { 0, 1, 30 };
   char what[64];
@@ -81,7 +83,9 @@ void check_cholesky(check *t) {
   if (!t->timing) { square(t, call_cholesky, 0, fl_cholesky_work, 3.0f); } /* most are not positive definite, and end early */
 }
 
-static void call_orthogonal_iteration(const fl_kernels *k, call *c) { fl_orthogonal_iteration(k, c->s[0], c->p[0], c->p[1], c->p[2]); }
+static void call_orthogonal_iteration(const fl_kernels *k, call *c) {
+  fl_orthogonal_iteration(k, c->s[0], c->p[0], c->p[1], c->p[2]);
+}
 void check_orthogonal_iteration(check *t) {
   for (size_t i = 0; i < ORDERS; i++) {
     const size_t n = orders[i];

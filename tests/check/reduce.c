@@ -54,7 +54,8 @@ static void call_sq_distances(const fl_kernels *k, call *c) { k->sq_distances(N,
 
 /* Numbers of vectors around the tiles' sides, lengths around the lanes, blocks and chunks, with and without gaps. */
 static void pair_cases(check *t, caller f) {
-  static const size_t counts[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 33 }, lengths[] = { 0, 1, 7, 8, 9, 31, 33, 64, 100, 511, 513, 4097, 9000 };
+  static const size_t counts[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 33 },
+      lengths[] = { 0, 1, 7, 8, 9, 31, 33, 64, 100, 511, 513, 4097, 9000 };
   char what[64];
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {

@@ -119,7 +119,10 @@ static uint8_t *place(slot *s, const arg *a, int where, unsigned offset) {
   return where == AT_START ? s->base : s->base + 64 + offset * width(a);
 }
 
-static size_t margin_before(const slot *s, const uint8_t *p) { const size_t d = (size_t)(p - s->base); return d < MARGIN ? d : MARGIN; }
+static size_t margin_before(const slot *s, const uint8_t *p) {
+  const size_t d = (size_t)(p - s->base);
+  return d < MARGIN ? d : MARGIN;
+}
 static size_t margin_after(const slot *s, const uint8_t *p, size_t bytes) {
   const size_t d = (size_t)(s->base + s->size - p) - bytes;
   return d < MARGIN ? d : MARGIN;
@@ -232,7 +235,8 @@ static int compare_arg(check *t, const char *what, const char *where, size_t num
                        const uint8_t *want, uint8_t pattern) {
   for (size_t i = 0; i < a->n; i++) {
     const int gap = a->ld && i % a->ld >= a->row;
-    if (gap ? element(a, p, i) != (UINT64_C(0x0101010101010101) * pattern >> (64 - 8 * width(a))) : !same_element(a, p, want, i)) {
+    if (gap ? element(a, p, i) != (UINT64_C(0x0101010101010101) * pattern >> (64 - 8 * width(a)))
+        : !same_element(a, p, want, i)) {
       fail(t, "%s, %s: %s argument %zu element %zu of %zu is %0*" PRIx64 ", not %0*" PRIx64, what, where,
            gap ? "gap of" : a->role == 'i' ? "changed input," : "", number, i, a->n, 2 * (int)width(a), element(a, p, i),
            2 * (int)width(a), element(a, want, i));
@@ -242,14 +246,18 @@ static int compare_arg(check *t, const char *what, const char *where, size_t num
   return 0;
 }
 
-static int margins_hold(check *t, const char *what, const char *where, size_t number, const arg *a, const uint8_t *p, uint8_t pattern) {
+static int margins_hold(check *t, const char *what, const char *where, size_t number, const arg *a, const uint8_t *p,
+                        uint8_t pattern) {
   const slot *s = &slots[number];
   const size_t bytes = a->n * width(a), before = margin_before(s, p), after = margin_after(s, p, bytes);
   for (size_t i = 1; i <= before; i++) {
     if (*(p - i) != pattern) { fail(t, "%s, %s: write %zu bytes before argument %zu", what, where, i, number); return 0; }
   }
   for (size_t i = 0; i < after; i++) {
-    if (p[bytes + i] != pattern) { fail(t, "%s, %s: write %zu bytes past the end of argument %zu", what, where, i, number); return 0; }
+    if (p[bytes + i] != pattern) {
+      fail(t, "%s, %s: write %zu bytes past the end of argument %zu", what, where, i, number);
+      return 0;
+    }
   }
   return 1;
 }

@@ -47,7 +47,8 @@ expect 2 "--set federated.ronds=3|did you mean 'rounds'" run c.yaml --set federa
 expect 2 "--set rounds|key=value" run c.yaml --set rounds --dry-run
 expect 2 "--set rounds=3|did you mean 'federated.rounds'" run c.yaml --set rounds=3 --dry-run
 expect 2 "did you mean 'algorithms.lr'" run c.yaml --set lr=0.1 --dry-run
-expect 2 "unknown algorithm of the configuration 'fedavgg'|did you mean 'fedavg'" run c.yaml --set algorithms.fedavgg.lr=0.1 --dry-run
+expect 2 "unknown algorithm of the configuration 'fedavgg'|did you mean 'fedavg'" \
+  run c.yaml --set algorithms.fedavgg.lr=0.1 --dry-run
 expect 2 "lr = 'fast'" run c.yaml --set algorithms.lr=fast --dry-run
 expect 2 "did you mean 'models'" list model
 expect 2 "--model|'lenet'|did you mean 'lenet5'" info --model lenet
@@ -81,7 +82,8 @@ with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"
 with $'federated: {clients: 1e30}\nalgorithms: [fedavg]' 2 "clients = '1e30'"
 with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|no|yes"
-with $'federated: {stop_at_target: yes}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|stop_at_target = 'yes'|only with a target_accuracy above 0"
+with $'federated: {stop_at_target: yes}\nalgorithms: [fedavg]' 2 \
+  "c.yaml:3:13|stop_at_target = 'yes'|only with a target_accuracy above 0"
 with $'federated: {batch: 5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|'batch'|batch_size"
 with $'federated: 5\nalgorithms: [fedavg]' 2 "c.yaml:3:12|a map"
 with $'partition: {name: dirichlt}\nalgorithms: [fedavg]' 2 "c.yaml:3:|'dirichlt'|did you mean 'dirichlet'"
@@ -97,13 +99,16 @@ with $'training: {epochs: 2}\nfederated: {}\nalgorithms: [{rule: sgd}]' 2 "c.yam
 with $'training: {epochs: 2}\npartition: iid\nalgorithms: [{rule: sgd}]' 2 "c.yaml:4:1|'partition' without 'federated'"
 with $'training: {epochs: 2}\nalgorithms: [{stack: [scaffold], rule: sgd}]' 2 "c.yaml:4:|stage scaffold acts on clients"
 with $'algorithms: [{rule: sgd, server_rule: sdg}]' 2 "c.yaml:3:26|unknown rule 'sdg'|momentum"
-with $'algorithms: [{rule: sgd, server_rule: momentum, server_beta1: 1}]' 2 "c.yaml:3:|unknown parameter 'server_beta1'|server_momentum"
+with $'algorithms: [{rule: sgd, server_rule: momentum, server_beta1: 1}]' 2 \
+  "c.yaml:3:|unknown parameter 'server_beta1'|server_momentum"
 with $'algorithms: [{rule: sgd, lr_schedule: multi_step, milestones: 5+3}]' 2 "c.yaml:3:|milestones = '5+3'|rising"
-with $'algorithms: [{rule: sgd, lr_decay: 0.9}]' 2 "c.yaml:3:|lr_decay = '0.9' would do nothing|only with lr_schedule = exponential"
+with $'algorithms: [{rule: sgd, lr_decay: 0.9}]' 2 \
+  "c.yaml:3:|lr_decay = '0.9' would do nothing|only with lr_schedule = exponential"
 with $'algorithms: [{rule: adam, beta3: 0.9}]' 2 "c.yaml:3:|unknown parameter 'beta3'|bias_correction"
 with $'algorithms: [{rule: adamw, eps: 0}]' 2 "c.yaml:3:|eps = '0'|from 1e-38 to 1"
 with $'algorithms: [{rule: shampoo, beta2: 0.9}]' 2 "c.yaml:3:|beta2 = '0.9' would do nothing|only with variant = ema"
-with $'training: {epochs: 2}\nalgorithms: [{rule: adamw, m_index: global}]' 2 "c.yaml:4:|m_index = 'global' would do nothing|aggregate = yes"
+with $'training: {epochs: 2}\nalgorithms: [{rule: adamw, m_index: global}]' 2 \
+  "c.yaml:4:|m_index = 'global' would do nothing|aggregate = yes"
 with $'algorithms: [{rule: sgd, block_rule: tensor}]' 2 "c.yaml:3:|block_rule = 'tensor' would do nothing|aggregate = yes"
 with $'algorithms: [fedavg]\n---\na: 1' 2 "second document"
 

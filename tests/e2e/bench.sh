@@ -21,7 +21,8 @@ grep -q '^sgd/[a-z0-9+]*/n:[0-9]*/cold/threads:1$' "$scratch/all" || fail "no co
 
 # Everything that a quick run can do; 333 is no whole number of vectors, nor can two threads halve it evenly.
 "$fedlane" bench --sizes=333 --threads=1,2 "${quick[@]}" --benchmark_out="$scratch/out.json" \
-  '--benchmark_filter=-(:512|:1024|newton|^(qr|cholesky|eigh)/)' > "$scratch/stdout" 2> "$scratch/stderr" || fail "$(cat "$scratch/stderr")"
+  '--benchmark_filter=-(:512|:1024|newton|^(qr|cholesky|eigh)/)' > "$scratch/stdout" 2> "$scratch/stderr" ||
+    fail "$(cat "$scratch/stderr")"
 python3 - "$scratch/out.json" "$scratch/kernels" "$scratch/bound" << 'PY'
 import json, math, sys
 record = json.load(open(sys.argv[1]))
@@ -54,7 +55,8 @@ runs = [b for b in json.load(open(sys.argv[1]))["benchmarks"] if b["run_type"] =
 for b in runs:
     assert ("pairs" in b) == b["name"].startswith("add/"), b
     if "pairs" in b:
-        assert b["pairs"] >= 2 and 0 < b["percent_low"] <= b["percent"] <= b["percent_high"] and b["label"].startswith("ceiling/2r1w/"), b
+        assert b["pairs"] >= 2 and 0 < b["percent_low"] <= b["percent"] <= b["percent_high"], b
+        assert b["label"].startswith("ceiling/2r1w/"), b
 PY
 # The report. What a tiny run says of ceilings means nothing: a record by hand is judged.
 status=0
@@ -67,7 +69,8 @@ for figure in "ceilings-$isa-1" "ceilings-$isa-2" "gflops-$isa-1"; do
 done
 judge() { # NANOSECONDS of a kernel whose ceiling is 1.0, further members
   echo '{"benchmarks": [{"name": "sgd/avx2/n:64/threads:1", "run_type": "iteration", "ns/element": '"$1"', "GB/s": 12,
-    "ceiling_ns/element": 1.0, "label": "ceiling/2r1w/copy/n:64/threads:1"'"${2:-}"'}], "context": {"machine_isa_used": "avx2"}}' > "$scratch/judged.json"
+    "ceiling_ns/element": 1.0, "label": "ceiling/2r1w/copy/n:64/threads:1"'"${2:-}"'}],
+    "context": {"machine_isa_used": "avx2"}}' > "$scratch/judged.json"
   "$source/scripts/report-bench" "$scratch/judged.json" > "$scratch/stdout" 2> "$scratch/stderr"
 }
 judge 0.96 || fail "a kernel at 104 % of its ceiling was refused: $(cat "$scratch/stderr")"
@@ -84,11 +87,13 @@ grep -q 'judged.json: neither what' "$scratch/stderr" || fail "report-bench's me
 
 tool=/usr/share/benchmark/compare.py
 if /usr/bin/python3 -c "import scipy" 2> /dev/null && [ -f "$tool" ]; then   # Debian's tool takes Debian's Python
-  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$tool" --no-color -a benchmarks "$scratch/out.json" "$scratch/out.json" > "$scratch/compared" 2>&1 ||
+  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$tool" --no-color -a benchmarks "$scratch/out.json" "$scratch/out.json" \
+    > "$scratch/compared" 2>&1 ||
     fail "compare.py: $(tail -3 "$scratch/compared")"
   grep -q '^adamw/.*+0.0000' "$scratch/compared" || fail "compare.py found no adamw: $(head -5 "$scratch/compared")"
 fi
-"$fedlane" bench --pages=4k --sizes=256 --threads=1 "${quick[@]}" --benchmark_filter='^axpy/' > "$scratch/stdout" 2> "$scratch/stderr"
+"$fedlane" bench --pages=4k --sizes=256 --threads=1 "${quick[@]}" --benchmark_filter='^axpy/' > "$scratch/stdout" \
+  2> "$scratch/stderr"
 grep -q '^axpy/.*/n:256/pages:4k/threads:1' "$scratch/stdout" || fail "--pages=4k: $(cat "$scratch/stdout")"
 
 refuse() { # MESSAGE ARGUMENTS

@@ -22,7 +22,8 @@ $cc -std=c17 -O1 -ffp-contract=off $(pkg-config --cflags fedlane) "$example/main
   "$(pkg-config --variable=libdir fedlane)/libfedlane.a" $(pkg-config --libs --static fedlane | sed 's/-lfedlane//')
 
 # The program exits non-zero when the loss does not fall; threads and the way of linking must not change a bit.
-for method in "fedavg 0.05" "scaffold 0.05" "local_adamw 0.01" "fedadamw 0.01" "local_muon 0.02" "fedmuon 0.02" "rule:adamw 0.01"; do
+for method in "fedavg 0.05" "scaffold 0.05" "local_adamw 0.01" "fedadamw 0.01" "local_muon 0.02" "fedmuon 0.02" \
+  "rule:adamw 0.01"; do
   "$scratch/cmake/objective" $method 1 >"$scratch/one"
   "$scratch/cmake/objective" $method 2 >"$scratch/two"
   "$scratch/shared" $method 2 >"$scratch/three"
@@ -53,5 +54,8 @@ fi
 grep -q fedavg "$scratch/error" || { echo "install: no nearest name in: $(cat "$scratch/error")"; exit 1; }
 
 version=$("$prefix/bin/fedlane" --version)
-grep -q "$(pkg-config --modversion fedlane)" <<<"$version" || { echo "install: program and package differ in version: $version"; exit 1; }
+grep -q "$(pkg-config --modversion fedlane)" <<<"$version" || {
+  echo "install: program and package differ in version: $version"
+  exit 1
+}
 test -x "$prefix/share/fedlane/report" || { echo "install: share/fedlane/report is missing"; exit 1; }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # No result of the C library's mathematics reaches a hash: whole runs under another one. tests/libm/shim.c, preloaded, moves every
-# exp, log, pow, cos, sin, lgamma ... by 3 ULP (fma and sqrt are correctly rounded, and stay); hashes must be what they are without
-# it. A probe shows that the shim works, and a scan which objects of the program ask for what (those of the library: objects.sh).
+# exp, log, pow, cos, sin, lgamma ... by 3 ULP (fma and sqrt are correctly rounded, and stay); hashes must be what they are
+# without it. A probe shows that the shim works, and a scan which objects of the program ask for what (those of the library:
+# objects.sh).
 # usage: libm.sh FEDLANE SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3
@@ -55,7 +56,8 @@ runs() { # FOLDER
       fail "$model, $1"
     }
     for summary in "$scratch/$1/$model"/*/summary.json; do
-      echo "$model/$(basename "$(dirname "$summary")") $(sed -n 's/^ *"\(trajectory_\)\?hash": "\(.*\)".*/\2/p' "$summary" | tr '\n' ' ')"
+      echo "$model/$(basename "$(dirname "$summary")")" \
+        "$(sed -n 's/^ *"\(trajectory_\)\?hash": "\(.*\)".*/\2/p' "$summary" | tr '\n' ' ')"
     done
   done > "$scratch/$1.txt"
 }
@@ -69,7 +71,8 @@ diff "$scratch/without.txt" "$scratch/under.txt" || fail "a hash depends on the 
   fail "not every run has its two hashes"
 [ "$(wc -l < "$scratch/under.txt")" -ge 20 ] || fail "only $(wc -l < "$scratch/under.txt") runs"
 echo "$(wc -l < "$scratch/under.txt") runs have the same hashes under the shim; it was entered by: $(
-  sort "$scratch/count" 2> /dev/null | awk '{ n[$1] += $2 } END { for (f in n) printf "%s (%d) ", f, n[f]; if (!NR) printf "nothing" }')"
+  sort "$scratch/count" 2> /dev/null |
+    awk '{ n[$1] += $2 } END { for (f in n) printf "%s (%d) ", f, n[f]; if (!NR) printf "nothing" }')"
 
 # ---- who asks for what ---------------------------------------------------------------------------------------------------
 libm=$(ldd "$fedlane" | awk '$1 ~ /^libm\.so/ { print $3 }')
@@ -80,7 +83,8 @@ allowed=' cli_train.c.o:fmod ' # seconds of the time that is left, shown on a te
 objects=0
 while read -r object; do
   objects=$((objects + 1))
-  for symbol in $(nm -u "$object" | awk '{ print $NF }' | LC_ALL=C sort -u | LC_ALL=C join - "$scratch/libm" | { grep -vxE "$exact" || true; }); do
+  for symbol in $(nm -u "$object" | awk '{ print $NF }' | LC_ALL=C sort -u | LC_ALL=C join - "$scratch/libm" |
+    { grep -vxE "$exact" || true; }); do
     case $allowed in
       *" $(basename "$object"):$symbol "*) ;;
       *) fail "$(basename "$object") calls $symbol of the mathematics library; allowed:$allowed" ;;
@@ -88,7 +92,8 @@ while read -r object; do
   done
 done < <(find "$(dirname "$fedlane")"/CMakeFiles/{fl_harness,fedlane,fl_generic}.dir -name '*.o')
 [ "$objects" -ge 20 ] || fail "only $objects objects of the program"
-left=$(nm -D --undefined-only "$fedlane" | awk '{ sub(/@.*/, "", $NF); print $NF }' | LC_ALL=C sort -u | LC_ALL=C join - "$scratch/libm" |
+left=$(nm -D --undefined-only "$fedlane" | awk '{ sub(/@.*/, "", $NF); print $NF }' | LC_ALL=C sort -u |
+  LC_ALL=C join - "$scratch/libm" |
   { grep -vxE "$exact" || true; } | tr '\n' ' ')
 [ "$left" = "fmod " ] || fail "the program imports: $left"
 echo "$objects objects: of the mathematics library, beside what is exact, only$allowed"

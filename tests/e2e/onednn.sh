@@ -32,7 +32,11 @@ refused "no plug-in" "scripts/setup --onednn" alone/bin/fedlane run config.yaml 
 alone/bin/fedlane info | grep -q '^onednn .*not in this build' || failed "info does not say that oneDNN is missing"
 echo "no library" > alone/bin/fedlane-onednn.so
 refused "a plug-in that is none" "cannot be loaded" alone/bin/fedlane run config.yaml --backend onednn
-printf 'typedef struct { const char *registry; } plugin;\nextern const plugin fl_onednn_plugin;\nconst plugin fl_onednn_plugin = { "void old();" };\n' > old.c
+cat > old.c <<'C'
+typedef struct { const char *registry; } plugin;
+extern const plugin fl_onednn_plugin;
+const plugin fl_onednn_plugin = { "void old();" };
+C
 "${CC:-cc}" -shared -fPIC old.c -o alone/bin/fedlane-onednn.so
 refused "a plug-in of another build" "belongs to another build" alone/bin/fedlane run config.yaml --set backend=onednn
 
@@ -93,7 +97,10 @@ PY
 # A checkpoint of one backend is not continued by the other; both may stand in one suite.
 refused_code=0
 "$fedlane" run config.yaml --resume loud --set federated.rounds=5 > out.txt 2> err.txt || refused_code=$?
-[ $refused_code != 0 ] && grep -q 'backend' err.txt || { cat err.txt >&2; failed "a run of the backend onednn was continued by the native one"; }
+[ $refused_code != 0 ] && grep -q 'backend' err.txt || {
+  cat err.txt >&2
+  failed "a run of the backend onednn was continued by the native one"
+}
 "$fedlane" run config.yaml --set "backend=[native,onednn]" --out both > out.txt 2> err.txt
 [ "$(ls both | grep -c 'backend=')" = 2 ] || failed "a sweep over backends made $(ls both)"
 rm -rf "$scratch"

@@ -15,7 +15,13 @@ model: logistic
 federated: {clients: 10, participation: 0.5, rounds: 4, batch_size: 10, target_accuracy: 0.01}
 algorithms: [{name: fedavg, lr: 0.01, lr_schedule: constant}]
 END
-run() { "$fedlane" run "$scratch/config.yaml" "$@" > "$scratch/out" 2> "$scratch/err" || { cat "$scratch/err" >&2; fail "run $*"; }; }
+run() {
+  "$fedlane" run "$scratch/config.yaml" "$@" \
+    > "$scratch/out" 2> "$scratch/err" || {
+    cat "$scratch/err" >&2
+    fail "run $*"
+  }
+}
 run --out "$scratch/plain" --threads 1 --set federated.rounds=10
 run --out "$scratch/parts" --threads 3
 run --resume "$scratch/parts" --threads 3 --set federated.rounds=6       # the same again: no part of its own

@@ -19,7 +19,10 @@ algorithms: [{name: fedadamw, lr: 3.3e-3, weight_decay: 0.3333333333333333}]
 END
 run() { # DIR ARGUMENTS...
   local dir=$1; shift
-  "$fedlane" run "$scratch/config.yaml" --out "$dir" "$@" > "$scratch/out" 2> "$scratch/err" || { cat "$scratch/err" >&2; fail "run $*"; }
+  "$fedlane" run "$scratch/config.yaml" --out "$dir" "$@" > "$scratch/out" 2> "$scratch/err" || {
+    cat "$scratch/err" >&2
+    fail "run $*"
+  }
 }
 value() { # DIR FILE KEY
   sed -n "s/^ *\"$3\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1"/*/"$2" | head -1
@@ -39,15 +42,18 @@ for block in "$scratch"/block*; do
 done
 for key in run_id hash trajectory_hash; do
   stated=$(value "$scratch/one" summary.json $key)
-  [ -n "$stated" ] && [[ " $printed " == *" $stated "* ]] || fail "$key is $stated; the commands of docs/results.md print:$printed"
+  [ -n "$stated" ] && [[ " $printed " == *" $stated "* ]] ||
+    fail "$key is $stated; the commands of docs/results.md print:$printed"
 done
 
 run "$scratch/two" --set "data.train=$scratch/copy/train,data.test=$scratch/copy/t10k" --threads 1
 [ "$(value "$scratch/one" run.json run_id)" = "$(value "$scratch/two" run.json run_id)" ] || fail "the path is in run_id"
 run "$scratch/three" --set "data.train=$scratch/other/train"
-[ "$(value "$scratch/one" run.json run_id)" != "$(value "$scratch/three" run.json run_id)" ] || fail "other data have the same run_id"
+[ "$(value "$scratch/one" run.json run_id)" != "$(value "$scratch/three" run.json run_id)" ] ||
+  fail "other data have the same run_id"
 code=0
-"$fedlane" run "$scratch/config.yaml" --resume "$scratch/one" --set "data.train=$scratch/other/train" > "$scratch/out" 2> "$scratch/err" || code=$?
+"$fedlane" run "$scratch/config.yaml" --resume "$scratch/one" --set "data.train=$scratch/other/train" > "$scratch/out" \
+  2> "$scratch/err" || code=$?
 [ "$code" = 1 ] && grep -q 'SHA-256' "$scratch/err" || fail "resumed on other data: exit code $code: $(cat "$scratch/err")"
 
 # What --dry-run announces is what the run does.

@@ -20,14 +20,22 @@ model: logistic
 federated: {clients: 10, participation: 0.5, rounds: 3, batch_size: 10, target_accuracy: 0.01}
 algorithms: [fedavg, {name: fedadamw, lr: 1e-3}]
 END
-run() { "$fedlane" run "$scratch/config.yaml" "$@" > "$scratch/run.out" 2> "$scratch/run.err" || { cat "$scratch/run.err" >&2; fail "run $*"; }; }
+run() {
+  "$fedlane" run "$scratch/config.yaml" "$@" > "$scratch/run.out" 2> "$scratch/run.err" || {
+    cat "$scratch/run.err" >&2
+    fail "run $*"
+  }
+}
 rows() { # FILE PATTERN: lines of the table that match
   grep -c "$2" "$1" || true
 }
 run --out "$scratch/one" --threads 2
 run --out "$scratch/two" --threads 1
 
-"$fedlane" report "$scratch/one" --out "$scratch/page" > "$scratch/out" 2> "$scratch/err" || { cat "$scratch/err" >&2; fail "fedlane report"; }
+"$fedlane" report "$scratch/one" --out "$scratch/page" > "$scratch/out" 2> "$scratch/err" || {
+  cat "$scratch/err" >&2
+  fail "fedlane report"
+}
 grep -q "$scratch/page/report.html" "$scratch/out" || fail "it does not print where the page lies: $(cat "$scratch/out")"
 for file in report.html table.csv table.tex clients.csv clients.pdf clients.svg time.csv time.pdf time.svg summary.json; do
   [ -s "$scratch/page/$file" ] || fail "$file is missing"
@@ -38,18 +46,21 @@ for axis in rounds seconds bytes; do
   done
 done
 grep -qi 'src="http\|href="http[^"]*\.\(js\|css\)' "$scratch/page/report.html" && fail "the page is not self-contained"
-[ "$(rows "$scratch/page/table.csv" ',fedavg,2,')" = 1 ] || fail "no row of fedavg over two seeds: $(cat "$scratch/page/table.csv")"
+[ "$(rows "$scratch/page/table.csv" ',fedavg,2,')" = 1 ] ||
+  fail "no row of fedavg over two seeds: $(cat "$scratch/page/table.csv")"
 
 # Seeds 1 and 2 twice are not four seeds: pooled, the spread would be too small.
 "$fedlane" report "$scratch/one" "$scratch/two" --out "$scratch/both" > "$scratch/out"
-[ "$(rows "$scratch/both/table.csv" 'fedavg (threads=[12]),2,')" = 2 ] || fail "threads are pooled: $(cat "$scratch/both/table.csv")"
+[ "$(rows "$scratch/both/table.csv" 'fedavg (threads=[12]),2,')" = 2 ] ||
+  fail "threads are pooled: $(cat "$scratch/both/table.csv")"
 cp -r "$scratch/one" "$scratch/again"
 "$fedlane" report "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" 'fedavg[^,]*,2,')" = 2 ] || fail "a repeat is pooled: $(cat "$scratch/both/table.csv")"
 
 # What an earlier configuration left in the folder is no part of the suite that it holds now.
 run --out "$scratch/one" --seeds 1,2 --set algorithms.fedadamw.lr=1e-2
-mkdir "$scratch/stale" && cp -r "$scratch/one" "$scratch/stale/suite" && cp -r "$scratch/two/fedavg-s2" "$scratch/stale/suite/old-s2"
+mkdir "$scratch/stale" && cp -r "$scratch/one" "$scratch/stale/suite" &&
+  cp -r "$scratch/two/fedavg-s2" "$scratch/stale/suite/old-s2"
 grep -q 'earlier result' "$scratch/run.err" || fail "results are replaced without a word: $(cat "$scratch/run.err")"
 "$fedlane" report "$scratch/stale" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err"
 [ "$(rows "$scratch/both/table.csv" 'fedavg')" = 1 ] && grep -q 'old-s2 left out' "$scratch/err" ||
@@ -58,10 +69,12 @@ grep -q 'earlier result' "$scratch/run.err" || fail "results are replaced withou
 # A resume with one of the seeds leaves the others in the suite.
 run --resume "$scratch/one" --seeds 2 --set algorithms.fedadamw.lr=1e-2
 "$fedlane" report "$scratch/one" --out "$scratch/both" > "$scratch/out"
-[ "$(rows "$scratch/both/table.csv" ',fedavg,2,')" = 1 ] || fail "a resume of one seed drops the others: $(cat "$scratch/both/table.csv")"
+[ "$(rows "$scratch/both/table.csv" ',fedavg,2,')" = 1 ] ||
+  fail "a resume of one seed drops the others: $(cat "$scratch/both/table.csv")"
 
 cmake --install "$(dirname "$fedlane")" --prefix "$scratch/prefix" > "$scratch/install.log"
-"$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" || fail "the installed program's report"
+"$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" ||
+  fail "the installed program's report"
 [ -s "$scratch/installed/report.html" ] || fail "the installed program wrote no page"
 
 code=0

@@ -13,7 +13,8 @@ fail() { echo "resume.sh: FAILED: $* (RESUME_SEED=$seed)" >&2; exit 1; }
 rm -rf "$scratch"
 mkdir -p "$scratch"
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 600 100 1
-# One method with a state for each client, one with a state that travels, a server rule with moments; 12 clients, so some cohorts repeat a client soon.
+# One method with a state for each client, one with a state that travels, a server rule with moments; 12 clients, so some cohorts
+# repeat a client soon.
 cat > "$scratch/config.yaml" <<EOF
 seeds: [1]
 data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte}
@@ -28,7 +29,8 @@ hashes() {
   local file
   for file in "$1"/*/summary.json "$1"/summary.json; do
     [ -f "$file" ] || continue
-    echo "$(basename "$(dirname "$file")") $(sed -n 's/^ *"\(hash\|trajectory_hash\|status\)": "\(.*\)".*/\2/p' "$file" | tr '\n' ' ')"
+    echo "$(basename "$(dirname "$file")")" \
+      "$(sed -n 's/^ *"\(hash\|trajectory_hash\|status\)": "\(.*\)".*/\2/p' "$file" | tr '\n' ' ')"
   done
 }
 
@@ -130,8 +132,12 @@ for signal in INT:130 TERM:143; do
   # What a checkpoint was made with must not change under it.
   if compgen -G "$dir/*/checkpoint.bin" > /dev/null; then
     code=0
-    "$fedlane" run "$scratch/config.yaml" --resume "$dir" --set federated.batch_size=10 > "$scratch/out.txt" 2> "$scratch/err.txt" || code=$?
-    [ "$code" = 1 ] && grep -q batch_size "$scratch/err.txt" || { cat "$scratch/err.txt" >&2; fail "changed batch_size: exit code $code"; }
+    "$fedlane" run "$scratch/config.yaml" --resume "$dir" --set federated.batch_size=10 > "$scratch/out.txt" \
+      2> "$scratch/err.txt" || code=$?
+    [ "$code" = 1 ] && grep -q batch_size "$scratch/err.txt" || {
+      cat "$scratch/err.txt" >&2
+      fail "changed batch_size: exit code $code"
+    }
   fi
   start "$dir"
   finish
@@ -149,7 +155,10 @@ long() {
 long 9 --out "$scratch/nine"
 long 6 --out "$scratch/six"
 long 9 --resume "$scratch/six"
-[ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 3 ] || { cat "$scratch/err.txt" >&2; fail "6 rounds to 9: began anew"; }
+[ "$(grep -c 'continued after round 6' "$scratch/err.txt")" = 3 ] || {
+  cat "$scratch/err.txt" >&2
+  fail "6 rounds to 9: began anew"
+}
 [ "$(hashes "$scratch/six")" = "$(hashes "$scratch/nine")" ] || fail "6 rounds to 9: other hashes than 9 at once"
 echo "6 rounds, then 9: same hashes as 9 at once"
 
@@ -162,6 +171,7 @@ grep -q stopped <<< "$want" || fail "no run stopped at its target: $want"
 rm "$scratch"/early/*/summary.json "$scratch"/early/*/params.safetensors
 "$fedlane" run "$scratch/config.yaml" --set $early --resume "$scratch/early" > "$scratch/out.txt" 2> "$scratch/err.txt" ||
   { cat "$scratch/err.txt" >&2; fail "resume of a stopped run"; }
-[ "$(hashes "$scratch/early")" = "$want" ] || fail "a resumed run did not stop where it had stopped: want $want, got $(hashes "$scratch/early")"
+[ "$(hashes "$scratch/early")" = "$want" ] ||
+  fail "a resumed run did not stop where it had stopped: want $want, got $(hashes "$scratch/early")"
 echo "stopped at the target, killed, resumed: same hashes"
 rm -rf "$scratch"

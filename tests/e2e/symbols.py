@@ -1,9 +1,9 @@
-"""Every kernel of the registry is a function of its own in every instruction set, and computes in the set's registers: in itself, or
-in a function of the same set that it calls. A move proves nothing, since a compiler copies structures through the widest register
-there is; so an instruction must be floating-point arithmetic, a comparison or a conversion, or the random numbers' multiplication.
-Prints a complaint a line.
-usage: symbols.py OBJDUMP OPS_DEF FOLDER SUFFIX SET, e.g. objdump kernels/ops.def .../fl_isa_avx512.dir avx512 zmm; the set is zmm,
-ymm, neon, or any: the function must be there, and nothing more"""
+"""Every kernel of the registry is a function of its own in every instruction set, and computes in the set's registers: in itself,
+or in a function of the same set that it calls. A move proves nothing, since a compiler copies structures through the widest
+register there is; so an instruction must be floating-point arithmetic, a comparison or a conversion, or the random numbers'
+multiplication. Prints a complaint a line.
+usage: symbols.py OBJDUMP OPS_DEF FOLDER SUFFIX SET, e.g. objdump kernels/ops.def .../fl_isa_avx512.dir avx512 zmm; the set is
+zmm, ymm, neon, or any: the function must be there, and nothing more"""
 import pathlib, re, subprocess, sys
 
 objdump, ops, folder, suffix, registers = sys.argv[1:]

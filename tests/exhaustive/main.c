@@ -1,4 +1,5 @@
-/* main.c - fedlane-exhaustive: every float, or every n-th, through the functions of kernels/math; the results against reference.c.
+/* main.c - fedlane-exhaustive: every float, or every n-th, through the functions of kernels/math; the results against
+ * reference.c.
  *
  * The hash of an output is the SHA-256 of one little-endian 64-bit word for each 2^20 results: h = h*K + bits over them in order
  * from 0, K = 0x9e3779b97f4a7c15, NaN as 7fc00000. */
@@ -26,7 +27,8 @@ typedef struct {
     for (size_t i = 0; i < n; i++) { other[i] = 1.0f; } \
     k->name(n, y, other, x); \
   }
-ONE(exp) ONE(log) ONE(expm1) ONE(log1p) ONE(tanh) ONE(sigmoid) ONE(erf) ONE(gelu) ONE(gelu_tanh) SLOPE(gelu_back) SLOPE(gelu_tanh_back)
+ONE(exp) ONE(log) ONE(expm1) ONE(log1p) ONE(tanh) ONE(sigmoid) ONE(erf) ONE(gelu) ONE(gelu_tanh) 
+SLOPE(gelu_back) SLOPE(gelu_tanh_back)
 static void run_sinpi(const fl_kernels *k, size_t n, float *y, float *other, const float *x) { k->sincospi(n, y, other, x); }
 static void run_cospi(const fl_kernels *k, size_t n, float *y, float *other, const float *x) { k->sincospi(n, other, y, x); }
 static const function functions[] = {
@@ -221,7 +223,8 @@ int main(int argc, char **argv) {
     int wanted = !j.names;
     for (int i = 0; i < j.names; i++) { wanted |= !strcmp(j.name[i], functions[f].name); }
     if (!wanted) { continue; }
-    bad |= j.mpfr ? check_reference(functions[f].name, functions[f].want, j.mpfr) : report(&functions[f], &j, out, shown++ ? ",\n" : "");
+    bad |= j.mpfr ? check_reference(functions[f].name, functions[f].want, j.mpfr)
+        : report(&functions[f], &j, out, shown++ ? ",\n" : "");
   }
   if (out) { fprintf(out, "\n  ]\n}\n"); }
   return bad | (out && fclose(out));

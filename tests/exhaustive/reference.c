@@ -89,8 +89,9 @@ INLINE double ref_sigmoid(double x) { return 1.0 / (1.0 + ref_exp(-x)); }
 
 /* 2/sqrt(pi) sum (-1)^n a^(2n+1)/(n! (2n+1)), 18 terms: 1e-17 at a = 1 */
 INLINE double erf_series(double a) {
-  static const double factor[] = { 1.0, 1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0, 40320.0, 362880.0, 3628800.0, 39916800.0, 479001600.0,
-                                   6227020800.0, 87178291200.0, 1307674368000.0, 20922789888000.0, 355687428096000.0 };
+  static const double factor[] = { 1.0, 1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0, 40320.0, 362880.0, 3628800.0, 39916800.0,
+                                   479001600.0, 6227020800.0, 87178291200.0, 1307674368000.0, 20922789888000.0,
+                                   355687428096000.0 };
   const double z = -a * a;
   double p = 0.0;
 #pragma GCC unroll 18
@@ -132,7 +133,8 @@ INLINE double ref_gelu_tanh(double x) {
   return c * ref_sigmoid(ROOT * (c + 0.044715 * c * c * c));
 }
 INLINE double ref_gelu_tanh_back(double x) {
-  const double c = at_least(-50.0, at_most(50.0, x)), v = ROOT * (c + 0.044715 * c * c * c), dv = ROOT * (1.0 + 3.0 * 0.044715 * c * c);
+  const double c = at_least(-50.0, at_most(50.0, x)), v = ROOT * (c + 0.044715 * c * c * c),
+      dv = ROOT * (1.0 + 3.0 * 0.044715 * c * c);
   return ref_sigmoid(v) * (1.0 + c * dv * ref_sigmoid(-v));
 }
 

@@ -1,6 +1,7 @@
-/* filter.c - the magnitude response of FSGDM's momentum, stage by stage (deep-first-order 4.1): |H(w)| = |v|/sqrt(1 - 2u cos w + u^2)
- * from the formula, and measured on the kernel, which is fed with g_t = exp(iwt) for 4,000 steps: cosines in one half of a vector,
- * sines in the other. Prints the CSV that scripts/filters draws. Frequencies are w = pi*j/POINTS, so that all angles are exact. */
+/* filter.c - the magnitude response of FSGDM's momentum, stage by stage (deep-first-order 4.1): |H(w)| = |v|/sqrt(1 - 2u cos w +
+ * u^2) from the formula, and measured on the kernel, which is fed with g_t = exp(iwt) for 4,000 steps: cosines in one half of a
+ * vector, sines in the other. Prints the CSV that scripts/filters draws. Frequencies are w = pi*j/POINTS, so that all angles are
+ * exact. */
 #include <fedlane/kernels.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ int main(void) {
     }
     for (int j = 0; j < COUNT; j++) {
       const double re = (double)m[j], im = (double)m[COUNT + j], w = (double)j / POINTS;
-      printf("%d,%.6f,%.6f,%.7f,%.6f\n", stages[s], u, w, v / sqrt(1.0 - 2.0 * u * fl_cos_pi(w) + u * u), sqrt(re * re + im * im));
+      printf("%d,%.6f,%.6f,%.7f,%.6f\n", stages[s], u, w, v / sqrt(1.0 - 2.0 * u * fl_cos_pi(w) + u * u),
+             sqrt(re * re + im * im));
     }
   }
   return 0;

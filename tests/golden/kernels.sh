@@ -9,7 +9,8 @@ golden=$2/tests/golden/kernels.txt
 one() { # ISA
   "$check" --isa "$1" --golden "$golden" || return $?
   # --bench names elements, time, cycles and ratio; what they are depends on the machine.
-  rows=$("$check" --isa "$1" --bench axpy gemm_nn softmax_xent | grep -cE '^(axpy|gemm_nn|softmax_xent) +[1-9][0-9]*( +[0-9]+\.[0-9]+){3}$')
+  rows=$("$check" --isa "$1" --bench axpy gemm_nn softmax_xent |
+    grep -cE '^(axpy|gemm_nn|softmax_xent) +[1-9][0-9]*( +[0-9]+\.[0-9]+){3}$')
   [ "$rows" = 3 ] || { echo "kernels.sh: --isa $1 --bench has $rows of three rows" >&2; return 1; }
 }
 

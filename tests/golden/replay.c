@@ -53,9 +53,10 @@ static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
   const struct { const char *key; double *real; size_t *size; uint64_t *word; } field[] = {
     { "mean", &p->mean, NULL, NULL }, { "std", &p->std, NULL, NULL }, { "classes", NULL, &p->classes, NULL },
-    { "central", NULL, &p->central, NULL }, { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds }, { "participation", &o->participation, NULL, NULL },
-    { "local_epochs", NULL, &o->local_epochs, NULL }, { "local_steps", NULL, &o->local_steps, NULL },
-    { "batch_size", NULL, &o->batch_size, NULL }, { "eval_every", NULL, &o->eval_every, NULL } };
+    { "central", NULL, &p->central, NULL }, { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds },
+    { "participation", &o->participation, NULL, NULL }, { "local_epochs", NULL, &o->local_epochs, NULL },
+    { "local_steps", NULL, &o->local_steps, NULL }, { "batch_size", NULL, &o->batch_size, NULL },
+    { "eval_every", NULL, &o->eval_every, NULL } };
   for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
     char *end;
     if (strcmp(field[i].key, key)) continue;
@@ -107,8 +108,8 @@ static uint8_t *read_idx(const char *path, size_t dims, size_t *dim) {
 static int read_samples(const plan *p, size_t first, fl_samples *out) {
   size_t dim[3], labels;
   uint8_t *pixels = read_idx(p->file[first], 3, dim), *label = read_idx(p->file[first + 1], 1, &labels);
-  *out = (fl_samples){ .n = pixels ? dim[0] : 0, .c = 1, .h = pixels ? dim[1] : 0, .w = pixels ? dim[2] : 0, .classes = p->classes,
-                       .pixels = pixels, .label = label };
+  *out = (fl_samples){ .n = pixels ? dim[0] : 0, .c = 1, .h = pixels ? dim[1] : 0, .w = pixels ? dim[2] : 0,
+                       .classes = p->classes, .pixels = pixels, .label = label };
   if (!pixels || !label || labels != out->n) return die(p->name, "no raw IDX pair", p->file[first]);
   return 0;
 }
@@ -130,7 +131,8 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
   int bad = !sha || !model || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1 ||
             fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
   if (!bad) {
-    const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients, .offset = p->offset, .index = p->index };
+    const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients, .offset = p->offset,
+                                 .index = p->index };
     bad = fl_open(&s, &problem, &algorithm, &p->options, err, sizeof err);
   }
   if (bad) {

@@ -17,7 +17,8 @@ for kind, file in zip(files, data["files"]):
     print(kind, os.path.join(config_dir, file["path"]))
 if "training" in config:  # central: an epoch is a round
     print("central 1")
-    for key, of in (("rounds", "epochs"), ("local_steps", "epoch_steps"), ("batch_size", "batch_size"), ("eval_every", "eval_every")):
+    for key, of in (("rounds", "epochs"), ("local_steps", "epoch_steps"), ("batch_size", "batch_size"),
+                    ("eval_every", "eval_every")):
         print(key, repr(config["training"][of]))
 else:
     for key in ("rounds", "participation", "local_epochs", "local_steps", "batch_size", "eval_every"):

@@ -1,6 +1,6 @@
-/* shim.c - for LD_PRELOAD: another mathematics library. Every function below gives the C library's result 3 ULP away from where it
- * was, and counts; fma, sqrt and what is exact by definition (floor, fabs ...) stay. At exit a line "name count" of each that was
- * called goes to the file FEDLANE_LIBM_COUNT. */
+/* shim.c - for LD_PRELOAD: another mathematics library. Every function below gives the C library's result 3 ULP away from where
+ * it was, and counts; fma, sqrt and what is exact by definition (floor, fabs ...) stay. At exit a line "name count" of each that
+ * was called goes to the file FEDLANE_LIBM_COUNT. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define ONE_ARGUMENT(F) \
-  F(acos) F(acosh) F(asin) F(asinh) F(atan) F(atanh) F(cbrt) F(cos) F(cosh) F(erf) F(erfc) F(exp) F(exp2) F(exp10) F(expm1) F(lgamma) \
+  F(acos) F(acosh) F(asin) F(asinh) F(atan) F(atanh) F(cbrt) F(cos) F(cosh) F(erf) F(erfc) F(exp) F(exp2) F(exp10) F(expm1) \
+  F(lgamma) \
   F(log) F(log10) F(log1p) F(log2) F(sin) F(sinh) F(tan) F(tanh) F(tgamma)
 #define TWO_ARGUMENTS(F) F(atan2) F(pow) F(hypot) F(fmod) F(remainder)
 

@@ -1,5 +1,5 @@
-// Shampoo, SOAP, Muon and Sophia in plain double precision for tensors of any number of axes, each from its section of deep-first-order
-// (16-19), and the linear algebra that they need, as in a textbook: nothing shared with optimizers/ or kernels/.
+// Shampoo, SOAP, Muon and Sophia in plain double precision for tensors of any number of axes, each from its section of
+// deep-first-order (16-19), and the linear algebra that they need, as in a textbook: nothing shared with optimizers/ or kernels/.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -218,7 +218,8 @@ struct Soap {
   }
 };
 
-// 16, Keller's factor; a convolution is the matrix (out, rest) and its factor is its kernel's, 1 for a square one. The others: AdamW.
+// 16, Keller's factor; a convolution is the matrix (out, rest) and its factor is its kernel's, 1 for a square one. The others:
+// AdamW.
 struct Muon {
   double lr = 0.02, scale = 1, momentum = 0.95, decay = 0.01, b1 = 0.9, b2 = 0.95, eps = 1e-10;
   bool nesterov = true;

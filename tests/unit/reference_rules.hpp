@@ -1,5 +1,5 @@
-// The element-wise rules in plain double precision, each from its section of deep-first-order (and federated-adaptive 10 for Yogi), not
-// from the kernels: options by the names of the configuration, defaults as published.
+// The element-wise rules in plain double precision, each from its section of deep-first-order (and federated-adaptive 10 for
+// Yogi), not from the kernels: options by the names of the configuration, defaults as published.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -92,7 +92,8 @@ private:
   }
 
   void adam(Numbers &p, Numbers &g, double t, double lr) {
-    const bool yogi = name == "yogi", w = name == "adamw", off = yogi ? !is("bias_correction", "yes") : is("bias_correction", "no");
+    const bool yogi = name == "yogi", w = name == "adamw", off = yogi ? !is("bias_correction", "yes")
+        : is("bias_correction", "no");
     const double b1 = number("beta1", 0.9), b2 = number("beta2", yogi ? 0.99 : 0.999), eps = number("eps", yogi ? 1e-3 : 1e-8);
     const double c1 = off ? 1 : 1 - std::pow(b1, t), c2 = off ? 1 : 1 - std::pow(b2, t);
     const double initial = number("initial_accumulator", yogi ? 1e-6 : 0);

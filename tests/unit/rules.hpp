@@ -30,7 +30,9 @@ inline std::string why_not(const Settings &set) {
   char err[512] = "";
   return fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) ? err : "";
 }
-inline bool same(const Floats &a, const Floats &b) { return a.size() == b.size() && !std::memcmp(a.data(), b.data(), 4 * a.size()); }
+inline bool same(const Floats &a, const Floats &b) {
+  return a.size() == b.size() && !std::memcmp(a.data(), b.data(), 4 * a.size());
+}
 
 // A vector of n floats that is one bias tensor.
 struct Flat {
@@ -55,7 +57,8 @@ struct Run {
 
   Run(const Settings &set, const fl_layout *layout, const Floats &start, uint64_t total = 12, const fl_kernels *kernels = nullptr)
       : a(build(set)), y(start), g(layout->d) {
-    job.layout = layout, job.rule = a.rule, job.h_rule = a.h_rule, job.rounds = 1, job.local_steps = total, job.sampled_labels = 1;
+    job.layout = layout, job.rule = a.rule, job.h_rule = a.h_rule, job.rounds = 1, job.local_steps = total,
+        job.sampled_labels = 1;
     char refused[400] = "";
     fl_job_refuse(&job, refused, sizeof refused);
     REQUIRE(std::string(refused) == "");
@@ -98,7 +101,8 @@ private:
 
 // The same with its gradients, and the rows behind them, given at once.
 struct Given : Run {
-  Given(const Settings &set, const fl_layout &l, const Floats &start, std::function<void(uint64_t, const float *, float *)> f, size_t rows = 1)
+  Given(const Settings &set, const fl_layout &l, const Floats &start, std::function<void(uint64_t, const float *, float *)> f,
+        size_t rows = 1)
       : Run(set, &l, start, 1000) { gradient = std::move(f), batch = rows; }
 };
 } // namespace rules

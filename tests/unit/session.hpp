@@ -19,8 +19,10 @@ struct Session {
   Session(const rules::Settings &set, const fl_objective &objective, std::vector<size_t> offsets, uint64_t rounds, size_t batch)
       : a(rules::build(set)), offset(std::move(offsets)), index(objective.n) {
     for (uint32_t i = 0; i < index.size(); i++) index[i] = i;
-    problem.objective = &objective, problem.clients = offset.size() - 1, problem.offset = offset.data(), problem.index = index.data();
-    options.central = problem.clients == 1, options.rounds = rounds, options.batch_size = batch, options.eval_every = 1, options.seed = 3;
+    problem.objective = &objective, problem.clients = offset.size() - 1, problem.offset = offset.data(),
+        problem.index = index.data();
+    options.central = problem.clients == 1, options.rounds = rounds, options.batch_size = batch, options.eval_every = 1,
+        options.seed = 3;
     options.participation = 1, options.local_epochs = 1, options.threads = 1;
   }
   ~Session() { fl_close(s); }

@@ -4,7 +4,8 @@
 namespace {
 enum { D = 21, ROWS = 23, BATCH = 5, STEPS = (ROWS + BATCH - 1) / BATCH, EPOCHS = 4 };
 // Its own target for each sample; a matrix and a vector, so that Muon has both kinds.
-const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 4, 4, 0, 0 }, 0, 16 }, { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 16, 5 } };
+const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 4, 4, 0, 0 }, 0, 16 },
+                              { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 16, 5 } };
 const fl_layout layout = { 2, D, 0, tensor };
 void init(void *, uint64_t seed, float *x) {
   for (int i = 0; i < D; i++) x[i] = (float)((seed * 7 + (uint64_t)i * 5) % 11) / 4.0f - 1.0f;
@@ -49,7 +50,8 @@ TEST_CASE("central training is the loop: draw, gradient, clip, step") {
       REQUIRE(job->local_steps == STEPS);
       const fl_rule *r = c.a.rule;
       const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
-      std::vector<float> x(D), g(D), state(r->state ? r->state(c.a.h_rule, job) : 0), work(r->work ? r->work(c.a.h_rule, job) : 0);
+      std::vector<float> x(D), g(D), state(r->state ? r->state(c.a.h_rule, job) : 0),
+          work(r->work ? r->work(c.a.h_rule, job) : 0);
       init(nullptr, 3, x.data());
       fl_local lo = {};
       lo.job = job, lo.k = k, lo.y = x.data(), lo.g = g.data(), lo.state = state.data(), lo.work = work.data(), lo.mix.ga = 1;
@@ -109,7 +111,8 @@ TEST_CASE("central training: the same bits on any number of threads and after a 
 }
 
 TEST_CASE("central training: unit epoch holds the lr for an epoch; local_steps caps it") {
-  Central c({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "step" }, { "step_size", "1" }, { "step_gamma", "0.5" }, { "unit", "epoch" } });
+  Central c({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "step" }, { "step_size", "1" }, { "step_gamma", "0.5" },
+              { "unit", "epoch" } });
   c.options.local_steps = 2;
   c.open();
   fl_metrics m;
@@ -168,13 +171,15 @@ TEST_CASE("a server rule keeps its state over the rounds") {
       const size_t count = b + 1 < STEPS ? BATCH : ROWS - b * BATCH;
       for (size_t i = 0; i < D; i++) {
         double g = 0;
-        for (size_t j = 0; j < count; j++) g += (y[i] - ((order[b * BATCH + j] * 31 + i * 7) % 13) / 6.0) / (double)count * (1.0 + (double)(i % 3));
+        for (size_t j = 0; j < count; j++)
+          g += (y[i] - ((order[b * BATCH + j] * 31 + i * 7) % 13) / 6.0) / (double)count * (1.0 + (double)(i % 3));
         y[i] -= 0.1 * g;
       }
     }
     for (size_t i = 0; i < D; i++) u[i] = 0.9 * u[i] + (y[i] - x[i]), x[i] += 0.5 * u[i];
   }
-  const auto heavy = server_run({ { "server_rule", "momentum" }, { "server_momentum", "0.9" }, { "server_lr", "0.5" } }, 1, &norm);
+  const auto heavy = server_run({ { "server_rule", "momentum" }, { "server_momentum", "0.9" }, { "server_lr", "0.5" } }, 1,
+                                &norm);
   for (size_t i = 0; i < D; i++) CHECK((double)heavy[i] == Approx(x[i]).epsilon(1e-5).margin(1e-6));
   // Every rule can be the server's here, on any number of threads.
   for (const char *rule : names) {

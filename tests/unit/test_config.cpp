@@ -44,7 +44,8 @@ std::string id(const fl_config &c, const char *file = "f", const char *partition
 }
 
 TEST_CASE("the values of a file arrive", "[config]") {
-  Suite t("seeds: [1, 2, 3]\ndata: {name: fashion_mnist}\npartition: {name: dirichlet, dirichlet_alpha: 0.3, seed: 42}\nmodel: lenet5\n"
+  Suite t("seeds: [1, 2, 3]\ndata: {name: fashion_mnist}\npartition: {name: dirichlet, dirichlet_alpha: 0.3, seed: 42}\nmodel: "
+          "lenet5\n"
           "federated: {clients: 100, participation: 0.1, rounds: 30, local_epochs: 1, batch_size: 50, "
           "target_accuracy: 0.5, stop_at_target: yes}\n"
           "algorithms: [{name: fedavg, lr: 0.05}, scaffold, {stack: [scaffold], rule: adamw, lr: 1e-3}]\n");
@@ -81,7 +82,8 @@ TEST_CASE("lists are sweeps, labels and folders unique", "[config]") {
 }
 
 TEST_CASE("an entry may be for one model", "[config]") {
-  Suite t("data: fashion_mnist\nmodel: [lenet5, mlp]\nfederated: {}\nalgorithms: [{name: fedavg, lr: 0.1, model: lenet5}, {name: fedavg, lr: 0.2, model: mlp}]\n");
+  Suite t("data: fashion_mnist\nmodel: [lenet5, mlp]\nfederated: {}\nalgorithms: [{name: fedavg, lr: 0.1, model: lenet5}, {name: "
+          "fedavg, lr: 0.2, model: mlp}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 2);
   CHECK(t.s.run[0].algorithm.h_run[FL_H_LR] == 0.1);
@@ -103,7 +105,8 @@ TEST_CASE("--set overrides", "[config]") {
 
 TEST_CASE("run_id: what changes bits, and nothing else", "[config]") {
   const std::string text = fed + "algorithms: [fedavg]\n";
-  Suite plain(text), interval(text, {"federated.checkpoint_seconds=1"}), rounds(text, {"federated.rounds=31"}), seed(text, {}, "2");
+  Suite plain(text), interval(text, {"federated.checkpoint_seconds=1"}), rounds(text, {"federated.rounds=31"}),
+      seed(text, {}, "2");
   Suite written(fed + "algorithms: [{lr: 1e-1, name: fedavg}]\n");
   REQUIRE(plain.status + interval.status + rounds.status + seed.status + written.status == 0);
   CHECK(id(*plain.s.run) == id(*interval.s.run));
@@ -123,7 +126,8 @@ TEST_CASE("messages name place, value and the nearest name", "[config]") {
 }
 
 TEST_CASE("without a federated block a run is central", "[config]") {
-  Suite t(base + "training: {epochs: [2, 3], batch_size: 20}\nalgorithms: [{rule: adamw, lr: 1e-3, lr_schedule: cosine, unit: epoch}, {rule: sgd}]\n");
+  Suite t(base + "training: {epochs: [2, 3], batch_size: 20}\nalgorithms: [{rule: adamw, lr: 1e-3, lr_schedule: cosine, unit: "
+                 "epoch}, {rule: sgd}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 4);
   const fl_config &c = t.s.run[0];
@@ -150,10 +154,12 @@ TEST_CASE("what has no meaning in a kind of run is refused", "[config]") {
     { base + "algorithms: [fedavg]\n", "FILE:3:14: algorithm 'fedavg' is a federated method, and there is no 'federated' block" },
     { base + "partition: iid\nalgorithms: [{rule: sgd}]\n", "FILE:3:1: 'partition' without 'federated'" },
     { fed + "training: {epochs: 3}\nalgorithms: [{rule: sgd}]\n", "FILE:4:1: 'training' beside 'federated'" },
-    { base + "training: {epocs: 3}\nalgorithms: [{rule: sgd}]\n", "FILE:3:12: unknown key of training 'epocs'; did you mean 'epochs'?" },
+    { base + "training: {epocs: 3}\nalgorithms: [{rule: sgd}]\n",
+      "FILE:3:12: unknown key of training 'epocs'; did you mean 'epochs'?" },
     { base + "epochs: 3\nalgorithms: [{rule: sgd}]\n", "FILE:3:1: 'epochs' belongs to 'training'" },
     { base + "algorithms: [{rule: sgd, server_lr: 2}]\n", "FILE:3:26: server_lr = '2'; allowed: only in a federated run" },
-    { base + "algorithms: [{rule: sgd, server_rule: sgd}]\n", "FILE:3:26: server_rule = 'sgd'; allowed: only in a federated run" },
+    { base + "algorithms: [{rule: sgd, server_rule: sgd}]\n",
+      "FILE:3:26: server_rule = 'sgd'; allowed: only in a federated run" },
     { base + "algorithms: [{rule: sgd, weights: equal}]\n", "FILE:3:26: weights = 'equal'; allowed: only in a federated run" },
     { fed + "algorithms: [{rule: sgd, unit: epoch}]\n", "FILE:4:26: unit = 'epoch'; allowed: only in central training" },
     { base + "algorithms: [{stack: [scaffold], rule: sgd}]\n", "stage scaffold acts on clients and what they send" },
@@ -168,7 +174,8 @@ TEST_CASE("what has no meaning in a kind of run is refused", "[config]") {
 
 TEST_CASE("a server rule and its parameters, milestones", "[config]") {
   Suite t(fed + "algorithms: [{rule: sgd, server_rule: [sgd, momentum], server_lr: 0.5}, "
-                "{name: fedavg, server_rule: adamw, server_lr: 0.01, server_beta1: 0.5, lr_schedule: multi_step, milestones: [10, 10+20]}]\n");
+                "{name: fedavg, server_rule: adamw, server_lr: 0.01, server_beta1: 0.5, lr_schedule: multi_step, milestones: "
+                "[10, 10+20]}]\n");
   INFO(t.error);
   REQUIRE(t.s.n == 4);
   CHECK(std::string(t.s.run[0].label) == "sgd");
@@ -185,11 +192,13 @@ TEST_CASE("a server rule and its parameters, milestones", "[config]") {
   CHECK(json_string_value(json_object_get(algorithm, "server_rule")) == std::string("adamw"));
   CHECK(json_real_value(json_object_get(algorithm, "server_beta1")) == 0.5);
   json_decref(o);
-  CHECK(Suite(fed + "algorithms: [{rule: sgd, server_beta1: 0.5}]\n").error.find("unknown parameter 'server_beta1'") != std::string::npos);
+  CHECK(Suite(fed + "algorithms: [{rule: sgd, server_beta1: 0.5}]\n").error.find("unknown parameter 'server_beta1'") !=
+        std::string::npos);
   CHECK(Suite(fed + "algorithms: [{rule: sgd, server_rule: adm}]\n").error.find("FILE:4:26: unknown rule 'adm'") == 0);
   CHECK(Suite(fed + "algorithms: [{rule: sgd, server_rule: adamw, server_beta1: 1}]\n").error ==
         "FILE:4:46: server_beta1 = '1'; allowed: a number from 0 to below 1");
   for (const char *list : { "10+5", "0", "5+5", "a", "1+", "+1", "1.5" })
-    CHECK(Suite(fed + "algorithms: [{rule: sgd, milestones: " + list + "}]\n").error.find("allowed: none, or at most 16 whole numbers") !=
+    CHECK(Suite(fed + "algorithms: [{rule: sgd, milestones: " + list +
+                "}]\n").error.find("allowed: none, or at most 16 whole numbers") !=
           std::string::npos);
 }

@@ -1,130 +1,17 @@
-// Every federated method against a plain double-precision reference, written from federated-adaptive and federated-flat-private and not
-// from the implementation: seven unequal clients, four of them a round, batches of two, on a quadratic whose curvature differs by coordinate.
+// Every federated method against a plain double-precision reference, written from federated-adaptive and federated-flat-private
+// and not from the implementation: seven unequal clients, four of them a round, batches of two, on a quadratic whose curvature
+// differs by coordinate.
+#include "federated.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fedlane/session.h>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
 namespace {
-using Vec = std::vector<double>;
-using settings = std::vector<std::pair<std::string, std::string>>;
-enum { D = 29, N = 7, M = 4, EPOCHS = 2, BATCH = 2, R = 4 };
-const size_t offset[N + 1] = { 0, 5, 6, 9, 17, 21, 23, 29 };
-const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
-const fl_layout layout = { 2, D, 0, tensor };
-double start_of(int i) { return (float)((i * 37 % 19) / 9.5 - 1); }
-double target(size_t sample, int i) { return (double)((sample * 31 + (size_t)i * 7) % 13) / 6.0; }
-double curvature(int i) { return 1.0 + i % 3; }
-template <class Real> double gradient(const Real *x, const uint32_t *row, size_t count, Real *g) {
-  double loss = 0;
-  for (int i = 0; i < D; i++) {
-    double sum = 0;
-    for (size_t j = 0; j < count; j++) {
-      const double e = (double)x[i] - target(row[j], i);
-      sum += e * curvature(i);
-      loss += 0.5 * e * e * curvature(i);
-    }
-    g[i] = (Real)(sum / (double)count);
-  }
-  return loss / (double)count;
-}
-void init(void *, uint64_t, float *x) {
-  for (int i = 0; i < D; i++) x[i] = (float)start_of(i);
-}
-double loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *row, size_t count, float *g, void *) {
-  return gradient(x, row, count, g);
-}
-const fl_objective objective = { "quadratic", nullptr, &layout, 29, 0, 0, init, nullptr, loss_grad, nullptr };
-size_t cohort(void *, uint64_t round, uint32_t *out, size_t) {
-  for (uint32_t j = 0; j < M; j++) out[j] = (uint32_t)((round * 2 + 3 * j) % N);
-  return M;
-}
-size_t size_of(size_t client) { return offset[client + 1] - offset[client]; }
-size_t batch(void *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t) {
-  const size_t n = size_of(client), count = n < BATCH ? n : (size_t)BATCH;
-  for (size_t j = 0; j < count; j++) out[j] = (uint32_t)(offset[client] + (step * BATCH + j + round) % n);
-  return count;
-}
-
-// ---- the reference ------------------------------------------------------------------------------------------------------
-Vec operator+(Vec a, const Vec &b) { for (int i = 0; i < D; i++) a[i] += b[i]; return a; }
-Vec operator-(Vec a, const Vec &b) { for (int i = 0; i < D; i++) a[i] -= b[i]; return a; }
-Vec operator*(double s, Vec a) { for (double &v : a) v *= s; return a; }
-double norm(const Vec &a) { double s = 0; for (double v : a) s += v * v; return std::sqrt(s); }
-Vec unit(const Vec &a) { return (1.0 / (norm(a) + 1e-12)) * a; }
-const Vec zero(D, 0.0);
-
-struct Client {                                 // one client's round
-  size_t id; uint64_t r; double lr, K, p; Vec x;
-  Vec grad(uint64_t k, const Vec &y) const {
-    uint32_t row[BATCH];
-    Vec g(D);
-    const size_t count = batch(nullptr, r, (uint32_t)id, k, row, BATCH);
-    gradient(y.data(), row, count, g.data());
-    return g;
-  }
-  Vec whole(const Vec &y) const {               // over all local data
-    std::vector<uint32_t> row;
-    Vec g(D);
-    for (size_t i = offset[id]; i < offset[id + 1]; i++) row.push_back((uint32_t)i);
-    gradient(y.data(), row.data(), row.size(), g.data());
-    return g;
-  }
-};
-struct Method {                                 // client: from where it starts to y_K; server: x from the clients' changes
-  std::function<Vec(Client &)> client;
-  std::function<Vec(const Vec &x, const std::vector<Client> &, const std::vector<Vec> &delta)> server;
-  std::function<Vec(const Vec &x)> send = [](const Vec &x) { return x; };
-};
-const double LR = 0.05, DECAY = 0.9, WD = 0.01;
-
-Vec reference(Method m, bool samples) {
-  Vec x(D);
-  for (int i = 0; i < D; i++) x[i] = start_of(i);
-  for (uint64_t r = 0; r < R; r++) {
-    uint32_t who[M];
-    double total = 0;
-    cohort(nullptr, r, who, M);
-    for (uint32_t i : who) total += (double)size_of(i);
-    std::vector<Client> active;
-    std::vector<Vec> delta;
-    for (uint32_t i : who) {
-      const double share = samples ? (double)size_of(i) / total : 1.0 / M;
-      active.push_back({ i, r, LR * std::pow(DECAY, (double)r), (double)(EPOCHS * ((size_of(i) + BATCH - 1) / BATCH)), share, m.send(x) });
-      const Vec y = m.client(active.back());
-      delta.push_back(y - active.back().x);
-    }
-    x = m.server(x, active, delta);
-  }
-  return x;
-}
-Vec mean(const std::vector<Client> &c, const std::vector<Vec> &v) {
-  Vec s = zero;
-  for (size_t j = 0; j < c.size(); j++) s = s + c[j].p * v[j];
-  return s;
-}
-auto average = [](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) { return x + mean(c, d); };
-Vec direction(const std::vector<Client> &c, const std::vector<Vec> &d) {        // D of federated-adaptive 0.2
-  Vec s = zero;
-  for (size_t j = 0; j < c.size(); j++) s = s - (1.0 / (M * c[j].K * c[j].lr)) * d[j];
-  return s;
-}
-// K steps of y <- y - lr*(v(k, y) + weight_decay*y)
-Vec descend(const Client &c, const std::function<Vec(uint64_t, const Vec &)> &v) {
-  Vec y = c.x;
-  for (uint64_t k = 0; k < (uint64_t)c.K; k++) y = y - c.lr * (v(k, y) + WD * y);
-  return y;
-}
-std::function<Vec(uint64_t, const Vec &)> plain(const Client &c) {
-  return [&c](uint64_t k, const Vec &y) { return c.grad(k, y); };
-}
-Vec sam(const Client &c, uint64_t k, const Vec &y, double rho) { return c.grad(k, y + rho * unit(c.grad(k, y))); }
-
 // ---- the product --------------------------------------------------------------------------------------------------------
 struct Session {
   fl_algorithm a;
@@ -180,18 +67,21 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
   Vec u = zero;
   agree({ { "name", "fedavgm" }, { "server_momentum", "0.7" }, { "server_lr", "0.8" }, decay },
         reference({ [](Client &c) { return descend(c, plain(c)); },
-                    [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) { u = 0.7 * u + mean(c, d); return x + 0.8 * u; } }, true));
+                    [&](const Vec &x, const Clients &c, const Vecs &d) { u = 0.7 * u + mean(c, d); return x + 0.8 * u; } },
+                    true));
   u = zero;
   agree({ { "name", "fedavgm" }, { "server_momentum", "0.7" }, { "server_nesterov", "yes" }, { "server_lr", "0.8" }, decay },
         reference({ [](Client &c) { return descend(c, plain(c)); },
-                    [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                    [&](const Vec &x, const Clients &c, const Vecs &d) {
                       const Vec move = mean(c, d);
                       u = 0.7 * u + move;
                       return x + 0.8 * (0.7 * u + move);
                     } }, true));
 
   agree({ { "name", "fedprox" }, { "mu", "0.5" }, decay },
-        reference({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.5 * (y - c.x); }); }, average }, true));
+        reference({ [](Client &c) { return descend(c,
+                                                   [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.5 * (y - c.x); }); },
+                                                   average }, true));
 
   for (const double momentum : { 0.0, 0.6 }) for (const double mu : { 0.0, 0.8 }) {
     if (momentum > 0 && mu > 0) continue;
@@ -204,10 +94,11 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
                          y = y - c.lr * (buf + mu * (y - c.x));
                        }
                        const double K = c.K, rho = momentum, lm = c.lr * mu;   // the closed forms of 5
-                       a[c.id] = mu > 0 ? (1 - std::pow(1 - lm, K)) / lm : rho > 0 ? (K - rho * (1 - std::pow(rho, K)) / (1 - rho)) / (1 - rho) : K;
+                       a[c.id] = mu > 0 ? (1 - std::pow(1 - lm, K)) / lm : rho > 0
+                           ? (K - rho * (1 - std::pow(rho, K)) / (1 - rho)) / (1 - rho) : K;
                        return y;
                      },
-                      [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                      [&](const Vec &x, const Clients &c, const Vecs &d) {
                         double tau = 0;
                         Vec s = zero;
                         for (size_t j = 0; j < c.size(); j++) {
@@ -225,7 +116,8 @@ TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federate
     std::map<size_t, Vec> ci, old;
     for (size_t i = 0; i < N; i++) ci[i] = zero;
     Vec c0 = zero, change = zero;
-    settings set = { { "name", search == SAM ? "fedgamma" : search == LESAM ? "fedlesam_s" : "scaffold" }, { "option", std::to_string(option) }, decay };
+    settings set = { { "name", search == SAM ? "fedgamma" : search == LESAM ? "fedlesam_s" : "scaffold" },
+                     { "option", std::to_string(option) }, decay };
     if (search != PLAIN) set.push_back({ "sam_rho", "0.3" });
     agree(set, reference({ [&](Client &c) {
                             const Vec e = old.count(c.id) ? 0.3 * unit(old[c.id] - c.x) : zero;
@@ -239,7 +131,7 @@ TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federate
                             old[c.id] = c.x;
                             return y;
                           },
-                           [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                           [&](const Vec &x, const Clients &c, const Vecs &d) {
                              c0 = c0 + change;
                              change = zero;
                              return x + mean(c, d);
@@ -261,19 +153,20 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
                      h[c.id] = h[c.id] - a * (y - c.x);
                      return y;
                    },
-                    [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                    [&](const Vec &x, const Clients &c, const Vecs &d) {
                       for (auto &v : d) H = H - (alpha / N) * v;
                       return x + mean(c, d) - (1 / alpha) * H;
                     } }, false));
 
   enum { PGN, SMOO, LESAM };
-  for (const int search : { PGN, SMOO, LESAM }) for (const bool active : { false, true }) for (const bool last : { false, true }) {
+  for (const int search : { PGN, SMOO, LESAM })
+    for (const bool active : { false, true }) for (const bool last : { false, true }) {
     if (last && search != SMOO) continue;
     std::map<size_t, Vec> sum, mu, e_last, old;
     for (size_t i = 0; i < N; i++) sum[i] = mu[i] = zero;
     Vec s = zero;
-    settings set = { { "name", search == PGN ? "fedspeed" : search == SMOO ? "fedsmoo" : "fedlesam_d" }, { "alpha", "0.4" }, { "sam_rho", "0.3" },
-                     { "dyn_average", active ? "active" : "all" }, decay };
+    settings set = { { "name", search == PGN ? "fedspeed" : search == SMOO ? "fedsmoo" : "fedlesam_d" }, { "alpha", "0.4" },
+                     { "sam_rho", "0.3" }, { "dyn_average", active ? "active" : "all" }, decay };
     if (search == PGN) set.push_back({ "pgn_alpha", "0.7" });
     if (last) set.push_back({ "smoo_subtract_last", "yes" });
     agree(set, reference({ [&](Client &c) {
@@ -294,9 +187,11 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
                             old[c.id] = c.x;
                             return y;
                           },
-                           [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                           [&](const Vec &x, const Clients &c, const Vecs &d) {
                              Vec a = zero, all = zero, mine = zero;
-                             for (auto &k : c) a = a + (1.0 / M) * (last ? mu[k.id] - e_last[k.id] : mu[k.id]), mine = mine + (1.0 / M) * sum[k.id];
+                             for (auto &k : c)
+                               a = a + (1.0 / M) * (last ? mu[k.id] - e_last[k.id] : mu[k.id]),
+                                   mine = mine + (1.0 / M) * sum[k.id];
                              for (size_t i = 0; i < N; i++) all = all + (1.0 / N) * sum[i];
                              s = rho * unit(a);
                              return x + mean(c, d) + (active ? mine : all);
@@ -310,20 +205,25 @@ TEST_CASE("FedCM, MoFedSAM, FedACG, FedSAM, FedASAM and FedLESAM equal their ref
     settings set = { { "name", rho > 0 ? "mofedsam" : "fedcm" }, { "alpha", "0.25" }, { "server_lr", "0.9" }, decay };
     if (rho > 0) set.push_back({ "sam_rho", "0.3" });
     agree(set, reference({ [&](Client &c) {
-                            return descend(c, [&](uint64_t k, const Vec &y) { return 0.25 * (rho > 0 ? sam(c, k, y, rho) : c.grad(k, y)) + 0.75 * g0; });
+                            return descend(c, [&](uint64_t k,
+                                                  const Vec &y) { return 0.25 * (rho > 0 ? sam(c, k, y, rho) : c.grad(k, y)) +
+                                                                  0.75 * g0;
+                                                  });
                           },
-                           [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                           [&](const Vec &x, const Clients &c, const Vecs &d) {
                              g0 = direction(c, d);
                              return x + 0.9 * mean(c, d);
                            } }, false));
   }
   Vec u = zero;
   agree({ { "name", "fedacg" }, { "acg_momentum", "0.6" }, { "mu", "0.3" }, decay },
-        reference({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.3 * (y - c.x); }); },
-                    [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) { u = 0.6 * u + mean(c, d); return x + u; },
+        reference({ [](Client &c) { return descend(c,
+                                                   [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.3 * (y - c.x); }); },
+                    [&](const Vec &x, const Clients &c, const Vecs &d) { u = 0.6 * u + mean(c, d); return x + u; },
                     [&](const Vec &x) { return x + 0.6 * u; } }, false));
   agree({ { "name", "fedsam" }, { "sam_rho", "0.3" }, decay },
-        reference({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return sam(c, k, y, 0.3); }); }, average }, false));
+        reference({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return sam(c, k, y, 0.3); }); }, average },
+                  false));
   agree({ { "name", "fedasam" }, { "sam_rho", "0.3" }, { "asam_eta", "0.1" }, decay },
         reference({ [](Client &c) {
                      return descend(c, [&](uint64_t k, const Vec &y) {
@@ -346,15 +246,17 @@ TEST_CASE("FedAdagrad, FedYogi and FedAdam equal their references", "[federated]
   for (const std::string name : { "fedadagrad", "fedyogi", "fedadam" }) {
     Vec m = zero, v(D, 1e-4);
     const double b1 = name == "fedadagrad" ? 0 : 0.9, b2 = 0.99;
-    agree({ { "name", name }, { "server_lr", "0.05" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" }, decay },
+    agree({ { "name", name }, { "server_lr", "0.05" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" },
+            decay },
           reference({ [](Client &c) { return descend(c, plain(c)); },
-                      [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                      [&](const Vec &x, const Clients &c, const Vecs &d) {
                         const Vec move = mean(c, d);
                         Vec out = x;
                         for (int i = 0; i < D; i++) {
                           const double q = move[i] * move[i];
                           m[i] = b1 * m[i] + (1 - b1) * move[i];
-                          v[i] = name == "fedadagrad" ? v[i] + q : name == "fedadam" ? b2 * v[i] + (1 - b2) * q : v[i] - (1 - b2) * q * (v[i] > q ? 1 : v[i] < q ? -1 : 0);
+                          v[i] = name == "fedadagrad" ? v[i] + q : name == "fedadam" ? b2 * v[i] + (1 - b2) * q
+                              : v[i] - (1 - b2) * q * (v[i] > q ? 1 : v[i] < q ? -1 : 0);
                           out[i] += 0.05 * m[i] / (std::sqrt(v[i]) + 0.01);
                         }
                         return out;
@@ -372,12 +274,13 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
   };
   agree({ { "name", "fedswa" }, { "lr_end_ratio", "0.2" }, { "server_lr", "1.5" }, decay },
         reference({ [&](Client &c) { return fall(c, zero); },
-                    [](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) { return x + 1.5 * mean(c, d); } }, false));
+                    [](const Vec &x, const Clients &c, const Vecs &d) { return x + 1.5 * mean(c, d); } }, false));
   for (const int option : { 2, 1 }) {
     std::map<size_t, Vec> ci;
     for (size_t i = 0; i < N; i++) ci[i] = zero;
     Vec m = zero, fresh = zero;
-    agree({ { "name", "fedmoswa" }, { "lr_end_ratio", "0.2" }, { "gamma", "0.3" }, { "server_lr", "1.5" }, { "option", std::to_string(option) }, decay },
+    agree({ { "name", "fedmoswa" }, { "lr_end_ratio", "0.2" }, { "gamma", "0.3" }, { "server_lr", "1.5" },
+            { "option", std::to_string(option) }, decay },
           reference({ [&](Client &c) {
                        double sum = 0;
                        for (uint64_t k = 0; k < (uint64_t)c.K; k++) sum += eta(c, k);
@@ -386,7 +289,7 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
                        fresh = fresh + (1.0 / M) * (ci[c.id] - m);
                        return y;
                      },
-                      [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                      [&](const Vec &x, const Clients &c, const Vecs &d) {
                         m = m + 0.3 * fresh;
                         fresh = zero;
                         return x + 1.5 * mean(c, d);
@@ -407,7 +310,7 @@ TEST_CASE("clip=late clips the gradient with what joins it, but not the multiple
                      sum[c.id] = sum[c.id] + (y - c.x);
                      return y;
                    },
-                    [&](const Vec &x, const std::vector<Client> &c, const std::vector<Vec> &d) {
+                    [&](const Vec &x, const Clients &c, const Vecs &d) {
                       Vec all = zero;
                       for (size_t i = 0; i < N; i++) all = all + (1.0 / N) * sum[i];
                       return x + mean(c, d) + all;

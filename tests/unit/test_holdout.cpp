@@ -11,7 +11,8 @@ namespace {
 // 50 rows of one pixel whose value is the row's number; label = row % 5; 10 test rows of pixel 200.
 fl_dataset numbered() {
   fl_dataset d = {};
-  auto *pixels = (uint8_t *)std::malloc(50), *label = (uint8_t *)std::malloc(50), *tp = (uint8_t *)std::malloc(10), *tl = (uint8_t *)std::malloc(10);
+  auto *pixels = (uint8_t *)std::malloc(50), *label = (uint8_t *)std::malloc(50), *tp = (uint8_t *)std::malloc(10),
+      *tl = (uint8_t *)std::malloc(10);
   auto *client = (int32_t *)std::malloc(50 * sizeof(int32_t));
   for (int i = 0; i < 50; i++) pixels[i] = (uint8_t)i, label[i] = (uint8_t)(i % 5), client[i] = 1000 + i;
   for (int i = 0; i < 10; i++) tp[i] = 200, tl[i] = 0;

@@ -12,7 +12,9 @@
 
 namespace {
 double ulps(double got, long double want) {
-  if (got == (double)want) { return std::fabs((double)((got - want) / (long double)(std::nextafter(std::fabs(got), INFINITY) - std::fabs(got)))); }
+  if (got == (double)want) {
+    return std::fabs((double)((got - want) / (long double)(std::nextafter(std::fabs(got), INFINITY) - std::fabs(got))));
+  }
   const double w = (double)want, ulp = std::nextafter(std::fabs(w), INFINITY) - std::fabs(w);
   return (double)(std::fabs((long double)got - want) / (long double)ulp);
 }
@@ -110,7 +112,8 @@ TEST_CASE("choice of a table") {
 
 TEST_CASE("a CPU's report counts only as far as the operating system enables the registers") {
   const unsigned S = 1u << FL_ISA_SCALAR_FMA, A = 1u << FL_ISA_AVX2, W = 1u << FL_ISA_AVX512;
-  /* Intel's manual, CPUID: leaf 1 ecx bits 12, 27, 28; leaf 7 ebx bits 5, 16, 17, 30, 31. XCR0: 0 x87, 1 SSE, 2 AVX, 5-7 AVX-512. */
+  /* Intel's manual, CPUID: leaf 1 ecx bits 12, 27, 28; leaf 7 ebx bits 5, 16, 17, 30, 31. XCR0: 0 x87, 1 SSE, 2 AVX, 5-7
+   * AVX-512. */
   const unsigned one = 1u << 12 | 1u << 27 | 1u << 28, seven = 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
   const struct { const char *what; unsigned leaf1, leaf7; uint64_t xcr0; unsigned cpu, os; } machine[] = {
     { "everything", one, seven, 0xe7, S | A | W, S | A | W },
@@ -248,7 +251,8 @@ TEST_CASE("reductions follow the order of the contract") {
     for (const fl_kernels *k : tables()) {
       INFO(k->name << " n = " << n);
       CHECK(k->sum(n, x.data()) == reduced(n, [&](double p, size_t i) { return p + (double)x[i]; }));
-      CHECK(k->dot(n, x.data(), y.data()) == reduced(n, [&](double p, size_t i) { return std::fma((double)x[i], (double)y[i], p); }));
+      CHECK(k->dot(n, x.data(), y.data()) ==
+            reduced(n, [&](double p, size_t i) { return std::fma((double)x[i], (double)y[i], p); }));
       CHECK(k->sumsq(n, x.data()) == reduced(n, [&](double p, size_t i) { return std::fma((double)x[i], (double)x[i], p); }));
       CHECK(k->sumsq_diff(n, x.data(), y.data()) == reduced(n, [&](double p, size_t i) {
               const double d = (double)x[i] - (double)y[i];

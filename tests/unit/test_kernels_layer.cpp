@@ -111,7 +111,8 @@ floats conv_forward_ref(conv_data &d) {
   const size_t kk = s.k * s.k;
   floats y(d.n * s.o * d.oh * d.ow);
   size_t at = 0;
-  for (size_t i = 0; i < d.n; i++) for (size_t o = 0; o < s.o; o++) for (size_t r = 0; r < d.oh; r++) for (size_t q = 0; q < d.ow; q++) {
+  for (size_t i = 0; i < d.n; i++)
+    for (size_t o = 0; o < s.o; o++) for (size_t r = 0; r < d.oh; r++) for (size_t q = 0; q < d.ow; q++) {
     y[at++] = chain(s.c * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
       const size_t yy = r + l % kk / s.k - s.p, xx = q + l % s.k - s.p;
       if (yy >= s.h || xx >= s.w) return acc;
@@ -126,7 +127,8 @@ floats conv_input_ref(conv_data &d) {
   const size_t kk = s.k * s.k;
   floats dx(d.n * s.c * s.h * s.w);
   size_t at = 0;
-  for (size_t i = 0; i < d.n; i++) for (size_t c = 0; c < s.c; c++) for (size_t y = 0; y < s.h; y++) for (size_t x = 0; x < s.w; x++) {
+  for (size_t i = 0; i < d.n; i++)
+    for (size_t c = 0; c < s.c; c++) for (size_t y = 0; y < s.h; y++) for (size_t x = 0; x < s.w; x++) {
     dx[at++] = chain(s.o * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
       const size_t r = y + s.p - l % kk / s.k, q = x + s.p - l % s.k;
       if (r >= d.oh || q >= d.ow) return acc;
@@ -178,15 +180,17 @@ void check_conv(const fl_conv &s, size_t n) {
 }  // namespace
 
 TEST_CASE("matrix products equal plain loops in the documented order", "[gemm]") {
-  const size_t shapes[][4] = { { 1, 1, 1, 4096 }, { 2, 16, 0, 4096 }, { 7, 10, 84, 4096 }, { 50, 84, 120, 4096 }, { 13, 48, 129, 4096 },
-                               { 9, 33, 300, 4096 }, { 10, 84, 50, 32 }, { 17, 31, 100, 7 }, { 5, 50, 300, 100 }, { 3, 20, 300, 1 },
-                               { 6, 784, 25, 4096 }, { 2, 17, 4100, 4096 }, { 25, 64, 200, 32 }, { 8, 96, 513, 256 },
-                               { 70, 21, 150, 4096 }, { 130, 60, 1100, 4096 }, { 80, 770, 700, 4096 }, { 40, 10, 50, 4096 } };
+  const size_t shapes[][4] = { { 1, 1, 1, 4096 }, { 2, 16, 0, 4096 }, { 7, 10, 84, 4096 }, { 50, 84, 120, 4096 },
+                               { 13, 48, 129, 4096 }, { 9, 33, 300, 4096 }, { 10, 84, 50, 32 }, { 17, 31, 100, 7 },
+                               { 5, 50, 300, 100 }, { 3, 20, 300, 1 }, { 6, 784, 25, 4096 }, { 2, 17, 4100, 4096 },
+                               { 25, 64, 200, 32 }, { 8, 96, 513, 256 }, { 70, 21, 150, 4096 }, { 130, 60, 1100, 4096 },
+                               { 80, 770, 700, 4096 }, { 40, 10, 50, 4096 } };
   for (const auto &s : shapes) check_gemm(s[0], s[1], s[2], s[3]);
 }
 
 TEST_CASE("the symmetric product is A A^T on both sides of the diagonal", "[gemm]") {
-  const size_t shapes[][3] = { { 1, 3, 4096 }, { 16, 9, 4096 }, { 37, 50, 4096 }, { 100, 33, 4096 }, { 65, 40, 7 }, { 130, 20, 4096 } };
+  const size_t shapes[][3] = { { 1, 3, 4096 }, { 16, 9, 4096 }, { 37, 50, 4096 }, { 100, 33, 4096 }, { 65, 40, 7 },
+                               { 130, 20, 4096 } };
   for (const auto &s : shapes) {
     const size_t n = s[0], k = s[1], wide = 2;
     INFO("n " << n << " k " << k << " piece " << s[2]);
@@ -213,8 +217,8 @@ static void each_backwards(void *self, size_t n, void (*body)(void *, size_t), v
 
 TEST_CASE("a team's product has the bits of one caller's, whatever the division", "[gemm]") {
   const size_t shapes[][3] = { { 300, 20, 130 }, { 90, 250, 70 }, { 64, 64, 400 }, { 1, 700, 900 }, { 5, 3, 2 }, { 700, 1, 800 },
-                               { 0, 9, 9 },   /* what follows is not divided: no output, no product, one unit of rows and of columns */
-                               { 9, 0, 9 }, { 9, 5, 0 }, { 8, 16, 5000 }, { 1, 16, 40000 }, { 8, 1, 70000 } };
+                               /* what follows is not divided: no output, no product, one unit of rows and of columns */
+                               { 0, 9, 9 }, { 9, 0, 9 }, { 9, 5, 0 }, { 8, 16, 5000 }, { 1, 16, 40000 }, { 8, 1, 70000 } };
   for (const auto &s : shapes) {
     const size_t m = s[0], n = s[1], d = s[2];
     const floats a = draw(m * d + 1, 4), b = draw(n * d + 1, 5);
@@ -257,9 +261,9 @@ TEST_CASE("a row of a product does not depend on the rows beside it", "[gemm]") 
 }
 
 TEST_CASE("convolutions equal plain loops in the documented order", "[conv]") {
-  const fl_conv shapes[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 1, 1, 1, 1, 0 }, { 3, 5, 7, 2, 3, 1 }, { 2, 9, 4, 13, 3, 2 },
-                             { 3, 12, 11, 20, 1, 0 }, { 2, 13, 12, 5, 11, 5 }, { 4, 8, 33, 17, 3, 1 }, { 31, 3, 3, 3, 1, 0 },
-                             { 1, 12, 12, 12, 9, 8 }, { 12, 6, 6, 12, 5, 4 } };
+  const fl_conv shapes[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 1, 1, 1, 1, 0 }, { 3, 5, 7, 2, 3, 1 },
+                             { 2, 9, 4, 13, 3, 2 }, { 3, 12, 11, 20, 1, 0 }, { 2, 13, 12, 5, 11, 5 }, { 4, 8, 33, 17, 3, 1 },
+                             { 31, 3, 3, 3, 1, 0 }, { 1, 12, 12, 12, 9, 8 }, { 12, 6, 6, 12, 5, 4 } };
   for (const fl_conv &s : shapes) {
     check_conv(s, 1);
     check_conv(s, 3);

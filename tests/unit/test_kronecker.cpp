@@ -25,7 +25,8 @@ void expect_worked(const settings &set, uint64_t steps, std::array<double, 4> wa
 // A 4 x 4 matrix and a vector of 4; gradients of a quadratic with noise from the step. Square, because the first gradient of a
 // matrix that is not leaves the longer side a null space, in which every basis is as good as another.
 constexpr size_t R = 4, C = 4, V = 4, D = R * C + V;
-const fl_tensor pair_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { R, C, 0, 0 }, 0, R * C }, { "b", FL_BIAS, 1, 0, 1, { V, 0, 0, 0 }, R * C, V } };
+const fl_tensor pair_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { R, C, 0, 0 }, 0, R * C },
+                                   { "b", FL_BIAS, 1, 0, 1, { V, 0, 0, 0 }, R * C, V } };
 const fl_layout pair_layout = { 2, D, 0, pair_tensor };
 std::vector<float> pair_begin() {
   std::vector<float> y(D);
@@ -46,7 +47,11 @@ double frobenius(const Matrix &a, size_t n) {
   return std::sqrt(s);
 }
 
-struct ShampooBox { bool ema = false; double lr = 0.05, eps = 1e-2, b1 = 0.9, b2 = 0.95, graft_eps = 1e-8, wd = 0; int graft = 0, every = 1; };
+struct ShampooBox {
+  bool ema = false;
+  double lr = 0.05, eps = 1e-2, b1 = 0.9, b2 = 0.95, graft_eps = 1e-8, wd = 0;
+  int graft = 0, every = 1;
+};
 std::vector<double> shampoo_reference(const ShampooBox &o, int steps) {
   const auto y0 = pair_begin();
   std::vector<double> y(y0.begin(), y0.end()), g(D), m(D, 0), v(D, 0), a(V, o.eps), sums(D, 0);
@@ -67,7 +72,8 @@ std::vector<double> shampoo_reference(const ShampooBox &o, int steps) {
     for (size_t i = 0; i < D; i++) {
       m[i] = o.b1 * m[i] + (1 - o.b1) * g[i], v[i] = o.b2 * v[i] + (1 - o.b2) * g[i] * g[i], sums[i] += g[i] * g[i];
       if (o.ema) from[i] = m[i] / c1;
-      graft[i] = o.ema ? m[i] / c1 / (std::sqrt(v[i] / c2) + o.graft_eps) : o.graft == 2 ? g[i] / (std::sqrt(sums[i]) + o.graft_eps) : g[i];
+      graft[i] = o.ema ? m[i] / c1 / (std::sqrt(v[i] / c2) + o.graft_eps) : o.graft == 2
+          ? g[i] / (std::sqrt(sums[i]) + o.graft_eps) : g[i];
     }
     const Matrix dm = product(R, C, C, product(R, C, R, pl, false, pair_matrix(from), false), false, pr, false);
     std::copy(dm.begin(), dm.end(), dir.begin());
@@ -203,14 +209,14 @@ TEST_CASE("Shampoo on one number, and of one step", "[kronecker]") {
 }
 
 TEST_CASE("SOAP follows its box in double", "[kronecker]") {
-  Run run({ { "rule", "soap" }, { "lr", "0.05" }, { "beta1", "0.9" }, { "beta2", "0.95" }, { "eps", "0.01" }, { "weight_decay", "0.1" },
-            { "precond_every", "2" } }, pair_layout, pair_begin(), pair_gradient);
+  Run run({ { "rule", "soap" }, { "lr", "0.05" }, { "beta1", "0.9" }, { "beta2", "0.95" }, { "eps", "0.01" },
+            { "weight_decay", "0.1" }, { "precond_every", "2" } }, pair_layout, pair_begin(), pair_gradient);
   expect_near(run.steps(12), soap_reference({}, 12), 1e-3);
 }
 
 TEST_CASE("SOAP without factors is Adam in its compact form, a call late", "[kronecker]") {
-  Run soap({ { "rule", "soap" }, { "lr", "0.05" }, { "eps", "0.01" }, { "weight_decay", "0" }, { "max_precond_dim", "1" } }, pair_layout, pair_begin(),
-           pair_gradient);
+  Run soap({ { "rule", "soap" }, { "lr", "0.05" }, { "eps", "0.01" }, { "weight_decay", "0" }, { "max_precond_dim", "1" } },
+           pair_layout, pair_begin(), pair_gradient);
   const auto y0 = pair_begin();
   std::vector<double> y(y0.begin(), y0.end()), m(D, 0), v(D, 0);
   for (int n = 1; n < 12; n++)
@@ -284,7 +290,8 @@ TEST_CASE("A diagonal gradient keeps every factor diagonal, and moves the diagon
       for (uint64_t k = soap ? 2 : 1; k <= 9; k++) {
         const double e = double(float(g(k, i))), t = double(k - 1);
         sum += e * e, m = 0.95 * m + 0.05 * e, v = 0.95 * v + 0.05 * e * e;
-        x -= 0.05 * (soap ? std::sqrt(1 - std::pow(0.95, t)) / (1 - std::pow(0.95, t)) * m / (std::sqrt(v) + 0.01) : e / std::sqrt(sum));
+        x -= 0.05 * (soap ? std::sqrt(1 - std::pow(0.95, t)) / (1 - std::pow(0.95, t)) * m / (std::sqrt(v) + 0.01)
+                     : e / std::sqrt(sum));
       }
       INFO(set[0].second << ", entry " << i);
       CHECK(double(y[i * n + i]) == Approx(x).margin(1e-5));

@@ -15,9 +15,9 @@ const float inf = std::numeric_limits<float>::infinity();
 
 std::vector<float> inputs() {
   std::vector<float> x = {0.0f, -0.0f, 1.0f, -1.0f, inf, -inf, std::nanf(""), 0x1p-149f, -0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f,
-                          0x1.fffffep127f, -0x1.fffffep127f, 88.72283f, 88.72284f, 88.9f, 89.0f, 89.1f, -87.33655f, -87.3f, -95.5f,
-                          -103.2f, -103.97f, -103.98f, -104.9f, -105.1f, 0x1.fffffep-1f, 0x1.000002p0f, 0x1.6a09e6p-1f, 0x1.6a09e8p-1f,
-                          0x1.6a09e4p-1f};
+                          0x1.fffffep127f, -0x1.fffffep127f, 88.72283f, 88.72284f, 88.9f, 89.0f, 89.1f, -87.33655f, -87.3f,
+                          -95.5f, -103.2f, -103.97f, -103.98f, -104.9f, -105.1f, 0x1.fffffep-1f, 0x1.000002p0f, 0x1.6a09e6p-1f,
+                          0x1.6a09e8p-1f, 0x1.6a09e4p-1f};
   uint32_t b = 12345;
   for (int i = 0; i < 1 << 20; i++) { // every second one of a size where exp is neither 0 nor infinite
     b = b * 1664525u + 1013904223u;
@@ -159,7 +159,8 @@ TEST_CASE("functions: special values", "[math]") {
 TEST_CASE("sincospi: exact where the exact value is a float", "[math]") {
   const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
   REQUIRE(k);
-  const float x[] = {0.0f, -0.0f, 0.5f, -0.5f, 1.0f, -1.0f, 1.5f, 2.0f, -3.0f, 2.5f, 0x1p22f + 0.5f, 0x1p23f + 1.0f, 0x1p30f, -0x1p127f};
+  const float x[] = {0.0f, -0.0f, 0.5f, -0.5f, 1.0f, -1.0f, 1.5f, 2.0f, -3.0f, 2.5f, 0x1p22f + 0.5f, 0x1p23f + 1.0f, 0x1p30f,
+                     -0x1p127f};
   const float sine[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.0f, -0.0f, -1.0f, 0.0f, -0.0f, 1.0f, 1.0f, 0.0f, 0.0f, -0.0f};
   const float cosine[] = {1.0f, 1.0f, 0.0f, 0.0f, -1.0f, -1.0f, 0.0f, 1.0f, -1.0f, 0.0f, 0.0f, -1.0f, 1.0f, 1.0f};
   constexpr size_t n = sizeof x / sizeof *x;

@@ -138,7 +138,8 @@ Doubles reference_eigenvalues(size_t n, const Floats &f) {
       for (size_t q = p + 1; q < n; q++) {
         const double x = a[p * n + q];
         if (x == 0.0) { continue; }
-        const double h = (a[q * n + q] - a[p * n + p]) / (2.0 * x), t = (h < 0 ? -1.0 : 1.0) / (std::fabs(h) + std::sqrt(h * h + 1.0));
+        const double h = (a[q * n + q] - a[p * n + p]) / (2.0 * x),
+            t = (h < 0 ? -1.0 : 1.0) / (std::fabs(h) + std::sqrt(h * h + 1.0));
         const double c = 1.0 / std::sqrt(t * t + 1.0), s = t * c;
         for (size_t i = 0; i < n; i++) {
           const double u = a[i * n + p], v = a[i * n + q];
@@ -223,7 +224,8 @@ int cholesky(size_t n, const Floats &a, Floats &l) {
 } // namespace
 
 TEST_CASE("QR: residual, orthogonality, and the one factor with a positive diagonal") {
-  static const size_t shapes[][2] = { { 1, 1 }, { 2, 2 }, { 5, 3 }, { 31, 31 }, { 32, 32 }, { 33, 33 }, { 64, 64 }, { 90, 65 }, { 200, 150 }, { 300, 7 } };
+  static const size_t shapes[][2] = { { 1, 1 }, { 2, 2 }, { 5, 3 }, { 31, 31 }, { 32, 32 }, { 33, 33 }, { 64, 64 }, { 90, 65 },
+                                      { 200, 150 }, { 300, 7 } };
   for (const auto &s : shapes) {
     const size_t m = s[0], n = s[1];
     const Floats a = random_matrix(m * n, 17 * m + n);
@@ -251,11 +253,15 @@ TEST_CASE("QR of matrices with known factors") {
       REQUIRE(f.q[i] == (want < 0.0f ? -1.0f : want > 0.0f ? 1.0f : 0.0f));
     }
     const Qr zero = qr(n + 2, n, Floats((n + 2) * n)); // the first columns of the identity
-    for (size_t i = 0; i < (n + 2) * n; i++) { REQUIRE(zero.q[i] == (i % (n + 1) || i / n >= n ? (i / n == i % n ? 1.0f : 0.0f) : 1.0f)); }
+    for (size_t i = 0; i < (n + 2) * n; i++) {
+      REQUIRE(zero.q[i] == (i % (n + 1) || i / n >= n ? (i / n == i % n ? 1.0f : 0.0f) : 1.0f));
+    }
     for (const float x : zero.r) { REQUIRE((x == 0.0f && !std::signbit(x))); }
   }
   Floats rank_one(50 * 40);
-  for (size_t i = 0; i < rank_one.size(); i++) { rank_one[i] = static_cast<float>((1.0 + static_cast<double>(i / 40)) * (1.0 + static_cast<double>(i % 40))); }
+  for (size_t i = 0; i < rank_one.size(); i++) {
+    rank_one[i] = static_cast<float>((1.0 + static_cast<double>(i / 40)) * (1.0 + static_cast<double>(i % 40)));
+  }
   check_qr(50, 40, rank_one);
 }
 
@@ -330,7 +336,9 @@ TEST_CASE("Eigen decompositions known beforehand") {
   }
   const Eigen e = eigh(N, chain);
   const double pi = std::acos(-1.0);
-  for (size_t j = 0; j < N; j++) { CHECK(std::fabs(e.w[j] - (2.0 - 2.0 * std::cos(static_cast<double>(N - j) * pi / (N + 1)))) <= 4 * eps * 4); }
+  for (size_t j = 0; j < N; j++) {
+    CHECK(std::fabs(e.w[j] - (2.0 - 2.0 * std::cos(static_cast<double>(N - j) * pi / (N + 1)))) <= 4 * eps * 4);
+  }
   check_eigh(N, chain);
 }
 
@@ -346,7 +354,8 @@ TEST_CASE("Eigen decomposition over the range of floats") {
   }
   Floats graded(40 * 40);
   for (size_t i = 0; i < 40 * 40; i++) {
-    graded[i] = a[i] * static_cast<float>(std::pow(10.0, 28.0 - 1.45 * static_cast<double>(i / 40 + i % 40))); // to 1e-30 and below
+    // to 1e-30 and below
+    graded[i] = a[i] * static_cast<float>(std::pow(10.0, 28.0 - 1.45 * static_cast<double>(i / 40 + i % 40)));
   }
   check_eigh(40, graded);
   for (const float bad : { not_a_number, unbounded, -unbounded }) {

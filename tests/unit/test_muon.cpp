@@ -3,7 +3,8 @@
 #include <algorithm>
 
 namespace {
-const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 9, 4, 0, 0 }, 0, 36 }, { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 36, 5 } };
+const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 9, 4, 0, 0 }, 0, 36 },
+                              { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 36, 5 } };
 const fl_layout layout = { 2, 41, 0, tensor };
 rules::Floats begin() {
   rules::Floats y(41);
@@ -33,14 +34,16 @@ TEST_CASE("Muon moves alike with a sum and with an average in its buffer", "[rul
 }
 
 TEST_CASE("Muon's factor of a matrix", "[rules]") {
-  const auto none = moved({ { "muon_scale", "none" } }, 1), keller = moved({}, 1), moonshot = moved({ { "muon_scale", "moonshot" } }, 1);
+  const auto none = moved({ { "muon_scale", "none" } }, 1), keller = moved({}, 1),
+      moonshot = moved({ { "muon_scale", "moonshot" } }, 1);
   double square = 0;
   for (size_t i = 0; i < 36; i++) {
     CHECK(keller[i] == Approx(1.5 * none[i]).margin(1e-6));          // sqrt(9/4)
     CHECK(moonshot[i] == Approx(0.2 * 3.0 * none[i]).margin(1e-6));  // 0.2*sqrt(9)
     square += moonshot[i] * moonshot[i];
   }
-  CHECK(std::sqrt(square / 36) / 0.01 == Approx(0.2).epsilon(0.35));  // an update of AdamW's size: singular values in [0.68, 1.21]
+  // an update of AdamW's size: singular values in [0.68, 1.21]
+  CHECK(std::sqrt(square / 36) / 0.01 == Approx(0.2).epsilon(0.35));
   for (size_t i = 36; i < 41; i++) CHECK(keller[i] == moonshot[i]);
 }
 
@@ -69,7 +72,8 @@ TEST_CASE("Muon's default step sizes are 0.02 for matrices and 3e-4 for vectors"
 
 TEST_CASE("of a tensor of three axes Muon takes every slice along the first as a matrix", "[rules]") {
   const fl_tensor whole = { "t", FL_TOKEN, 0, 0, 3, { 2, 3, 5, 0 }, 0, 30 };
-  const fl_tensor parts[2] = { { "a", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 0, 15 }, { "b", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 15, 15 } };
+  const fl_tensor parts[2] = { { "a", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 0, 15 },
+                               { "b", FL_MATRIX, 0, 0, 2, { 3, 5, 0, 0 }, 15, 15 } };
   const fl_layout one = { 1, 30, 0, &whole }, two = { 2, 30, 0, parts };
   const auto path = [](const fl_layout *l) {
     rules::Run run({ { "rule", "muon" } }, l, rules::Floats(30, 0.5f));
@@ -81,14 +85,16 @@ TEST_CASE("of a tensor of three axes Muon takes every slice along the first as a
   CHECK(rules::same(path(&one), path(&two)));
 }
 
-TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16, the same bits on every instruction set", "[rules]") {
+TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16, the same bits on every instruction set",
+          "[rules]") {
   for (auto shape : { std::pair<size_t, size_t>{ 9, 4 }, { 5, 17 }, { 16, 16 } }) {
     const size_t r = shape.first, c = shape.second, n = r * c;
     const fl_tensor w = { "w", FL_MATRIX, 0, 0, 2, { r, c, 0, 0 }, 0, n };
     const fl_layout one = { 1, n, 0, &w };
     auto g = [](size_t i) { return float(int(i * 29 % 23) - 11) / 7.0f; };
     auto run = [&](const char *dtype, const fl_kernels *k) {
-      rules::Run muon({ { "rule", "muon" }, { "lr", "1" }, { "muon_lr_scale", "1" }, { "weight_decay", "0" }, { "muon_scale", "none" }, { "ns_dtype", dtype } }, &one,
+      rules::Run muon({ { "rule", "muon" }, { "lr", "1" }, { "muon_lr_scale", "1" }, { "weight_decay", "0" },
+                        { "muon_scale", "none" }, { "ns_dtype", dtype } }, &one,
                       rules::Floats(n, 0.0f), 12, k);
       muon.gradient = [&](uint64_t, const float *, float *out) { for (size_t i = 0; i < n; i++) out[i] = g(i); };
       return muon.steps(1);
@@ -146,7 +152,8 @@ TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16
       coarse += (double(half[i]) - double(full[i])) * (double(half[i]) - double(full[i]));
       size += want * want;
     }
-    INFO(r << " x " << c << ": " << std::sqrt(apart / size) << " of the rounded double, " << std::sqrt(coarse / size) << " of fp32");
+    INFO(r << " x " << c << ": " << std::sqrt(apart / size) << " of the rounded double, " << std::sqrt(coarse / size)
+         << " of fp32");
     CHECK(std::sqrt(apart / size) < 0.02);      // a sum that rounds the other way moves what follows by 2^-9
     CHECK(std::sqrt(coarse / size) < 0.1);
     CHECK(coarse > 0);

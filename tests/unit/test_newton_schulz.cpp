@@ -82,7 +82,8 @@ TEST_CASE("Newton-Schulz keeps singular vectors and takes each singular value th
       double square = 0;
       for (double s : a.s) square += s * s;
       // u^T O v must be the diagonal of the new singular values.
-      const Doubles d = product(a.k, a.c, a.k, product(a.k, a.r, a.c, transposed(a.r, a.k, a.u), newton_schulz(a.r, a.c, a.g)), a.v);
+      const Doubles d = product(a.k, a.c, a.k, product(a.k, a.r, a.c, transposed(a.r, a.k, a.u), newton_schulz(a.r, a.c, a.g)),
+                                a.v);
       for (size_t i = 0; i < a.k; i++) {
         const double s = a.s[i] / std::sqrt(square), now = d[i * a.k + i];
         INFO(a.r << " x " << a.c << ", singular value " << s);
@@ -107,7 +108,8 @@ TEST_CASE("Newton-Schulz: the scale does not count, rotations and the transpose 
       CHECK(apart(newton_schulz(r, c, scaled), o) < 2e-4);
     }
     const Doubles q1 = orthonormal(r, r, 21), q2 = orthonormal(c, c, 34);
-    CHECK(apart(newton_schulz(r, c, product(r, c, c, product(r, r, c, q1, a.g), q2)), product(r, c, c, product(r, r, c, q1, o), q2)) < 1e-4);
+    CHECK(apart(newton_schulz(r, c, product(r, c, c, product(r, r, c, q1, a.g), q2)),
+                product(r, c, c, product(r, r, c, q1, o), q2)) < 1e-4);
     CHECK(apart(newton_schulz(c, r, transposed(r, c, a.g)), transposed(r, c, o)) < 1e-5);
     CHECK(apart(newton_schulz(r, c, Doubles(r * c, 0)), Floats(r * c, 0)) == 0);
   }

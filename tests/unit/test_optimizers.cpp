@@ -19,7 +19,8 @@ double scalar_loss_grad(void *, const fl_kernels *, const float *x, const uint32
 const fl_objective scalar = { "scalar", nullptr, &scalar_layout, 4, 0, 0, scalar_init, nullptr, scalar_loss_grad, nullptr };
 
 // A quadratic in a 6 x 4 matrix and a vector of 5, each sample with its own target: enough for Muon and blocks.
-const fl_tensor quad_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+const fl_tensor quad_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
+                                   { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
 const fl_layout quad_layout = { 2, 29, 0, quad_tensor };
 void quad_init(void *, uint64_t seed, float *x) {
   const fl_key key = { seed, FL_PURPOSE_INIT, 0, 0, 0 };
@@ -54,7 +55,8 @@ fl_algorithm build(const settings &set) {
 std::vector<float> run_scalar(settings set, int rounds, bool uneven) {
   const size_t offset[3] = { 0, 1, uneven ? 4u : 2u };
   const uint32_t index[4] = { 0, 1, 1, 1 };
-  set.insert(set.end(), { { "lr", "0.1" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "clip_norm", ".inf" }, { "weights", "equal" } });
+  set.insert(set.end(), { { "lr", "0.1" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "clip_norm", ".inf" },
+                          { "weights", "equal" } });
   const fl_algorithm a = build(set);
   fl_problem p = {};
   p.objective = &scalar, p.clients = 2, p.offset = offset, p.index = index;
@@ -78,7 +80,8 @@ void expect(const settings &set, double a, double b, double c, bool uneven = fal
   CHECK(x[1] == Approx(b).margin(3e-7));
   CHECK(x[2] == Approx(c).margin(3e-7));
 }
-std::vector<float> run_quad(const settings &set, int threads, const char *isa = nullptr, double participation = 0.6, uint64_t rounds = 5) {
+std::vector<float> run_quad(const settings &set, int threads, const char *isa = nullptr, double participation = 0.6,
+                            uint64_t rounds = 5) {
   static const size_t offset[8] = { 0, 12, 13, 13, 30, 41, 58, 60 }; // unequal, one sample, one empty
   uint32_t index[60];
   for (uint32_t i = 0; i < 60; i++) index[i] = i;
@@ -99,7 +102,9 @@ std::vector<float> run_quad(const settings &set, int threads, const char *isa = 
   for (float v : x) REQUIRE(std::isfinite(v));
   return x;
 }
-bool same(const std::vector<float> &a, const std::vector<float> &b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+bool same(const std::vector<float> &a, const std::vector<float> &b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
 } // namespace
 
 TEST_CASE("worked numbers of the two-client problem") {
@@ -122,12 +127,13 @@ TEST_CASE("worked numbers of the two-client problem") {
   expect(fedopt("fedyogi"), 0.425490471, 0.329045588, 0.227665750);
   expect(fedopt("fedadam"), 0.425466757, 0.328685001, 0.226577486);
   expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" } }, 0.499482549, 0.488122111, 0.479274628);
-  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, { "amsgrad", "no" }, { "eps", "1e-8" }, { "initial_accumulator", "0" } },
+  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, { "amsgrad", "no" }, { "eps", "1e-8" },
+           { "initial_accumulator", "0" } },
          0.499971345, 0.488776930, 0.479987580);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
   expect({ { "name", "scaffold" }, { "weight_decay", "0" }, { "option", "1" } }, 0.165000000, 0.037812500, -0.014703711);
-  const settings sophia = { { "rule", "sophia" }, { "beta1", "0.9" }, { "beta2", "0.99" }, { "sophia_rho", "0.5" }, { "bs", "100" },
-                            { "weight_decay", "0.1" }, { "hess_every", "1" }, { "hessian", "gradient_square" } };
+  const settings sophia = { { "rule", "sophia" }, { "beta1", "0.9" }, { "beta2", "0.99" }, { "sophia_rho", "0.5" },
+                            { "bs", "100" }, { "weight_decay", "0.1" }, { "hess_every", "1" }, { "hessian", "gradient_square" } };
   expect(sophia, 0.525253409, 0.538603240, 0.545484757);
   settings fedpac = sophia;
   fedpac.insert(fedpac.end(), { { "stack", "shared" }, { "alpha", "0.5" }, { "mix", "convex" } });
@@ -140,15 +146,18 @@ TEST_CASE("worked numbers of the two-client problem") {
   };
   expect(with({ { "name", "local_adamw" } }), 0.489647020, 0.484700223, 0.482268000);
   expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" } }), 0.489647020, 0.433390491, 0.391649663);
-  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" } }), 0.489647020, 0.459889386, 0.441768656);
-  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" }, { "mix", "convex" }, { "rescale_correction", "no" } }),
+  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" } }), 0.489647020, 0.459889386,
+         0.441768656);
+  expect(with({ { "name", "fedadamw" } },
+              { { "alpha", "0.5" }, { "m_index", "global" }, { "mix", "convex" }, { "rescale_correction", "no" } }),
          0.489992831, 0.469009546, 0.451980831);
 }
 
 TEST_CASE("Muon on a prescribed gradient sequence") {
   static const fl_tensor t = { "w", FL_MATRIX, 0, 0, 2, { 3, 2, 0, 0 }, 0, 6 };
   static const fl_layout layout = { 1, 6, 0, &t };
-  const fl_algorithm a = build({ { "rule", "muon" }, { "momentum", "0.95" }, { "weight_decay", "0.01" }, { "muon_lr_scale", "1" } });
+  const fl_algorithm a =
+      build({ { "rule", "muon" }, { "momentum", "0.95" }, { "weight_decay", "0.01" }, { "muon_lr_scale", "1" } });
   fl_job job = {};
   job.layout = &layout, job.rule = a.rule, job.h_rule = a.h_rule;
   std::vector<float> y = { 0.1f, -0.2f, 0.3f, 0.4f, 0.0f, 0.5f }, state(12, 0.0f), work(a.rule->work(a.h_rule, &job));
@@ -182,27 +191,33 @@ TEST_CASE("Muon's choices: the shape of a convolution, and tensors that are left
     for (size_t i = 0; i < t.size; i++) g[i] = (float)((i * 37 + 11) % 29) - 13.5f;
     fl_local lo = {};
     const char *why = nullptr;
-    lo.job = &job, lo.k = fl_kernels_select(nullptr, &why), lo.y = y.data(), lo.g = g.data(), lo.state = state.data(), lo.work = work.data();
+    lo.job = &job, lo.k = fl_kernels_select(nullptr, &why), lo.y = y.data(), lo.g = g.data(), lo.state = state.data(),
+        lo.work = work.data();
     lo.clip = 1, lo.mix.ga = 1, lo.clock.lr = lo.clock.lr_decay = 0.1, lo.clock.k = 1;
     a.rule->step(a.h_rule, &lo);
     return y;
   };
-  const fl_tensor tall = { "c", FL_CONV, 0, 0, 4, { 16, 1, 2, 2 }, 0, 64 }, high = { "c", FL_CONV, 0, 0, 4, { 4, 1, 3, 1 }, 0, 12 };
+  const fl_tensor tall = { "c", FL_CONV, 0, 0, 4, { 16, 1, 2, 2 }, 0, 64 },
+      high = { "c", FL_CONV, 0, 0, 4, { 4, 1, 3, 1 }, 0, 12 };
   for (size_t i = 0; i < 64; i++)               // out 16, in 4: sqrt(16/4)
     CHECK(step(tall, { { "muon_conv_scale", "matrix" } })[i] == Approx(2 * step(tall, {})[i]).margin(1e-7));
   for (size_t i = 0; i < 12; i++)               // kernel of 3x1: sqrt(3); out 4, in 3: sqrt(4/3)
     CHECK(step(high, {})[i] == Approx(1.5 * step(high, { { "muon_conv_scale", "matrix" } })[i]).margin(1e-7));
-  const fl_tensor head = { "h", FL_HEAD, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 }, matrix = { "m", FL_MATRIX, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 };
+  const fl_tensor head = { "h", FL_HEAD, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 },
+      matrix = { "m", FL_MATRIX, 0, 0, 2, { 3, 4, 0, 0 }, 0, 12 };
   CHECK(same(step(head, {}), step(matrix, {})));
   CHECK(same(step(matrix, { { "muon_exclude", "embed_head" } }), step(matrix, {})));
-  for (float v : step(head, { { "muon_exclude", "embed_head" } })) CHECK(std::fabs(v) == Approx(0.1).epsilon(1e-6));   // AdamW: the sign
+  // AdamW: the sign
+  for (float v : step(head, { { "muon_exclude", "embed_head" } })) CHECK(std::fabs(v) == Approx(0.1).epsilon(1e-6));
 }
 
 TEST_CASE("second-moment blocks of a layout") {
   const fl_tensor t[] = { { "embed", FL_EMBED, 0, 0, 2, { 5, 4, 0, 0 }, 0, 20 }, { "q", FL_Q, 1, 2, 2, { 6, 4, 0, 0 }, 20, 24 },
                           { "v", FL_V, 1, 2, 2, { 6, 4, 0, 0 }, 44, 24 },        { "o", FL_O, 1, 2, 2, { 4, 6, 0, 0 }, 68, 24 },
-                          { "conv", FL_CONV, 2, 0, 4, { 3, 2, 2, 2 }, 92, 24 },  { "norm", FL_NORM, 3, 0, 1, { 4, 0, 0, 0 }, 116, 4 },
-                          { "bias", FL_BIAS, 3, 0, 1, { 5, 0, 0, 0 }, 120, 5 },  { "mean", FL_BUFFER, 3, 0, 1, { 9, 0, 0, 0 }, 125, 9 } };
+                          { "conv", FL_CONV, 2, 0, 4, { 3, 2, 2, 2 }, 92, 24 },
+                          { "norm", FL_NORM, 3, 0, 1, { 4, 0, 0, 0 }, 116, 4 },
+                          { "bias", FL_BIAS, 3, 0, 1, { 5, 0, 0, 0 }, 120, 5 },
+                          { "mean", FL_BUFFER, 3, 0, 1, { 9, 0, 0, 0 }, 125, 9 } };
   const fl_layout layout = { 8, 125, 9, t };
   auto sizes = [&](int rule) {
     std::vector<fl_run> run(fl_blocks_of(&layout, rule, nullptr));
@@ -245,8 +260,10 @@ TEST_CASE("equalities between methods, to the bit") {
   CHECK(both({ { "name", "fedadamw" } }, { { "name", "local_adamw" } }, 1));
   CHECK_FALSE(both({ { "name", "fedadamw" } }, { { "name", "local_adamw" } }));
   CHECK(both({ { "name", "fedadamw" }, { "alpha", "0" }, { "aggregate", "no" } }, { { "name", "local_adamw" } }));
-  CHECK(both({ { "name", "fedmuon" }, { "alpha", "0" }, { "aggregate", "no" }, { "momentum", "0.95" } }, { { "name", "local_muon" } }));
-  CHECK(both({ { "rule", "sgd" }, { "weight_decay", "0" } }, { { "rule", "momentum" }, { "momentum", "0" }, { "weight_decay", "0" } }));
+  CHECK(both({ { "name", "fedmuon" }, { "alpha", "0" }, { "aggregate", "no" }, { "momentum", "0.95" } },
+             { { "name", "local_muon" } }));
+  CHECK(both({ { "rule", "sgd" }, { "weight_decay", "0" } },
+             { { "rule", "momentum" }, { "momentum", "0" }, { "weight_decay", "0" } }));
 }
 
 TEST_CASE("every method: the same bits with 1, 2 and 3 threads and on every ISA; SCAFFOLD's sum of controls") {
@@ -282,7 +299,8 @@ TEST_CASE("an algorithm's errors name the key, the value, what is allowed and th
   };
   CHECK_THAT(fails({ { "name", "fedavgg" } }), Catch::Contains("c.yaml:3:5") && Catch::Contains("did you mean 'fedavg'"));
   CHECK_THAT(fails({ { "name", "fedavg" }, { "weight_decy", "0" } }), Catch::Contains("did you mean 'weight_decay'"));
-  CHECK_THAT(fails({ { "name", "fedadamw" }, { "alpha", "2" } }), Catch::Contains("alpha = '2'") && Catch::Contains("from 0 to 1"));
+  CHECK_THAT(fails({ { "name", "fedadamw" }, { "alpha", "2" } }), Catch::Contains("alpha = '2'") &&
+             Catch::Contains("from 0 to 1"));
   CHECK_THAT(fails({ { "name", "fedadamw" }, { "mix", "sum" } }), Catch::Contains("additive|convex"));
   CHECK_THAT(fails({ { "stack", "scafold" }, { "rule", "sgd" } }), Catch::Contains("did you mean 'scaffold'"));
   CHECK_THAT(fails({ { "stack", "shared" }, { "rule", "sgd" } }), Catch::Contains("no second-order state"));
@@ -301,7 +319,8 @@ TEST_CASE("round 0 of the shared stage begins from the rule's own initial state,
   for (const char *rule : { "yogi", "adam", "adamw", "rmsprop", "shampoo" }) {
     INFO(rule);
     settings plain = { { "rule", rule }, { "lr", "0.01" }, { "weights", "equal" } }, shared = plain;
-    if (std::string(rule) == "adam") plain.push_back({ "initial_accumulator", "0.5" }), shared.push_back({ "initial_accumulator", "0.5" });
+    if (std::string(rule) == "adam")
+      plain.push_back({ "initial_accumulator", "0.5" }), shared.push_back({ "initial_accumulator", "0.5" });
     shared.insert(shared.end(), { { "stack", "shared" }, { "alpha", "0" } });
     CHECK(same(run_quad(plain, 1, nullptr, 1, 1), run_quad(shared, 1, nullptr, 1, 1)));
     CHECK_FALSE(same(run_quad(plain, 1, nullptr, 1, 3), run_quad(shared, 1, nullptr, 1, 3)));

@@ -91,7 +91,8 @@ TEST_CASE("partition dirichlet: disjoint, covering, smallest size, limits of alp
   const auto y = labels(20000, 10);
   for (const char *alpha : {"0.1", "0.3", "1"}) {
     Split s;
-    REQUIRE(make(s, config({{"name", "dirichlet", ""}, {"dirichlet_alpha", alpha, ""}, {"min_size", "20", ""}, {"seed", "42", ""}}), 50, y));
+    REQUIRE(make(s, config({{"name", "dirichlet", ""}, {"dirichlet_alpha", alpha, ""}, {"min_size", "20", ""},
+                            {"seed", "42", ""}}), 50, y));
     CHECK(s.all().size() == 20000);
     CHECK(distinct(s.all()) == 20000);
     for (size_t i = 0; i < 50; i++)
@@ -184,7 +185,8 @@ TEST_CASE("partition natural: the data's own clients, ascending, samples in orde
   for (size_t wrong : { 3, 5 }) {
     Split t;
     CHECK(!make(t, c, wrong, y, 4, client));
-    CHECK(std::string(err) == "partition natural: clients = " + std::to_string(wrong) + "; allowed: 4, the clients in client_train");
+    CHECK(std::string(err) == "partition natural: clients = " + std::to_string(wrong) +
+          "; allowed: 4, the clients in client_train");
   }
   Split t;
   CHECK(!make(t, c, 4, y, 4));
@@ -278,9 +280,11 @@ TEST_CASE("partition: settings are checked and the nearest name is given", "[par
     CHECK(text.find(part) != std::string::npos);
   };
   has(refusal({{"name", "dirichlett", "a.yaml:3:1"}}), "a.yaml:3:1: unknown partitioner 'dirichlett'; did you mean 'dirichlet'?");
-  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alfa", "1", "a.yaml:4:1"}}), "a.yaml:4:1: unknown key of partition dirichlet 'dirichlet_alfa'; did you mean 'dirichlet_alpha'?");
+  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alfa", "1", "a.yaml:4:1"}}),
+      "a.yaml:4:1: unknown key of partition dirichlet 'dirichlet_alfa'; did you mean 'dirichlet_alpha'?");
   has(refusal({{"name", "iid", ""}, {"min_size", "1", "--set"}}), "allowed: name, seed");
-  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0", "--set"}}), "dirichlet_alpha = '0'; allowed: a number from 0.001 to 1000000");
+  has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0", "--set"}}),
+      "dirichlet_alpha = '0'; allowed: a number from 0.001 to 1000000");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "nan", ""}}), "dirichlet_alpha = 'nan'");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0.5x", ""}}), "dirichlet_alpha = '0.5x'");
   has(refusal({{"name", "shard", ""}, {"shards_per_client", "1.5", ""}}), "allowed: a whole number from 1");

@@ -10,7 +10,9 @@
 #include <vector>
 
 namespace {
-fl_key key(uint32_t round = 0, uint32_t client = 0, uint32_t step = 0) { return {0x123456789abcdef0u, FL_PURPOSE_TEST, round, client, step}; }
+fl_key key(uint32_t round = 0, uint32_t client = 0, uint32_t step = 0) {
+  return {0x123456789abcdef0u, FL_PURPOSE_TEST, round, client, step};
+}
 
 template <class F> void every_isa(F f) {
   for (int isa = 0; isa < FL_ISA_COUNT; isa++)
@@ -113,7 +115,8 @@ TEST_CASE("gaussian: Box-Muller of the words, to rounding", "[random]") {
   double worst = 0;
   for (size_t i = 0; i < n; i++) {
     const size_t first = i & ~size_t{16}; // the pair's element with the radius
-    const float u = std::fma(static_cast<float>(w[first] >> 16), 0x1p-16f, std::fma(static_cast<float>(w[first] & 65535), 0x1p-32f, 0x1p-33f));
+    const float u = std::fma(static_cast<float>(w[first] >> 16), 0x1p-16f,
+                             std::fma(static_cast<float>(w[first] & 65535), 0x1p-32f, 0x1p-33f));
     const double r = std::sqrt(-2 * std::log(static_cast<double>(u))), a = w[first + 16] * (2 * M_PI * 0x1p-32);
     const double want = r * ((i & 16) ? std::sin(a) : std::cos(a));
     worst = std::max(worst, std::fabs(g[i] - want) / (std::fabs(want) + 1e-30));
@@ -166,7 +169,8 @@ TEST_CASE("rademacher and bernoulli: their words compared, and their laws", "[ra
       }
       CHECK(wrong == 0);
       const double q = std::min(1.0, std::max(0.0, p));
-      CHECK(std::fabs(static_cast<double>(ones) - static_cast<double>(n) * q) <= 4 * std::sqrt(static_cast<double>(n) * q * (1 - q)) + 1e-3);
+      CHECK(std::fabs(static_cast<double>(ones) - static_cast<double>(n) * q) <=
+            4 * std::sqrt(static_cast<double>(n) * q * (1 - q)) + 1e-3);
     }
     // Words that lie on the limit: p is the word's own place, or the next above.
     t->bernoulli(1, y.data(), 3, &k, w[0] * 0x1p-32, 1.0f);
@@ -360,8 +364,9 @@ TEST_CASE("permutation, shuffle, sample", "[random]") {
   CHECK(chi2 < 31.3);
 }
 
-// The constants are from a reading of the definitions in Python's integers (Philox, element map, Lemire's bound, swaps in a plain list).
-// The functions are compiled once for all instruction sets; on AArch64 the golden runs hold cohorts and batches, which they draw.
+// The constants are from a reading of the definitions in Python's integers (Philox, element map, Lemire's bound, swaps in a plain
+// list). The functions are compiled once for all instruction sets; on AArch64 the golden runs hold cohorts and batches, which
+// they draw.
 TEST_CASE("golden hashes of permutations and samples", "[random]") {
   auto hash = [](const std::vector<uint32_t> &items) { // FNV-1a of the little-endian bytes
     uint64_t h = 0xcbf29ce484222325u;

@@ -30,8 +30,9 @@ std::vector<data> hostile(size_t n) {
     all[k].name = names[k];
     for (size_t i = 0; i < n; i++) {
       const float u = unit(s);
-      const float value[] = {u, 16777216.0f + 2.0f * std::floor(4.0f * u), u * 0x1p-127f, std::ldexp(u, static_cast<int>(next(s) >> 25) - 64),
-                             i == n / 2 ? 3e38f : u, static_cast<float>(i) + 0.01f * u};
+      const float value[] = {u, 16777216.0f + 2.0f * std::floor(4.0f * u), u * 0x1p-127f,
+                             std::ldexp(u, static_cast<int>(next(s) >> 25) - 64), i == n / 2 ? 3e38f : u,
+                             static_cast<float>(i) + 0.01f * u};
       all[k].x.push_back(value[k]);
     }
   }
@@ -190,7 +191,8 @@ TEST_CASE("gram, sq_distances: each entry is dot's and sumsq_diff's, near to com
               const long double size = compensated(n, [&](size_t e) { return std::fabs(at(i, e) * at(j, e)); });
               const long double dot = compensated(n, [&](size_t e) { return at(i, e) * at(j, e); });
               CHECK(std::fabs(static_cast<long double>(g[i * m + j]) - dot) <= 1e-13L * size + 1e-300L);
-              CHECK(near(q[i * m + j], compensated(n, [&](size_t e) { return (at(i, e) - at(j, e)) * (at(i, e) - at(j, e)); }), 1e-13));
+              CHECK(near(q[i * m + j], compensated(n, [&](size_t e) { return (at(i, e) - at(j, e)) * (at(i, e) - at(j, e)); }),
+                         1e-13));
             }
         });
       }

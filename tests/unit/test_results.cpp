@@ -269,7 +269,8 @@ TEST_CASE_METHOD(fixture, "a run's hash covers the buffers", "[results]") {
   float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
   char want[65];
   fl_metrics m = round_of(1);
-  fl_result *r = fl_result_open((dir + "/a").c_str(), &config, &data, &split, &with, nullptr, nullptr, 1, nullptr, err, sizeof err);
+  fl_result *r = fl_result_open((dir + "/a").c_str(), &config, &data, &split, &with, nullptr, nullptr, 1, nullptr, err,
+                                sizeof err);
   REQUIRE(r);
   rounds(r, 1, 1);
   REQUIRE(fl_result_finish(r, x, &m, "done", hash, trajectory, err, sizeof err) == 0);
@@ -326,7 +327,8 @@ TEST_CASE_METHOD(fixture, "a result refuses what it cannot be", "[results]") {
   CHECK(open("/file") == nullptr);
   CHECK(std::string(err).find("Not a directory") != std::string::npos);
   CHECK(open("/file/below") == nullptr);
-  CHECK(fl_result_open("/proc/fedlane", &config, &data, &split, &layout, nullptr, nullptr, 1, nullptr, err, sizeof err) == nullptr);
+  CHECK(fl_result_open("/proc/fedlane", &config, &data, &split, &layout, nullptr, nullptr, 1, nullptr, err, sizeof err) ==
+        nullptr);
   CHECK(std::string(err).find("/proc/fedlane") != std::string::npos);
   CHECK(fl_file_write("/dev/full/x", "a", 1, err, sizeof err) == -1);
 }

@@ -1,5 +1,5 @@
-// Every element-wise rule with its options against a double-precision reference written from the specification: on a quadratic, where
-// each follows its own gradients, and on LeNet-5, where both get the network's gradients.
+// Every element-wise rule with its options against a double-precision reference written from the specification: on a quadratic,
+// where each follows its own gradients, and on LeNet-5, where both get the network's gradients.
 #include "reference_rules.hpp"
 #include "rules.hpp"
 #include "tests/gradient/reference.hpp"
@@ -20,23 +20,28 @@ const Settings cases[] = {
   { { "rule", "momentum_velocity" }, { "lr", "0.05" }, { "weight_decay", "0.01" } },
   { { "rule", "fsgdm" }, { "lr", "0.05" }, { "n_stages", "4" } },
   { { "rule", "fsgdm" }, { "lr", "0.05" }, { "n_stages", "5" }, { "c", "0.5" }, { "v", "0.7" }, { "first_step", "raw" } },
-  { { "rule", "fsgdm" }, { "lr", "0.05" }, { "n_stages", "10" }, { "total_steps", "33" }, { "v", "0.7" }, { "weight_decay", "0" } },
+  { { "rule", "fsgdm" }, { "lr", "0.05" }, { "n_stages", "10" }, { "total_steps", "33" }, { "v", "0.7" },
+    { "weight_decay", "0" } },
   { { "rule", "adam" }, { "lr", "0.05" } },
   { { "rule", "adam" }, { "lr", "0.05" }, { "weight_decay", "0.1" }, { "amsgrad", "yes" }, { "beta2", "0.9" } },
   { { "rule", "adam" }, { "lr", "0.05" }, { "eps_form", "compact" }, { "eps", "0.01" } },
-  { { "rule", "adam" }, { "lr", "0.02" }, { "bias_correction", "no" }, { "initial_accumulator", "1e-6" }, { "eps", "1e-3" }, { "beta2", "0.99" } },
+  { { "rule", "adam" }, { "lr", "0.02" }, { "bias_correction", "no" }, { "initial_accumulator", "1e-6" }, { "eps", "1e-3" },
+    { "beta2", "0.99" } },
   { { "rule", "adamw" }, { "lr", "0.05" }, { "weight_decay", "0.1" } },
   { { "rule", "adamw" }, { "lr", "0.05" }, { "amsgrad", "yes" }, { "beta2", "0.9" } },
   { { "rule", "adam_mini" }, { "lr", "0.05" }, { "weight_decay", "0.1" } },
-  { { "rule", "adam_mini" }, { "lr", "0.05" }, { "weight_decay", "0.1" }, { "mini_blocks", "tensor" }, { "decay_vectors", "yes" } },
+  { { "rule", "adam_mini" }, { "lr", "0.05" }, { "weight_decay", "0.1" }, { "mini_blocks", "tensor" },
+    { "decay_vectors", "yes" } },
   { { "rule", "yogi" }, { "lr", "0.05" } },
-  { { "rule", "yogi" }, { "lr", "0.05" }, { "bias_correction", "yes" }, { "weight_decay", "0.01" }, { "initial_accumulator", "0.01" } },
+  { { "rule", "yogi" }, { "lr", "0.05" }, { "bias_correction", "yes" }, { "weight_decay", "0.01" },
+    { "initial_accumulator", "0.01" } },
   { { "rule", "adagrad" }, { "lr", "0.1" }, { "weight_decay", "0.01" } },
   { { "rule", "adagrad" }, { "lr", "0.1" }, { "adagrad_decay", "0.1" }, { "initial_accumulator", "0.1" } },
   { { "rule", "rmsprop" }, { "lr", "0.01" }, { "weight_decay", "0.01" } },
   { { "rule", "rmsprop" }, { "lr", "0.01" }, { "centred", "yes" } },
   { { "rule", "rmsprop" }, { "lr", "0.01" }, { "momentum", "0.8" } },
-  { { "rule", "rmsprop" }, { "lr", "0.01" }, { "momentum", "0.8" }, { "centred", "yes" }, { "form", "tensorflow" }, { "eps", "1e-3" } },
+  { { "rule", "rmsprop" }, { "lr", "0.01" }, { "momentum", "0.8" }, { "centred", "yes" }, { "form", "tensorflow" },
+    { "eps", "1e-3" } },
   { { "rule", "lion" }, { "lr", "0.01" } },
   { { "rule", "signsgd" }, { "lr", "0.01" } },
   { { "rule", "signsgd" }, { "lr", "0.01" }, { "sign_of_zero", "plus" }, { "weight_decay", "0" } },
@@ -44,9 +49,11 @@ const Settings cases[] = {
   { { "rule", "signadam" }, { "lr", "0.01" } },
   { { "rule", "signadampp" }, { "lr", "0.01" } },
   { { "rule", "signadampp" }, { "lr", "0.01" }, { "use_momentum", "no" }, { "weight_decay", "0.1" } },
-  { { "rule", "signadampp" }, { "lr", "0.01" }, { "average", "no" }, { "keep_equal", "yes" }, { "threshold", "0.02" }, { "beta1", "0.5" } },
+  { { "rule", "signadampp" }, { "lr", "0.01" }, { "average", "no" }, { "keep_equal", "yes" }, { "threshold", "0.02" },
+    { "beta1", "0.5" } },
   { { "rule", "signadampp" }, { "lr", "0.01" }, { "adaptive", "yes" } },
-  { { "rule", "signadampp" }, { "lr", "0.01" }, { "adaptive", "yes" }, { "conf_beta", "0.5" }, { "conf_scale", "0.3" }, { "weight_decay", "0.1" } },
+  { { "rule", "signadampp" }, { "lr", "0.01" }, { "adaptive", "yes" }, { "conf_beta", "0.5" }, { "conf_scale", "0.3" },
+    { "weight_decay", "0.1" } },
 };
 
 // lr of step k: not constant, so that each form's place of lr matters.
@@ -66,7 +73,8 @@ reference::Rule reference_of(const Settings &set, const fl_layout &layout) {
   for (size_t i = 0; i < layout.n; i++) {
     const fl_tensor &t = layout.tensor[i];
     const bool vector = t.role == FL_BIAS || t.role == FL_NORM;
-    size_t size = r.is("mini_blocks", "tensor") ? t.size : t.role == FL_BIAS ? 1 : t.role == FL_NORM ? t.size : t.size / t.shape[0];
+    size_t size = r.is("mini_blocks", "tensor") ? t.size : t.role == FL_BIAS ? 1 : t.role == FL_NORM ? t.size
+        : t.size / t.shape[0];
     r.tensors.push_back({ t.offset, t.size });
     r.decays.push_back(!vector);
     for (size_t at = 0; at < t.size; at += size) r.blocks.push_back({ t.offset + at, size });
@@ -79,7 +87,8 @@ double norm(const reference::Numbers &a) {
   for (double x : a) s += x * x;
   return std::sqrt(s);
 }
-// Norm-wise 1e-5 of the values and 1e-4 of their change, element-wise 1e-5 of the largest; without elements that were near a jump.
+// Norm-wise 1e-5 of the values and 1e-4 of their change, element-wise 1e-5 of the largest; without elements that were near a
+// jump.
 void compare(const Floats &got, const reference::Numbers &want, const Floats &start, const std::vector<bool> &near) {
   reference::Numbers apart(want.size()), moved(want.size()), value(want.size());
   double most = 0, largest = 0;
@@ -99,7 +108,8 @@ void compare(const Floats &got, const reference::Numbers &want, const Floats &st
 } // namespace
 
 TEST_CASE("every rule with its options: twelve steps on a quadratic within 1e-5 of the specification", "[rules]") {
-  static const fl_tensor tensor[3] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 },
+  static const fl_tensor tensor[3] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
+                                       { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 },
                                        { "n", FL_NORM, 1, 0, 1, { 7, 0, 0, 0 }, 29, 7 } };
   static const fl_layout layout = { 3, 36, 0, tensor };
   auto a = [](size_t i) { return 0.5 + 0.3 * double(i % 5); };

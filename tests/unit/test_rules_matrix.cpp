@@ -1,5 +1,5 @@
-// Every rule in every place where a rule can stand: one round, the same bits with 1, 2 and 3 threads, or a refusal with its reason.
-// The table of docs/optimizers.md is what comes out here.
+// Every rule in every place where a rule can stand: one round, the same bits with 1, 2 and 3 threads, or a refusal with its
+// reason. The table of docs/optimizers.md is what comes out here.
 #include "rules.hpp"
 #include <fedlane/session.h>
 #include <algorithm>
@@ -12,7 +12,8 @@ namespace {
 using rules::Floats;
 using rules::Settings;
 
-const fl_tensor tensor[3] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 },
+const fl_tensor tensor[3] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
+                              { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 },
                               { "n", FL_NORM, 1, 0, 1, { 7, 0, 0, 0 }, 29, 7 } };
 const fl_layout layout = { 3, 36, 0, tensor };
 const uint32_t samples = 40;
@@ -83,7 +84,8 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
   std::vector<std::pair<std::string, std::string>> rows;        // a rule, and for Sophia where its curvature comes from
   for (size_t r = 0; r < fl_rule_count(); r++) {
     const std::string name = fl_rule_at(r)->name;
-    if (name == "sophia") for (const char *hessian : { "gnb", "gradient_square", "hutchinson", "never" }) rows.push_back({ name, hessian });
+    if (name == "sophia")
+      for (const char *hessian : { "gnb", "gradient_square", "hutchinson", "never" }) rows.push_back({ name, hessian });
     else rows.push_back({ name, "" });
   }
   for (auto &row : rows) {
@@ -93,7 +95,8 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
       INFO(name << " in " << place.name);
       Settings set = place.set;
       set.insert(set.end(), { { place.server ? "server_rule" : "rule", name }, { "lr", "0.01" } });
-      if (name == "fsgdm") set.push_back({ place.server ? "server_n_stages" : "n_stages", "1" });  // the default asks for 300 steps
+      // the default asks for 300 steps
+      if (name == "fsgdm") set.push_back({ place.server ? "server_n_stages" : "n_stages", "1" });
       if (name == "sophia") set.push_back({ place.server ? "server_hessian" : "hessian", row.second });
       Floats one, more;
       const std::string why = run(set, 1, one, place.central);
@@ -127,7 +130,8 @@ TEST_CASE("every rule in every place runs with equal bits for 1, 2 and 3 threads
 
 TEST_CASE("no rule reads its scratch before it wrote it", "[rules]") {
   for (size_t r = 0; r < fl_rule_count(); r++)
-    for (const Settings &more : { Settings{}, Settings{ { "graft", "adagrad" } }, Settings{ { "variant", "ema" } }, Settings{ { "variant", "code" } } }) {
+    for (const Settings &more : { Settings{}, Settings{ { "graft", "adagrad" } }, Settings{ { "variant", "ema" } },
+                                  Settings{ { "variant", "code" } } }) {
       const std::string name = fl_rule_at(r)->name;
       if (!more.empty() && name != "shampoo") continue;
       INFO(name);
@@ -146,9 +150,11 @@ TEST_CASE("no rule reads its scratch before it wrote it", "[rules]") {
 
 TEST_CASE("settings of rules that cannot mean what they say are refused", "[rules]") {
   Floats none;
-  CHECK_THAT(run({ { "rule", "fsgdm" }, { "n_stages", "1" }, { "total_steps", "3" } }, 1, none), Catch::Contains("total_steps = 3; allowed: 0, or the 10 steps of the run or more"));
+  CHECK_THAT(run({ { "rule", "fsgdm" }, { "n_stages", "1" }, { "total_steps", "3" } }, 1, none),
+             Catch::Contains("total_steps = 3; allowed: 0, or the 10 steps of the run or more"));
   CHECK_THAT(run({ { "rule", "sgd" }, { "server_rule", "adam" } }, 1, none), Catch::Contains("without server_lr"));
-  CHECK_THAT(run({ { "stack", "shared" }, { "rule", "rmsprop" }, { "centred", "yes" } }, 1, none), Catch::Contains("no second-order state"));
+  CHECK_THAT(run({ { "stack", "shared" }, { "rule", "rmsprop" }, { "centred", "yes" } }, 1, none),
+             Catch::Contains("no second-order state"));
   CHECK(run({ { "rule", "sgd" }, { "warmup", "20" } }, 1, none, true) ==
         "warmup = 20; allowed: 0 to 19, as the run has 20 steps and lr would never be reached");
   CHECK(run({ { "rule", "sgd" }, { "warmup", "2" } }, 1, none) ==
@@ -170,7 +176,8 @@ std::vector<Need> needs_of(const char *text) {
   std::vector<Need> out;
   for (auto &one : parts(text ? text : "", ';')) {
     Need n{ one.substr(0, one.find(' ')), {} };
-    for (auto &c : parts(one.substr(one.find(' ') + 1), ',')) n.any.push_back({ c.substr(0, c.find('=')), parts(c.substr(c.find('=') + 1), '|') });
+    for (auto &c : parts(one.substr(one.find(' ') + 1), ','))
+      n.any.push_back({ c.substr(0, c.find('=')), parts(c.substr(c.find('=') + 1), '|') });
     out.push_back(n);
   }
   return out;
@@ -191,12 +198,14 @@ std::string other_value(const fl_param &p) {
 }
 }
 
-TEST_CASE("a key that the rule does not take, or that would do nothing beside the others, is refused with what is allowed", "[rules]") {
+TEST_CASE("a key that the rule does not take, or that would do nothing beside the others, is refused with what is allowed",
+          "[rules]") {
   for (size_t r = 0; r < fl_rule_count(); r++) {
     const fl_rule *rule = fl_rule_at(r);
     for (bool server : { false, true }) {
       const std::string prefix = server ? "server_" : "";
-      const Settings plain = server ? Settings{ { "rule", "sgd" }, { "server_rule", rule->name }, { "server_lr", "0.1" }, { "server_hessian", "never" } }
+      const Settings plain = server ? Settings{ { "rule", "sgd" }, { "server_rule", rule->name }, { "server_lr", "0.1" },
+                                                { "server_hessian", "never" } }
                                     : Settings{ { "rule", rule->name } };
       Settings base = plain;
       if (server && std::string(rule->name) != "sophia") base.pop_back();
@@ -257,7 +266,8 @@ TEST_CASE("keys of the run and of stages that would do nothing are refused; said
     { { { "unit", "epoch" } }, { { "stack", "ema" } } },
     { { { "stack", "swa" }, { "swa_lr", "0.01" } }, { { "lr_schedule", "swa" } } },
     { { { "block_rule", "tensor" } }, { { "stack", "shared" }, { "rule", "adamw" } } },
-    { { { "block_rule", "tensor" }, { "stack", "shared" }, { "aggregate", "no" }, { "rule", "adamw" } }, { { "aggregate", "yes" } } },
+    { { { "block_rule", "tensor" }, { "stack", "shared" }, { "aggregate", "no" }, { "rule", "adamw" } },
+      { { "aggregate", "yes" } } },
     { { { "block_rule", "tensor" }, { "stack", "shared" }, { "rule", "soap" } }, { { "rule", "yogi" } } },
     { { { "m_index", "global" }, { "rule", "adamw" } }, { { "stack", "shared" } } },
     { { { "soap_skip_first", "no" }, { "rule", "soap" } }, { { "stack", "shared" } } },
@@ -277,7 +287,8 @@ TEST_CASE("keys of the run and of stages that would do nothing are refused; said
     put(c.acts);
     CHECK(rules::why_not(s) == "");
   }
-  CHECK(rules::why_not({ { "rule", "sgd" }, { "lr_schedule", "constant" }, { "lr_decay", "0.998" } }) == "");  // the default, said aloud
+  // the default, said aloud
+  CHECK(rules::why_not({ { "rule", "sgd" }, { "lr_schedule", "constant" }, { "lr_decay", "0.998" } }) == "");
 }
 
 TEST_CASE("eps is above 0 in every rule that divides by it", "[rules]") {
@@ -289,7 +300,9 @@ TEST_CASE("eps is above 0 in every rule that divides by it", "[rules]") {
       INFO(fl_rule_at(r)->name << " " << p.name);
       const bool adam = std::string(fl_rule_at(r)->name) == "adam";         // the root of FedLADA begins above 0 and never falls
       CHECK_THAT(rules::why_not({ { "rule", fl_rule_at(r)->name }, { p.name, "0" } }),
-                 Catch::Contains(std::string(p.name) + (adam ? " = 0; allowed: from 1e-38, or 0 with amsgrad" : " = '0'; allowed: a number from 1e-38")));
+                 Catch::Contains(std::string(p.name) +
+                                 (adam ? " = 0; allowed: from 1e-38, or 0 with amsgrad"
+                                  : " = '0'; allowed: a number from 1e-38")));
       CHECK((adam || float(p.lo) > 0.0f));
     }
 }

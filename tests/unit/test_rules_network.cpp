@@ -1,5 +1,5 @@
-// The rules by matrices and curvature on a small network: twelve steps of LeNet-5 with the network's gradients, beside their references
-// in double (test_rules.cpp does this for the element-wise rules).
+// The rules by matrices and curvature on a small network: twelve steps of LeNet-5 with the network's gradients, beside their
+// references in double (test_rules.cpp does this for the element-wise rules).
 #include "reference_matrix.hpp"
 #include "rules.hpp"
 #include "tests/gradient/reference.hpp"
@@ -85,7 +85,8 @@ TEST_CASE("Muon on LeNet-5 within 1e-4 of the specification", "[rules][network]"
 
 TEST_CASE("Shampoo on LeNet-5 within 1e-3 of the specification", "[rules][network]") {
   Network net;
-  Settings set = { { "rule", "shampoo" }, { "lr", "0.01" }, { "eps", "0.01" }, { "precond_every", "3" }, { "max_precond_dim", "20" } };
+  Settings set = { { "rule", "shampoo" }, { "lr", "0.01" }, { "eps", "0.01" }, { "precond_every", "3" },
+                   { "max_precond_dim", "20" } };
   reference::Shampoo rule;
   rule.lr = 0.01, rule.eps = 0.01, rule.every = 3, rule.longest = 20;
   SECTION("paper, its eigenvalues summed") {}
@@ -114,8 +115,8 @@ TEST_CASE("SOAP on LeNet-5 within 1e-2 of the specification", "[rules][network]"
 
 TEST_CASE("Sophia on LeNet-5 within 1e-4 of the specification, with its share of unclipped coordinates", "[rules][network]") {
   Network net;
-  const Settings base = { { "rule", "sophia" }, { "lr", "0.003" }, { "beta1", "0.9" }, { "beta2", "0.95" }, { "sophia_rho", "0.3" },
-                          { "eps", "1e-4" }, { "weight_decay", "0.1" }, { "hess_every", "3" } };
+  const Settings base = { { "rule", "sophia" }, { "lr", "0.003" }, { "beta1", "0.9" }, { "beta2", "0.95" },
+                          { "sophia_rho", "0.3" }, { "eps", "1e-4" }, { "weight_decay", "0.1" }, { "hess_every", "3" } };
   for (const char *hessian : { "gnb", "gradient_square", "hutchinson" }) {
     const std::string kind = hessian;
     INFO(kind);
@@ -133,7 +134,8 @@ TEST_CASE("Sophia on LeNet-5 within 1e-4 of the specification, with its share of
       const bool due = (k - 1) % 3 == 0;
       const reference::Matrix g = net.gradient[asked++];
       reference::Matrix estimate(p.size());
-      if (due && kind == "gnb") for (size_t i = 0; i < p.size(); i++) estimate[i] = ROWS * net.sampled[labels][i] * net.sampled[labels][i];
+      if (due && kind == "gnb")
+        for (size_t i = 0; i < p.size(); i++) estimate[i] = ROWS * net.sampled[labels][i] * net.sampled[labels][i];
       if (due && kind == "gnb") labels++;
       if (due && kind == "gradient_square") for (size_t i = 0; i < p.size(); i++) estimate[i] = ROWS * g[i] * g[i];
       if (due && kind == "hutchinson") {

@@ -31,7 +31,8 @@ Floats after(const Settings &set, const Floats &start, uint64_t steps, double a 
   return run.steps(steps);
 }
 // One parameter: y after each of `steps` steps of prescribed gradients.
-std::vector<double> scalar(const Settings &set, double start, uint64_t steps, const std::function<double(uint64_t, double)> &gradient,
+std::vector<double> scalar(const Settings &set, double start, uint64_t steps,
+                           const std::function<double(uint64_t, double)> &gradient,
                            const std::function<double(uint64_t)> &schedule = {}) {
   Flat flat(1);
   Run run(set, &flat.layout, { float(start) }, steps);
@@ -62,16 +63,20 @@ TEST_CASE("the three forms of momentum", "[rules]") {
     CHECK(a[i] == Approx(c[i]).epsilon(1e-5));  // and C while lr is constant
   }
   for (const char *form : { "momentum", "momentum_ema" })
-    CHECK(same(after({ { "rule", form }, { "lr", "0.1" }, { "momentum", "0" } }, p, 7), after({ { "rule", "sgd" }, { "lr", "0.1" } }, p, 7)));
-  const Floats d = after({ { "rule", "momentum_velocity" }, { "lr", "0.1" }, { "momentum", "0" } }, p, 7), sgd = after({ { "rule", "sgd" }, { "lr", "0.1" } }, p, 7);
+    CHECK(same(after({ { "rule", form }, { "lr", "0.1" }, { "momentum", "0" } }, p, 7),
+               after({ { "rule", "sgd" }, { "lr", "0.1" } }, p, 7)));
+  const Floats d = after({ { "rule", "momentum_velocity" }, { "lr", "0.1" }, { "momentum", "0" } }, p, 7),
+      sgd = after({ { "rule", "sgd" }, { "lr", "0.1" } }, p, 7);
   for (size_t i = 0; i < p.size(); i++) CHECK(d[i] == Approx(sgd[i]).epsilon(1e-6));
   // A constant gradient: the step tends to lr*|g|/(1 - momentum) for A, lr*|g| for B.
-  const auto pa = scalar({ { "rule", "momentum" }, { "lr", "0.01" } }, 0, 300, ones), pb = scalar({ { "rule", "momentum_ema" }, { "lr", "0.01" } }, 0, 300, ones);
+  const auto pa = scalar({ { "rule", "momentum" }, { "lr", "0.01" } }, 0, 300, ones),
+      pb = scalar({ { "rule", "momentum_ema" }, { "lr", "0.01" } }, 0, 300, ones);
   CHECK(pa[298] - pa[299] == Approx(0.1).epsilon(1e-4));
   CHECK(pb[298] - pb[299] == Approx(0.01).epsilon(1e-4));
   // After lr has dropped to 0 from the third step on, C goes on moving, A stops.
   auto drop = [](uint64_t k) { return k < 3 ? 0.1 : 0.0; };
-  const auto sa = scalar({ { "rule", "momentum" } }, 0, 4, ones, drop), sc = scalar({ { "rule", "momentum_velocity" } }, 0, 4, ones, drop);
+  const auto sa = scalar({ { "rule", "momentum" } }, 0, 4, ones, drop),
+      sc = scalar({ { "rule", "momentum_velocity" } }, 0, 4, ones, drop);
   CHECK(sa[3] == sa[1]);
   CHECK(sc[3] == Approx(-0.1 - 0.19 - 0.171 - 0.1539).epsilon(1e-6));
   // Dampening acts from the second step on: 1, then 0.9 + 0.1; as an average (form B) it would begin with 0.1.
@@ -84,16 +89,20 @@ TEST_CASE("the three forms of momentum", "[rules]") {
 
 TEST_CASE("Nesterov on 0.5 a x^2 is the power of a 2x2 matrix; its first step is lr*(1 + momentum)*g", "[rules]") {
   const double a = 1.3, lr = 0.1, mu = 0.9;
-  const auto x = scalar({ { "rule", "momentum" }, { "nesterov", "yes" }, { "lr", "0.1" } }, 2, 25, [&](uint64_t, double y) { return a * y; });
+  const auto x = scalar({ { "rule", "momentum" }, { "nesterov", "yes" }, { "lr", "0.1" } }, 2, 25,
+                        [&](uint64_t, double y) { return a * y; });
   CHECK(x[0] == Approx(2 - lr * (1 + mu) * a * 2).epsilon(1e-6));
-  double s = 2, m = 0;                          // (x, m) <- ((1 - lr a (1 + mu)) x - lr mu^2 m, a x + mu m); m = 0 makes m_1 = g_1
+  // (x, m) <- ((1 - lr a (1 + mu)) x - lr mu^2 m, a x + mu m); m = 0 makes m_1 = g_1
+  double s = 2, m = 0;
   for (size_t k = 0; k < 25; k++) {
     const double next = (1 - lr * a * (1 + mu)) * s - lr * mu * mu * m;
     m = a * s + mu * m, s = next;
     CHECK(x[k] == Approx(s).margin(2e-6));
   }
-  CHECK_THAT(rules::why_not({ { "rule", "momentum" }, { "nesterov", "yes" }, { "dampening", "0.1" } }), Catch::Contains("dampening = 0.1; allowed: above 0, and 0"));
-  CHECK_THAT(rules::why_not({ { "rule", "momentum" }, { "nesterov", "yes" }, { "momentum", "0" } }), Catch::Contains("momentum = 0 and dampening = 0; allowed: above 0, and 0"));
+  CHECK_THAT(rules::why_not({ { "rule", "momentum" }, { "nesterov", "yes" }, { "dampening", "0.1" } }),
+             Catch::Contains("dampening = 0.1; allowed: above 0, and 0"));
+  CHECK_THAT(rules::why_not({ { "rule", "momentum" }, { "nesterov", "yes" }, { "momentum", "0" } }),
+             Catch::Contains("momentum = 0 and dampening = 0; allowed: above 0, and 0"));
 }
 
 TEST_CASE("FSGDM: its momentum by stages, and what it equals while that is frozen", "[rules]") {
@@ -135,14 +144,17 @@ TEST_CASE("FSGDM: its momentum by stages, and what it equals while that is froze
     CHECK(one[i] == Approx(a[i]).epsilon(1e-5).margin(1e-6));
     CHECK(tenth[i] == Approx(b[i]).epsilon(1e-5).margin(1e-6));
   }
-  const Settings sgd_like = { { "rule", "fsgdm" }, { "lr", "0.1" }, { "weight_decay", "0" }, { "n_stages", "3" }, { "c", "1000000" }, { "v", "0.5" } };
+  const Settings sgd_like = { { "rule", "fsgdm" }, { "lr", "0.1" }, { "weight_decay", "0" }, { "n_stages", "3" },
+                              { "c", "1000000" }, { "v", "0.5" } };
   const Floats c = after(sgd_like, p, 9), sgd = after({ { "rule", "sgd" }, { "lr", "0.05" } }, p, 9);
   for (size_t i = 0; i < p.size(); i++) CHECK(c[i] == Approx(sgd[i]).epsilon(1e-5));
   const Settings raw = { { "rule", "fsgdm" }, { "lr", "0.1" }, { "n_stages", "3" }, { "first_step", "raw" } };
   CHECK(same(after(raw, p, 9), after({ { "rule", "fsgdm" }, { "lr", "0.1" }, { "n_stages", "3" } }, p, 9)));
   const Settings half = { { "v", "0.5" } };
-  CHECK_FALSE(same(after(with(raw, half), p, 9), after(with({ { "rule", "fsgdm" }, { "lr", "0.1" }, { "n_stages", "3" } }, half), p, 9)));
-  CHECK_THAT(rules::why_not({ { "rule", "fsgdm" }, { "total_steps", "20" } }), Catch::Contains("n_stages = 300; allowed: 1 to 20, the total_steps"));
+  CHECK_FALSE(same(after(with(raw, half), p, 9),
+                   after(with({ { "rule", "fsgdm" }, { "lr", "0.1" }, { "n_stages", "3" } }, half), p, 9)));
+  CHECK_THAT(rules::why_not({ { "rule", "fsgdm" }, { "total_steps", "20" } }),
+             Catch::Contains("n_stages = 300; allowed: 1 to 20, the total_steps"));
 }
 
 TEST_CASE("the momentum kernel as a filter: after 4000 steps of exp(iwt) its state is H(w) exp(iwt)", "[rules]") {
@@ -201,7 +213,8 @@ TEST_CASE("Adam and AdamW in closed form", "[rules]") {
   const Settings sign = { { "rule", "signsgd" }, { "lr", "0.01" }, { "weight_decay", "0" } };
   CHECK(same(after(bare, p, 6), after(sign, p, 6)));
   // A constant gradient: |dp| = lr at every step; the first step for any betas.
-  const auto steady = scalar({ { "rule", "adam" }, { "lr", "0.01" }, { "eps", "1e-38" } }, 0, 50, [](uint64_t, double) { return 0.3; });
+  const auto steady = scalar({ { "rule", "adam" }, { "lr", "0.01" }, { "eps", "1e-38" } }, 0, 50,
+                             [](uint64_t, double) { return 0.3; });
   for (size_t k = 1; k < 50; k++) CHECK(steady[k - 1] - steady[k] == Approx(0.01).epsilon(1e-4));
   CHECK(scalar({ { "rule", "adam" }, { "lr", "0.1" }, { "beta1", "0.3" }, { "beta2", "0.7" }, { "eps", "0.5" } }, 0, 1,
                [](uint64_t, double) { return -2.0; })[0] == Approx(0.1 * 2 / 2.5).epsilon(1e-6));
@@ -210,12 +223,15 @@ TEST_CASE("Adam and AdamW in closed form", "[rules]") {
   CHECK(same(after(no_eps, p, 9), after(no_eps, p, 9, 1024)));
   const Floats thousand = after(no_eps, p, 9, 1000), plain = after(no_eps, p, 9);
   for (size_t i = 0; i < p.size(); i++) CHECK(thousand[i] == Approx(plain[i]).epsilon(1e-5));
-  CHECK(same(after({ { "rule", "adamw" }, { "lr", "0.01" }, { "weight_decay", "0" } }, p, 9), after({ { "rule", "adam" }, { "lr", "0.01" } }, p, 9)));
-  const auto decayed = scalar({ { "rule", "adamw" }, { "lr", "0.1" }, { "weight_decay", "0.5" } }, 3, 8, [](uint64_t, double) { return 0.0; });
+  CHECK(same(after({ { "rule", "adamw" }, { "lr", "0.01" }, { "weight_decay", "0" } }, p, 9),
+             after({ { "rule", "adam" }, { "lr", "0.01" } }, p, 9)));
+  const auto decayed = scalar({ { "rule", "adamw" }, { "lr", "0.1" }, { "weight_decay", "0.5" } }, 3, 8,
+                              [](uint64_t, double) { return 0.0; });
   for (size_t k = 0; k < 8; k++) CHECK(decayed[k] == Approx(3 * std::pow(0.95, double(k + 1))).epsilon(1e-6));
   // AMSGrad after one large gradient: the maximum stays, v falls.
   auto spike = [](uint64_t k, double) { return k == 1 ? 100.0 : 0.01; };
-  const Settings fast = { { "rule", "adam" }, { "lr", "0.1" }, { "beta1", "0" }, { "beta2", "0.5" }, { "bias_correction", "no" } };
+  const Settings fast = { { "rule", "adam" }, { "lr", "0.1" }, { "beta1", "0" }, { "beta2", "0.5" },
+                          { "bias_correction", "no" } };
   const auto forgets = scalar(fast, 0, 30, spike), keeps = scalar(with(fast, { { "amsgrad", "yes" } }), 0, 30, spike);
   CHECK(forgets[28] - forgets[29] == Approx(0.1).epsilon(0.3));
   CHECK(keeps[28] - keeps[29] == Approx(0.1 * 0.01 / std::sqrt(5000)).epsilon(0.1));
@@ -223,13 +239,15 @@ TEST_CASE("Adam and AdamW in closed form", "[rules]") {
 
 TEST_CASE("FedAdam and FedYogi as adam and yogi without bias correction", "[rules]") {
   // beta1 0, beta2 nearly 1: x + lr/(2 tau)*Delta, so lr = 2 tau is FedAvg's server step.
-  const Settings fedadam = { { "rule", "adam" }, { "lr", "0.002" }, { "beta1", "0" }, { "beta2", "0.999999999999" }, { "eps", "1e-3" },
-                             { "bias_correction", "no" }, { "initial_accumulator", "1e-6" } };
+  const Settings fedadam = { { "rule", "adam" }, { "lr", "0.002" }, { "beta1", "0" }, { "beta2", "0.999999999999" },
+                             { "eps", "1e-3" }, { "bias_correction", "no" }, { "initial_accumulator", "1e-6" } };
   CHECK(scalar(fedadam, 1, 1, [](uint64_t, double) { return 0.25; })[0] == Approx(0.75).epsilon(1e-5));
   // While v << g^2, v grows by (1 - beta2)*g^2 in both.
-  const Settings small = { { "beta2", "0.99" }, { "eps", "1e-3" }, { "initial_accumulator", "1e-6" }, { "bias_correction", "no" }, { "lr", "0.01" } };
+  const Settings small = { { "beta2", "0.99" }, { "eps", "1e-3" }, { "initial_accumulator", "1e-6" }, { "bias_correction", "no" },
+                           { "lr", "0.01" } };
   auto big = [](uint64_t, double) { return 5.0; };
-  const auto yogi = scalar(with({ { "rule", "yogi" } }, small), 0, 3, big), adam = scalar(with({ { "rule", "adam" } }, small), 0, 3, big);
+  const auto yogi = scalar(with({ { "rule", "yogi" } }, small), 0, 3, big),
+      adam = scalar(with({ { "rule", "adam" } }, small), 0, 3, big);
   for (size_t k = 0; k < 3; k++) CHECK(yogi[k] == Approx(adam[k]).epsilon(0.02));
   // Yogi's second moment falls by steps of (1 - beta2)*g^2, also where it is far above g^2.
   Flat flat(1);
@@ -241,18 +259,23 @@ TEST_CASE("FedAdam and FedYogi as adam and yogi without bias correction", "[rule
 
 TEST_CASE("AdaGrad and RMSprop in closed form", "[rules]") {
   const auto sum = scalar({ { "rule", "adagrad" }, { "lr", "0.5" } }, 0, 20, [](uint64_t, double) { return 0.7; });
-  for (size_t t = 1; t <= 20; t++) CHECK((t == 1 ? 0.0 : sum[t - 2]) - sum[t - 1] == Approx(0.5 / std::sqrt(double(t))).epsilon(1e-4));
-  CHECK(scalar({ { "rule", "rmsprop" }, { "lr", "0.01" } }, 0, 1, [](uint64_t, double) { return -3.0; })[0] == Approx(0.01 / std::sqrt(0.01)).epsilon(1e-5));
+  for (size_t t = 1; t <= 20; t++)
+    CHECK((t == 1 ? 0.0 : sum[t - 2]) - sum[t - 1] == Approx(0.5 / std::sqrt(double(t))).epsilon(1e-4));
+  CHECK(scalar({ { "rule", "rmsprop" }, { "lr", "0.01" } }, 0, 1, [](uint64_t, double) { return -3.0; })[0] ==
+        Approx(0.01 / std::sqrt(0.01)).epsilon(1e-5));
   const Floats p = numbers(40);
   CHECK(same(after({ { "rule", "rmsprop" }, { "lr", "0.01" } }, p, 9),
-             after({ { "rule", "adam" }, { "lr", "0.01" }, { "beta1", "0" }, { "beta2", "0.99" }, { "bias_correction", "no" } }, p, 9)));
+             after({ { "rule", "adam" }, { "lr", "0.01" }, { "beta1", "0" }, { "beta2", "0.99" }, { "bias_correction", "no" } },
+                   p, 9)));
   // Centred with a constant gradient the second moment tends to 0 (and rounding below it is clamped): eps alone is left.
-  const Floats q = after({ { "rule", "rmsprop" }, { "lr", "1e-6" }, { "centred", "yes" }, { "beta2", "0.5" }, { "eps", "0.01" } }, p, 100, 1, true);
+  const Floats q = after({ { "rule", "rmsprop" }, { "lr", "1e-6" }, { "centred", "yes" }, { "beta2", "0.5" }, { "eps", "0.01" } },
+                         p, 100, 1, true);
   for (float v : q) CHECK(std::isfinite(v));
 }
 
 TEST_CASE("Adam-mini: blocks of one are AdamW, equal entries are AdamW, order inside a block does not matter", "[rules]") {
-  static const fl_tensor t[2] = { { "w", FL_MATRIX, 0, 0, 2, { 4, 6, 0, 0 }, 0, 24 }, { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+  static const fl_tensor t[2] = { { "w", FL_MATRIX, 0, 0, 2, { 4, 6, 0, 0 }, 0, 24 },
+                                  { "b", FL_BIAS, 0, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
   static const fl_layout layout = { 2, 29, 0, t };
   auto run = [&](const Settings &set, const Floats &start, std::function<float(size_t)> g) {
     Run r(set, &layout, start);
@@ -272,8 +295,10 @@ TEST_CASE("Adam-mini: blocks of one are AdamW, equal entries are AdamW, order in
   for (size_t i = 0; i < 29; i++) p2[i] = p[turned(i)];
   const Floats straight = run(mini, p, any), permuted = run(mini, p2, [&](size_t i) { return any(turned(i)); });
   for (size_t i = 0; i < 29; i++) CHECK(permuted[i] == Approx(straight[turned(i)]).epsilon(1e-6));
-  const Floats kept = run({ { "rule", "adam_mini" }, { "lr", "0.01" }, { "weight_decay", "0.1" } }, p, [](size_t) { return 0.0f; });
-  for (size_t i = 0; i < 29; i++) CHECK(kept[i] == Approx(i < 24 ? double(p[i]) * std::pow(0.999, 6) : double(p[i])).epsilon(1e-6));
+  const Floats kept = run({ { "rule", "adam_mini" }, { "lr", "0.01" }, { "weight_decay", "0.1" } }, p,
+                          [](size_t) { return 0.0f; });
+  for (size_t i = 0; i < 29; i++)
+    CHECK(kept[i] == Approx(i < 24 ? double(p[i]) * std::pow(0.999, 6) : double(p[i])).epsilon(1e-6));
 }
 
 TEST_CASE("Lion, signSGD, Signum: equalities, bounds, signs of 0 and NaN", "[rules]") {
@@ -281,7 +306,8 @@ TEST_CASE("Lion, signSGD, Signum: equalities, bounds, signs of 0 and NaN", "[rul
   p[7] = 0.0f, p[8] = -0.0f;
   const Settings lr = { { "lr", "0.01" }, { "weight_decay", "0" } };
   auto rule = [&](const char *name, const Settings &more) { return with(with({ { "rule", name } }, lr), more); };
-  CHECK(same(after(rule("lion", { { "beta1", "0.8" }, { "beta2", "0.8" } }), p, 9), after(rule("signum", { { "momentum", "0.8" } }), p, 9)));
+  CHECK(same(after(rule("lion", { { "beta1", "0.8" }, { "beta2", "0.8" } }), p, 9),
+             after(rule("signum", { { "momentum", "0.8" } }), p, 9)));
   CHECK(same(after(rule("lion", { { "beta1", "0" } }), p, 9), after(rule("signsgd", {}), p, 9)));
   CHECK(same(after(rule("signum", { { "momentum", "0" } }), p, 9), after(rule("signsgd", {}), p, 9)));
   CHECK(same(after(rule("signsgd", {}), p, 9), after(rule("signsgd", {}), p, 9, 1e-3)));
@@ -311,8 +337,10 @@ TEST_CASE("signADAM and signADAM++ in closed form", "[rules]") {
   const Settings lr = { { "lr", "0.01" }, { "weight_decay", "0" } };
   auto rule = [&](const char *name, const Settings &more) { return with(with({ { "rule", name } }, lr), more); };
   const Floats first = after(rule("signadam", {}), p, 1);
-  for (size_t i = 0; i < p.size(); i++) CHECK(std::fabs(double(p[i]) - double(first[i])) == Approx(0.01 * 0.1 / std::sqrt(0.001)).epsilon(1e-3));
-  CHECK(same(after(rule("signadam", { { "beta2", "0" }, { "eps", "1e-38" } }), p, 9), after(rule("signadampp", { { "threshold", "0" } }), p, 9)));
+  for (size_t i = 0; i < p.size(); i++)
+    CHECK(std::fabs(double(p[i]) - double(first[i])) == Approx(0.01 * 0.1 / std::sqrt(0.001)).epsilon(1e-3));
+  CHECK(same(after(rule("signadam", { { "beta2", "0" }, { "eps", "1e-38" } }), p, 9),
+             after(rule("signadampp", { { "threshold", "0" } }), p, 9)));
   const Floats sign = after(rule("signsgd", {}), p, 9);
   CHECK(same(after(rule("signadampp", { { "threshold", "0" }, { "beta1", "0" } }), p, 9), sign));
   CHECK(same(after(rule("signadampp", { { "threshold", "0" }, { "use_momentum", "no" } }), p, 9), sign));
@@ -329,22 +357,27 @@ TEST_CASE("signADAM and signADAM++ in closed form", "[rules]") {
   // |g| = threshold: left out, or kept as in the paper's Algorithm 3.
   auto at = [](uint64_t, double) { return 0.25; };
   CHECK(scalar(rule("signadampp", { { "threshold", "0.25" } }), 1, 1, at)[0] == 1);
-  CHECK(scalar(rule("signadampp", { { "threshold", "0.25" }, { "keep_equal", "yes" } }), 1, 1, at)[0] == Approx(1 - 0.001).epsilon(1e-7));
-  CHECK(scalar(rule("signadampp", { { "threshold", "0.25" }, { "average", "no" } }), 1, 2, [](uint64_t, double) { return 3.0; })[1] ==
+  CHECK(scalar(rule("signadampp", { { "threshold", "0.25" }, { "keep_equal", "yes" } }), 1, 1, at)[0] ==
+        Approx(1 - 0.001).epsilon(1e-7));
+  CHECK(scalar(rule("signadampp", { { "threshold", "0.25" }, { "average", "no" } }), 1, 2,
+               [](uint64_t, double) { return 3.0; })[1] ==
         Approx(1 - 0.01 * (1 + 1.9)).epsilon(1e-6));
   for (const char *name : { "signadam", "signadampp" }) {       // the averages of signs are at most 1
     Flat flat(p.size());
     Run run(rule(name, {}), &flat.layout, p);
-    run.gradient = [&](uint64_t k, const float *y, float *g) { for (size_t i = 0; i < p.size(); i++) g[i] = k % 5 ? 100 * y[i] : -y[i]; };
+    run.gradient = [&](uint64_t k, const float *y,
+                       float *g) { for (size_t i = 0; i < p.size(); i++) g[i] = k % 5 ? 100 * y[i] : -y[i]; };
     run.steps(40);
     for (size_t i = 0; i < p.size(); i++) CHECK(std::fabs(run.state[i]) <= 1);
   }
   // Adaptive: two tensors, each with a threshold from its own spread. s = 0.1*deviation after one step.
-  static const fl_tensor t[2] = { { "a", FL_BIAS, 0, 0, 1, { 4, 0, 0, 0 }, 0, 4 }, { "b", FL_BIAS, 0, 0, 1, { 4, 0, 0, 0 }, 4, 4 } };
+  static const fl_tensor t[2] = { { "a", FL_BIAS, 0, 0, 1, { 4, 0, 0, 0 }, 0, 4 },
+                                  { "b", FL_BIAS, 0, 0, 1, { 4, 0, 0, 0 }, 4, 4 } };
   static const fl_layout layout = { 2, 8, 0, t };
-  Run run({ { "rule", "signadampp" }, { "lr", "0.01" }, { "adaptive", "yes" }, { "conf_scale", "8" }, { "weight_decay", "1" } }, &layout,
-          { 1, 1, 1, 1, 1, 1, 1, 1 });
-  run.gradient = [](uint64_t, const float *, float *g) { std::copy_n(Floats{ 1, -1, 1, -0.7f, 100, -100, 30, 90 }.data(), 8, g); };
+  Run run({ { "rule", "signadampp" }, { "lr", "0.01" }, { "adaptive", "yes" }, { "conf_scale", "8" }, { "weight_decay", "1" } },
+          &layout, { 1, 1, 1, 1, 1, 1, 1, 1 });
+  run.gradient = [](uint64_t, const float *,
+                    float *g) { std::copy_n(Floats{ 1, -1, 1, -0.7f, 100, -100, 30, 90 }.data(), 8, g); };
   run.steps(1);                                 // deviation 0.9 and 82: thresholds 0.72 and 65
   const double step = 0.01 * 0.1, want[8] = { -step, step, -step, 0, -step, step, 0, -step };
   for (size_t i = 0; i < 8; i++) CHECK(run.y[i] == Approx(0.99 + want[i]).epsilon(1e-6));

@@ -253,7 +253,8 @@ std::string refused(const fl_layout &l, size_t batch_size = 100) {
 }
 
 TEST_CASE("a layout that the rules could not walk is refused", "[session]") {
-  const fl_tensor weight = { "w", FL_MATRIX, 0, 0, 2, { 2, 3, 0, 0 }, 0, 6 }, bias = { "b", FL_BIAS, 0, 0, 1, { 2, 0, 0, 0 }, 6, 2 };
+  const fl_tensor weight = { "w", FL_MATRIX, 0, 0, 2, { 2, 3, 0, 0 }, 0, 6 },
+      bias = { "b", FL_BIAS, 0, 0, 1, { 2, 0, 0, 0 }, 6, 2 };
   std::vector<fl_tensor> good = { weight, bias };
   auto with = [&](std::function<void(std::vector<fl_tensor> &)> change, size_t d = 8, size_t buffers = 0) {
     std::vector<fl_tensor> t = good;
@@ -261,7 +262,8 @@ TEST_CASE("a layout that the rules could not walk is refused", "[session]") {
     return refused({ t.size(), d, buffers, t.data() });
   };
   CHECK(with([](std::vector<fl_tensor> &) {}) == "");
-  CHECK(with([](std::vector<fl_tensor> &t) { t[0].size = 1000; }).find("tensor 'w': size = 1000; allowed: 6") != std::string::npos);
+  CHECK(with([](std::vector<fl_tensor> &t) { t[0].size = 1000; }).find("tensor 'w': size = 1000; allowed: 6") !=
+        std::string::npos);
   CHECK(with([](std::vector<fl_tensor> &t) { t[0].shape[0] = 0; }).find("shape[0] = 0") != std::string::npos);
   CHECK(with([](std::vector<fl_tensor> &t) { t[0].shape[0] = SIZE_MAX; }).find("shape") != std::string::npos);
   CHECK(with([](std::vector<fl_tensor> &t) { t[0].ndim = 5; }).find("ndim = 5") != std::string::npos);

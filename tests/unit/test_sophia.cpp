@@ -49,9 +49,10 @@ TEST_CASE("Sophia follows its box in double", "[sophia]") {
   for (int after = 0; after < 2; after++)
     for (int floored = 0; floored < 2; floored++) {
       const Constants c{ 0.9, 0.95, 0.3, 1e-6, 0.1, 4, 0.03, 3, after, floored };
-      Run run({ { "rule", "sophia" }, { "lr", "0.03" }, { "beta1", "0.9" }, { "beta2", "0.95" }, { "sophia_rho", "0.3" }, { "eps", "1e-6" },
-                { "weight_decay", "0.1" }, { "hessian", "gradient_square" }, { "hess_every", "3" }, { "hess_first", after ? "after" : "before" },
-                { "denominator", floored ? "max" : "sum" } }, layout, begin(), quadratic, 4);
+      Run run({ { "rule", "sophia" }, { "lr", "0.03" }, { "beta1", "0.9" }, { "beta2", "0.95" }, { "sophia_rho", "0.3" },
+                { "eps", "1e-6" }, { "weight_decay", "0.1" }, { "hessian", "gradient_square" }, { "hess_every", "3" },
+                { "hess_first", after ? "after" : "before" }, { "denominator", floored ? "max" : "sum" } }, layout, begin(),
+                quadratic, 4);
       const auto &y = run.steps(14);
       const auto want = reference(c, 14);
       for (size_t i = 0; i < D; i++) CHECK(double(y[i]) == Approx(want[i]).epsilon(1e-5).margin(1e-6));
@@ -60,7 +61,8 @@ TEST_CASE("Sophia follows its box in double", "[sophia]") {
 
 TEST_CASE("Sophia at the ends of its range", "[sophia]") {
   SECTION("no curvature: signed momentum") {
-    Run run({ { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "never" }, { "weight_decay", "0" } }, layout, begin(), quadratic);
+    Run run({ { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "never" }, { "weight_decay", "0" } }, layout, begin(),
+            quadratic);
     const auto y0 = begin();
     const auto &y = run.steps(1);
     for (size_t i = 0; i < D; i++) {
@@ -69,15 +71,17 @@ TEST_CASE("Sophia at the ends of its range", "[sophia]") {
     }
   }
   SECTION("much curvature: no coordinate moves by more than lr, and hardly at all") {
-    Run run({ { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "gradient_square" }, { "sophia_rho", "1e6" }, { "weight_decay", "0" } },
+    Run run({ { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "gradient_square" }, { "sophia_rho", "1e6" },
+              { "weight_decay", "0" } },
             layout, begin(), quadratic, 1000);
     const auto y0 = begin();
     const auto &y = run.steps(1);
     for (size_t i = 0; i < D; i++) CHECK(std::fabs(y[i] - y0[i]) < 1e-5f);
   }
   SECTION("H on a diagonal quadratic, u = +-1, beta1 = beta2 = 0: lr/gamma times the Newton step") {
-    Run run({ { "rule", "sophia" }, { "lr", "0.001" }, { "hessian", "hutchinson" }, { "probe", "rademacher" }, { "beta1", "0" }, { "beta2", "0" },
-              { "sophia_rho", "20" }, { "weight_decay", "0" }, { "denominator", "max" }, { "eps", "1e-12" }, { "hvp_step", "0.25" } },
+    Run run({ { "rule", "sophia" }, { "lr", "0.001" }, { "hessian", "hutchinson" }, { "probe", "rademacher" }, { "beta1", "0" },
+              { "beta2", "0" }, { "sophia_rho", "20" }, { "weight_decay", "0" }, { "denominator", "max" }, { "eps", "1e-12" },
+              { "hvp_step", "0.25" } },
             layout, begin(), quadratic);
     const auto y0 = begin();
     const auto &y = run.steps(1);
@@ -132,7 +136,8 @@ struct Logistic {
     std::mt19937 random(7);
     for (auto &p : pixels) p = uint8_t(random() % 256);
     for (auto &l : label) l = uint8_t(random() % C);
-    samples.n = N, samples.c = 1, samples.h = samples.w = SIDE, samples.classes = C, samples.pixels = pixels.data(), samples.label = label.data();
+    samples.n = N, samples.c = 1, samples.h = samples.w = SIDE, samples.classes = C, samples.pixels = pixels.data(),
+        samples.label = label.data();
     char err[256] = "";
     model = fl_model_new(fl_net_find("logistic"), &samples, nullptr, 0.5, 0.25, err, sizeof err);
     REQUIRE(model);

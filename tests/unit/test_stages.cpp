@@ -34,7 +34,9 @@ using rules::Settings;
 std::string build(const Settings &set) { return rules::why_not(set); }
 struct Session : session::Session {
   explicit Session(const Settings &set, bool central = true)
-      : session::Session(set, objective, central ? std::vector<size_t>{ 0, ROWS } : std::vector<size_t>{ 0, 5, ROWS }, EPOCHS, BATCH) {}
+      : session::Session(set, objective, central ? std::vector<size_t>{ 0, ROWS } : std::vector<size_t>{ 0, 5, ROWS }, EPOCHS,
+                         BATCH) {
+      }
   Session &open() {
     session::Session::open();
     evaluated.clear();
@@ -97,7 +99,8 @@ TEST_CASE("sam and asam against the equations in double") {
 TEST_CASE("swa is the arithmetic mean of the iterates, and feeds nothing back") {
   const Settings momentum = { { "rule", "momentum" }, { "lr", "0.1" } };
   const struct { const char *unit, *start, *every; std::vector<size_t> taken; } cases[] = {
-    { "step", "5", "3", { 5, 8, 11 } }, { "step", "1", "1", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } }, { "epoch", "2", "1", { 6, 9, 12 } } };
+    { "step", "5", "3", { 5, 8, 11 } }, { "step", "1", "1", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } },
+        { "epoch", "2", "1", { 6, 9, 12 } } };
   for (auto &c : cases) {
     INFO(c.unit << " " << c.start << " " << c.every);
     Session s(with(momentum, { { "stack", "swa" }, { "swa_start", c.start }, { "swa_every", c.every }, { "unit", c.unit } }));
@@ -146,11 +149,13 @@ TEST_CASE("swa: before its start x is evaluated; in a federated run a move is a 
     }
   }
   Session late(with(sgd, { { "stack", "swa" }, { "swa_start", "5" } }), false);
-  CHECK(late.open().error == "stage swa: swa_start = 5; allowed: 1 to 4, the rounds, steps or epochs of the run, or nothing would be averaged; rule is 'sgd'");
+  CHECK(late.open().error == "stage swa: swa_start = 5; allowed: 1 to 4, the rounds, steps or epochs of the run, or nothing "
+                             "would be averaged; rule is 'sgd'");
 }
 
 TEST_CASE("ema: begins at x_0, decays by decay, is evaluated and saved, and comes back from a checkpoint") {
-  Session s(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } })), again(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } }));
+  Session s(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } })),
+      again(with(sgd, { { "stack", "ema" }, { "ema_decay", "0.75" } }));
   s.options.local_steps = again.options.local_steps = 1;
   s.open(), again.open();
   std::vector<float> start(D);
@@ -194,7 +199,8 @@ void own_after(const double *, fl_server *sv) {
 }
 
 TEST_CASE("averages of a point that does not move are that point; ema with decay 0 is the last point") {
-  const std::vector<Settings> averages = { { { "stack", "swa" }, { "swa_start", "1" } }, { { "stack", "ema" }, { "ema_decay", "0.9" } } };
+  const std::vector<Settings> averages =
+      { { { "stack", "swa" }, { "swa_start", "1" } }, { { "stack", "ema" }, { "ema_decay", "0.9" } } };
   for (const bool central : { true, false }) {
     INFO((central ? "central" : "federated"));
     for (const Settings &average : averages) {
@@ -233,21 +239,27 @@ TEST_CASE("a user's own stage acts before a step and after a move, with its own 
 }
 
 TEST_CASE("stages that exclude each other are refused") {
-  CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }) == "test: stages sam and asam both make the gradient; allowed: one of them");
-  CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }) == "test: stages swa and ema both say what is evaluated; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "sam+asam" } }) ==
+        "test: stages sam and asam both make the gradient; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "swa+ema" } }) ==
+        "test: stages swa and ema both say what is evaluated; allowed: one of them");
   CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "swa" } }).find("test: lr_schedule swa: the stack has no stage swa") == 0);
-  CHECK(build({ { "rule", "sgd" }, { "stack", "cm+dyn" } }) == "test: 'alpha' is a parameter of cm and of stage dyn; allowed: one of them");
-  CHECK(build({ { "rule", "sgd" }, { "stack", "prox+cm+scaffold" } }) == "test: stage scaffold: 3 vectors of the stack join the gradient; allowed: 2");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "cm+dyn" } }) ==
+        "test: 'alpha' is a parameter of cm and of stage dyn; allowed: one of them");
+  CHECK(build({ { "rule", "sgd" }, { "stack", "prox+cm+scaffold" } }) ==
+        "test: stage scaffold: 3 vectors of the stack join the gradient; allowed: 2");
   CHECK(build({ { "rule", "adam" }, { "stack", "shared+lada" } }) ==
         "test: stages shared and lada both pull along a direction after the step; allowed: one of them");
   for (const char *stage : { "acg", "dyn" }) {
-    const std::string sets = std::string("test: stage ") + stage + " sets x itself; allowed: server_rule sgd without decay, server_lr 1";
+    const std::string sets = std::string("test: stage ") + stage +
+        " sets x itself; allowed: server_rule sgd without decay, server_lr 1";
     CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_lr", "0.5" } }).find(sets) == 0);
     CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }).find(sets) == 0);
   }
   CHECK(build({ { "rule", "adam" }, { "stack", "nova" } }) ==
         "test: stage nova: what a step adds up to is known for the rules sgd and momentum; rule is 'adam'");
-  CHECK(build({ { "rule", "momentum" }, { "stack", "nova" }, { "nova_mu", "0.1" } }).find("test: stage nova: nova_mu > 0 with momentum > 0") == 0);
+  CHECK(build({ { "rule", "momentum" }, { "stack", "nova" },
+                { "nova_mu", "0.1" } }).find("test: stage nova: nova_mu > 0 with momentum > 0") == 0);
   CHECK(build({ { "rule", "sgd" }, { "stack", "nova+prox" } }).find("test: stage nova has the proximal term itself") == 0);
 }
 

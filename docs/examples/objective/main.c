@@ -48,7 +48,8 @@ static size_t work_bytes(void *self, size_t batch) {
   return 0;
 }
 /* loss = mean of (w.x + b - y)^2 / 2 */
-static double loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g, void *work) {
+static double loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
+                        void *work) {
   const regression *p = self;
   const float scale = 1.0f / (float)count;
   double loss = 0.0;
@@ -104,11 +105,12 @@ static int train(regression *p, const char *name, const char *lr, int threads) {
   if (fl_algorithm_build(settings, 2, &algorithm, error, sizeof error)) return fprintf(stderr, "objective: %s\n", error), 2;
 
   const size_t all[2] = {0, SAMPLES};
-  const fl_problem federated = {.objective = &objective, .clients = CLIENTS, .offset = offset, .index = index, .cohort = cohort, .batch = batch};
+  const fl_problem federated = {.objective = &objective, .clients = CLIENTS, .offset = offset, .index = index, .cohort = cohort,
+                                .batch = batch};
   const fl_problem whole = {.objective = &objective, .clients = 1, .offset = all, .index = index}; /* shuffled batches */
   const fl_problem problem = central ? whole : federated;
-  const fl_options options = {.seed = 1, .rounds = ROUNDS, .central = central, .participation = (double)COHORT / CLIENTS, .local_epochs = 2,
-                              .batch_size = BATCH, .threads = threads, .kernels = k};
+  const fl_options options = {.seed = 1, .rounds = ROUNDS, .central = central, .participation = (double)COHORT / CLIENTS,
+                              .local_epochs = 2, .batch_size = BATCH, .threads = threads, .kernels = k};
   if (fl_open(&session, &problem, &algorithm, &options, error, sizeof error)) return fprintf(stderr, "objective: %s\n", error), 1;
   const double before = total_loss(p, k, index, fl_params(session, &n));
   printf("%s: %zu parameters, loss %.6f\n", algorithm.label, n, before);
