@@ -23,8 +23,8 @@ static int find_plugin(char *path, size_t size) {
 static int load(fl_onednn_backend *b, const fl_kernels *native, char *err, size_t size) {
   char path[4096];
   if (find_plugin(path, sizeof path))
-    return snprintf(err, size, "not in this build: %s; scripts/setup --onednn fetches it, or -DFEDLANE_ONEDNN_ROOT=FOLDER names an "
-                    "installation; then configure and build again", FL_ONEDNN_WHY), -1;
+    return snprintf(err, size, "not in this build: %s; scripts/setup --onednn fetches it, or -DFEDLANE_ONEDNN_ROOT=FOLDER names "
+                               "an installation; then configure and build again", FL_ONEDNN_WHY), -1;
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   const fl_onednn *plugin = handle ? dlsym(handle, FL_ONEDNN_SYMBOL) : NULL;
   if (!plugin) {
@@ -56,5 +56,6 @@ json_t *fl_backend_json(const fl_onednn_backend *b) {
   if (!b) return json_pack("{s:s}", "name", "native");
   json_t *operations = json_array();
   for (const char *const *op = b->operation; *op; op++) json_array_append_new(operations, json_string(*op));
-  return json_pack("{s:s, s:s, s:s, s:o}", "name", "onednn", "version", b->version, "library", b->library, "operations", operations);
+  return json_pack("{s:s, s:s, s:s, s:o}", "name", "onednn", "version", b->version, "library", b->library, "operations",
+                   operations);
 }

@@ -98,7 +98,8 @@ int fl_checkpoint_save(const char *dir, const fl_config *config, const fl_sessio
 }
 
 /* Keys that decide when a run ends or is saved, not what a round computes. */
-static const char *const free_key[] = {"rounds", "epochs", "time_budget", "target_accuracy", "stop_at_target", "checkpoint_seconds"};
+static const char *const free_key[] = {"rounds", "epochs", "time_budget", "target_accuracy", "stop_at_target",
+                                       "checkpoint_seconds"};
 
 static int is_free(const char *key) {
   for (size_t i = 0; i < sizeof free_key / sizeof *free_key; i++)
@@ -153,8 +154,10 @@ static int compare_rounds(const json_t *was, const fl_config *config, uint64_t e
   }
   const fl_algorithm *a = &config->algorithm;
   const int rule = a->rule->planned && a->rule->planned(a->h_rule);
-  if (planned != config->rounds && (rule || (!config->central && a->server_rule->planned && a->server_rule->planned(a->h_server)))) {
-    snprintf(err, err_size, "cannot resume with %s %" PRIu64 " instead of %" PRIu64 ": every step of rule %s depends on it (total_steps 0)",
+  if (planned != config->rounds &&
+      (rule || (!config->central && a->server_rule->planned && a->server_rule->planned(a->h_server)))) {
+    snprintf(err, err_size, "cannot resume with %s %" PRIu64 " instead of %" PRIu64 ": every step of rule %s depends on it "
+                                                                                    "(total_steps 0)",
              key, config->rounds, planned, rule ? a->rule->name : a->server_rule->name);
     return -1;
   }
@@ -186,7 +189,8 @@ static int64_t verified(FILE *file, const char *path, char *err, size_t err_size
   EVP_MD_CTX_free(sha);
   free(block);
   if (!bad) return (int64_t)size - TRAILER;
-  snprintf(err, err_size, "'%s' is damaged or cut off (%" PRId64 " bytes, its SHA-256 does not match); remove it to start the run anew",
+  snprintf(err, err_size, "'%s' is damaged or cut off (%" PRId64 " bytes, its SHA-256 does not match); remove it to start the "
+                                                                 "run anew",
            path, (int64_t)size);
   return -1;
 }
@@ -211,7 +215,8 @@ static json_t *present_config(const fl_config *config) {
   return json;
 }
 
-static int load(stream *s, const char *path, const fl_config *config, fl_session *session, fl_metrics *m, char *err, size_t err_size) {
+static int load(stream *s, const char *path, const fl_config *config, fl_session *session, fl_metrics *m, char *err,
+                size_t err_size) {
   char head[sizeof magic];
   if (get(s, head, sizeof head) || memcmp(head, magic, sizeof magic)) {
     snprintf(err, err_size, "'%s' is not a checkpoint of schema %d", path, magic[7]);

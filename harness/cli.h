@@ -39,7 +39,12 @@ int fl_work_open(fl_work *, const fl_config *, int threads, fl_session **, char 
 void fl_work_end(fl_work *);
 
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
-typedef struct { size_t index, count; uint64_t rounds_all, rounds_before, rounds_run; double started; double last_line; int tty, told; } fl_progress;
+typedef struct {
+  size_t index, count;
+  uint64_t rounds_all, rounds_before, rounds_run;
+  double started, last_line;
+  int tty, told;
+} fl_progress;
 /* One run into DIR/folder. 0 done (also diverged and stopped), 1 interrupted, -1 failed. */
 int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
 /* suite.json: the folders of the runs, in order; a resume adds to those that are named there. */

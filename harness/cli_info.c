@@ -66,7 +66,8 @@ static int print_model(const char *name, const char *shape) {
   if (!m) return free(pixels), fprintf(stderr, "fedlane: %s\n", pixels ? err : "out of memory"), FL_EXIT_FAILED;
   const fl_layout *l = fl_model_objective(m)->layout;
   char text[32];
-  printf("%s: %s\ninput %zu x %zu x %zu, %zu classes\n\n%-24s %-20s %10s\n", net->name, net->help, c, h, w, classes, "tensor", "shape", "size");
+  printf("%s: %s\ninput %zu x %zu x %zu, %zu classes\n\n%-24s %-20s %10s\n", net->name, net->help, c, h, w, classes, "tensor",
+         "shape", "size");
   for (size_t i = 0; i < l->n; i++) {
     char dims[64] = "";
     for (int k = 0; k < l->tensor[i].ndim; k++)
@@ -83,8 +84,8 @@ static int print_model(const char *name, const char *shape) {
 }
 
 int fl_cli_info(int argc, char **argv) {
-  static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' }, { "json", 0, NULL, 'j' },
-                                         { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+  static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' },
+                                         { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
   static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES]]\n";
   const char *model = NULL, *shape = NULL, *isa = NULL, *key;
   int as_json = 0;
@@ -111,7 +112,9 @@ int fl_cli_info(int argc, char **argv) {
   } else {
     printf("%-20s %s\n", "fedlane", FL_VERSION);
     json_object_foreach(o, key, v) print_value(key, v, 0);
-    if (onednn) printf("%-20s %s, %s; with backend: onednn it computes %s\n", "onednn", onednn->version, onednn->library, onednn->operations);
+    if (onednn)
+      printf("%-20s %s, %s; with backend: onednn it computes %s\n", "onednn", onednn->version, onednn->library,
+             onednn->operations);
     else printf("%-20s %s\n", "onednn", why);
     printf("%-20s %s%s\n", "self-test", w.not_reproducible ? "failed: " : "passed", w.not_reproducible ? w.not_reproducible : "");
   }
@@ -136,7 +139,8 @@ int fl_cli_report(int argc, char **argv) {
   if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return fputs(usage, stdout), FL_EXIT_DONE;
   for (int i = 1; i < argc; i++)
     if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
-      return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)), FL_EXIT_USAGE;
+      return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)),
+          FL_EXIT_USAGE;
   /* What belongs to this program: beside an installed one, else in the source tree that it was built from. */
   fl_own_folder(self, sizeof self, 1);
   snprintf(path, sizeof path, "%s/share/fedlane/report", self);

@@ -131,7 +131,8 @@ void fl_cli_markdown(void) {
   puts("# Configuration\n\n<!-- made by `fedlane list --markdown` from the program's own tables; do not edit -->\n\n"
        "A configuration is one YAML map. A list where one value is expected is a sweep: one run per value, all lists\n"
        "multiplied. `seeds`, `algorithms`, an algorithm's `stack` and its `model` (which restricts the entry to those models)\n"
-       "are lists already. `--set key=value,key=value` overrides: `federated.rounds=5`, `model=[mlp,lenet5]`, `partition.seed=7`,\n"
+       "are lists already. `--set key=value,key=value` overrides: `federated.rounds=5`, `model=[mlp,lenet5]`, "
+       "`partition.seed=7`,\n"
        "`algorithms.lr=[0.1,0.01]` (every algorithm), `algorithms.fedavg.lr=0.1` (that one). Anchors, aliases, tags and\n"
        "duplicate keys are refused.\n\n"
        "```yaml\nseeds: [1, 2, 3]\ndata: {name: fashion_mnist}\npartition: {name: dirichlet, dirichlet_alpha: 0.3, seed: 42}\n"
@@ -149,19 +150,22 @@ void fl_cli_markdown(void) {
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
   puts("\n## federated\n");
   section(fl_section_of(0));
-  puts("## training\n\nInstead of `federated`: one model, trained on all rows by a rule. A run without either of the two blocks is central with\n"
+  puts("## training\n\nInstead of `federated`: one model, trained on all rows by a rule. A run without either of the two blocks "
+       "is central with\n"
        "these defaults. Gradients are computed by one thread, the evaluation by all; the rule's state lives for the whole run.\n"
        "Stages that act on clients are refused. Results count epochs as rounds ([results.md](results.md)).\n\n"
        "```yaml\ndata: {name: fashion_mnist}\nmodel: lenet5\ntraining: {epochs: 5, batch_size: 50}\n"
        "algorithms: [{rule: adamw, lr: [1e-3, 3e-3]}, {stack: [sam], rule: momentum, lr: 0.05}]\n```\n");
   section(fl_section_of(1));
-  puts("## partition\n\n`name`, `seed` (its own; the runs' seeds do not change the partition), and the partitioner's parameters.\n");
+  puts("## partition\n\n`name`, `seed` (its own; the runs' seeds do not change the partition), and the partitioner's "
+       "parameters.\n");
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);
     printf("### %s\n\n%s\n\n", p->name, p->help);
     table(p->params, p->n_params, NULL);
   }
-  puts("## algorithms\n\nA published method, with its paper's defaults:\n\n| name | stack | rule | defaults | weights | source |\n"
+  puts("## algorithms\n\nA published method, with its paper's defaults:\n\n| name | stack | rule | defaults | weights | source "
+       "|\n"
        "| --- | --- | --- | --- | --- | --- |");
   for (size_t i = 0; i < fl_method_count(); i++) {
     const fl_method *m = fl_method_at(i);
@@ -190,7 +194,8 @@ int fl_cli_list(int argc, char **argv) {
     const size_t at = strlen(all);
     snprintf(all + at, sizeof all - at, "%s%s", i ? "|" : "", what[i].name);
   }
-  if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) return printf("usage: fedlane list %s\n", all), FL_EXIT_DONE;
+  if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+    return printf("usage: fedlane list %s\n", all), FL_EXIT_DONE;
   if (argc != 2) return fprintf(stderr, "fedlane: list takes one word\nusage: fedlane list %s\n", all), FL_EXIT_USAGE;
   for (size_t i = 0; i < N_WHAT; i++)
     if (!strcmp(argv[1], what[i].name)) return what[i].print(), FL_EXIT_DONE;

@@ -21,7 +21,8 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     }
     size_t floats_up, floats_down;
     fl_session_traffic(s, &floats_up, &floats_down);
-    const double up = (double)floats_up, down = (double)floats_down, m = (double)fl_session_cohort_size(s), rounds = (double)c->rounds;
+    const double up = (double)floats_up, down = (double)floats_down, m = (double)fl_session_cohort_size(s),
+                 rounds = (double)c->rounds;
     total_up += 4 * up * m * rounds;
     total_down += 4 * down * m * rounds;
     fl_run_id(c, &w->data, &w->split, id);
@@ -42,8 +43,8 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     char sent[32], received[32], memory[32];
     const fl_job *job = fl_session_job(s);
     fprintf(stderr, "%-40s %8zu parameters, %llu %s of %llu %s, up %s, down %s, memory %s\n", c->folder, job->layout->d,
-            (unsigned long long)c->rounds, c->central ? "epochs" : "rounds", c->central ? (unsigned long long)job->local_steps : (unsigned long long)m,
-            c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
+            (unsigned long long)c->rounds, c->central ? "epochs" : "rounds", c->central ? (unsigned long long)job->local_steps
+            : (unsigned long long)m, c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
             fl_human_bytes(4 * down * m * rounds, received), fl_human_bytes((double)fl_session_state_bytes(s), memory));
     fl_close(s);
   }
@@ -132,8 +133,8 @@ static int write_plan(const fl_session *s, const fl_config *c, const fl_dataset 
   FILE *f = cohort && rows && text ? fopen(temporary, "wbe") : NULL;
   int bad = !f;
   if (f) {
-    fprintf(f, "{\"schema\":1,\"config\":%s,\n\"mean\":%.17g,\"std\":%.17g,\"local_steps\":%llu,\n\"rounds\":[", text, data->mean, data->std,
-            (unsigned long long)fl_session_job(s)->local_steps);
+    fprintf(f, "{\"schema\":1,\"config\":%s,\n\"mean\":%.17g,\"std\":%.17g,\"local_steps\":%llu,\n\"rounds\":[", text, data->mean,
+            data->std, (unsigned long long)fl_session_job(s)->local_steps);
     for (uint64_t r = 0; r < c->rounds; r++) write_round(f, s, c, r, cohort, rows);
     fputs("]}\n", f);
     bad = ferror(f);

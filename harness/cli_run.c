@@ -27,7 +27,8 @@ static void on_signal(int number) {
 
 static int parse(int argc, char **argv, fl_run_options *o) {
   static const struct option longs[] = {
-    { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' }, { "out", 1, NULL, 'o' },
+    { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },
+        { "out", 1, NULL, 'o' },
     { "backend", 1, NULL, 'b' },
     { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
     { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
@@ -57,8 +58,10 @@ static int parse(int argc, char **argv, fl_run_options *o) {
   }
   if (optind + 1 != argc)
     return fprintf(stderr, "fedlane: run takes one configuration, %d given\n%s", argc - optind, usage), -1;
-  if (o->out && o->resume) return fputs("fedlane: --out and --resume exclude each other (--resume continues in its folder)\n", stderr), -1;
-  if ((o->out && !*o->out) || (o->resume && !*o->resume)) return fputs("fedlane: --out, --resume: an empty path; allowed: a folder\n", stderr), -1;
+  if (o->out && o->resume)
+    return fputs("fedlane: --out and --resume exclude each other (--resume continues in its folder)\n", stderr), -1;
+  if ((o->out && !*o->out) || (o->resume && !*o->resume))
+    return fputs("fedlane: --out, --resume: an empty path; allowed: a folder\n", stderr), -1;
   if (o->dry_run + o->verify + !!o->export_plan > 1)
     return fputs("fedlane: --dry-run, --verify and --export-plan exclude each other\n", stderr), -1;
   o->config = argv[optind];
@@ -109,7 +112,8 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   snprintf(suite_file, sizeof suite_file, "%s/suite.json", out);
   if (!o->resume && !access(suite_file, F_OK))
     fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", out);
-  int r = fl_work_check(w, suite, err, sizeof err) || fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
+  int r = fl_work_check(w, suite, err, sizeof err) || fl_folder_make(out, err, sizeof err) ||
+      fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
   if (!r) fprintf(stderr, "%zu runs into %s\n", suite->n, out);
   for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
   for (size_t i = 0; i < suite->n && !r; i++) {

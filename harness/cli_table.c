@@ -66,7 +66,8 @@ int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err
   char path[4096], ignored[64];
   snprintf(path, sizeof path, "%s/suite.json", dir);
   json_t *was = resume ? fl_file_read_json(path, ignored, sizeof ignored) : NULL, *name;
-  json_t *runs = json_is_array(json_object_get(was, "runs")) ? json_incref(json_object_get(was, "runs")) : json_array(), *o = json_object();
+  json_t *runs = json_is_array(json_object_get(was, "runs")) ? json_incref(json_object_get(was, "runs")) : json_array(),
+      *o = json_object();
   json_decref(was);
   json_t *named = json_object();                /* a set: a suite may have 100,000 runs */
   size_t k;
@@ -87,8 +88,8 @@ int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t siz
   if (!none.accuracy || !none.hashes) return free(none.accuracy), free(none.hashes), snprintf(err, size, "out of memory"), -1;
   for (size_t i = 0; i < suite->n; i++)
     if ((int)strlen(suite->run[i].label) > width) width = (int)strlen(suite->run[i].label);
-  printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %", suite->run[0].central ? "epochs to" : "rounds to", "s to", "samples/s", "up",
-         "down", "hash");
+  printf("%-*s  %5s  %15s  %9s  %9s  %9s  %9s  %9s  %s\n", width, "algorithm", "seeds", "accuracy %",
+         suite->run[0].central ? "epochs to" : "rounds to", "s to", "samples/s", "up", "down", "hash");
   for (size_t i = 0; i < suite->n;) {           /* the seeds of a label follow each other */
     r = none;
     r.label = suite->run[i].label;
@@ -101,7 +102,8 @@ int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t siz
   }
   const double target = suite->run[0].target_accuracy;
   printf("accuracy: mean of the last 5 evaluations, mean +- sample deviation over seeds");
-  if (target > 0) printf("; %s and seconds to %.3g %% (-: a seed missed it)", suite->run[0].central ? "epochs" : "rounds", 100 * target);
+  if (target > 0)
+    printf("; %s and seconds to %.3g %% (-: a seed missed it)", suite->run[0].central ? "epochs" : "rounds", 100 * target);
   printf("; bytes of a run; %s\n", "hash over all seeds");
   free(none.accuracy);
   free(none.hashes);

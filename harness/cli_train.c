@@ -82,7 +82,8 @@ static int begin(training *t, fl_session *s, int resume) {
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
   if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
   if (r == 0)
-    fprintf(stderr, "%s, seed %llu: continued after %s %llu\n", t->c->label, (unsigned long long)t->c->seed, unit_of(t->c), (unsigned long long)t->last.round);
+    fprintf(stderr, "%s, seed %llu: continued after %s %llu\n", t->c->label, (unsigned long long)t->c->seed, unit_of(t->c),
+            (unsigned long long)t->last.round);
   return 0;
 }
 
@@ -93,17 +94,19 @@ static void not_reproducible(const fl_work *w, const fl_config *c, char *why, si
   if (c->time_budget > 0)
     snprintf(why + strlen(why), size - strlen(why), "%stime_budget: the number of rounds depends on the speed", *why ? "; " : "");
   if (b)
-    snprintf(why + strlen(why), size - strlen(why), "%sbackend onednn: oneDNN %s computes %s, in an order of its own", *why ? "; " : "",
-             b->version, b->operations);
+    snprintf(why + strlen(why), size - strlen(why), "%sbackend onednn: oneDNN %s computes %s, in an order of its own",
+             *why ? "; " : "", b->version, b->operations);
 }
 
 int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_progress *progress, char *err, size_t size) {
   char dir[3500], hash[65], trajectory[65];
   fl_session *s = NULL;
-  if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir) return snprintf(err, size, "--out '%.200s...': too long", out), -1;
+  if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir)
+    return snprintf(err, size, "--out '%.200s...': too long", out), -1;
   if (fl_work_prepare(w, c, err, size)) return -1;
   if (resume && finished(w, c, dir)) {
-    fprintf(stderr, "[%zu/%zu] %s, seed %llu: finished already\n", progress->index + 1, progress->count, c->label, (unsigned long long)c->seed);
+    fprintf(stderr, "[%zu/%zu] %s, seed %llu: finished already\n", progress->index + 1, progress->count, c->label,
+            (unsigned long long)c->seed);
     return 0;
   }
   if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
@@ -112,8 +115,8 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   char why[FL_ERR];
   not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
-  t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c), fl_work_backend(w, c),
-                            fl_session_threads(s), why[0] ? why : NULL, err, size);
+  t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c),
+                            fl_work_backend(w, c), fl_session_threads(s), why[0] ? why : NULL, err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();
@@ -131,7 +134,8 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
     if (!r) r = fl_result_finish(t.result, fl_averaged(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;
     if (!r && t.last.diverged)
-      fprintf(stderr, "%s, seed %llu: diverged in %s %llu\n", c->label, (unsigned long long)c->seed, unit_of(c), (unsigned long long)t.last.round);
+      fprintf(stderr, "%s, seed %llu: diverged in %s %llu\n", c->label, (unsigned long long)c->seed, unit_of(c),
+              (unsigned long long)t.last.round);
   }
   fl_result_close(t.result);
   fl_close(s);

@@ -16,7 +16,8 @@ int fl_work_start(fl_work *w, const char *isa, int threads, char *err, size_t si
   memset(w, 0, sizeof *w);
   w->native = fl_kernels_select(isa, &why);
   if (!w->native)
-    return snprintf(err, size, "%s%s%s%s", isa ? "--isa '" : "", isa ? isa : "", isa ? "': " : "", why ? why : "no instruction set can run here"), -1;
+    return snprintf(err, size, "%s%s%s%s", isa ? "--isa '" : "", isa ? isa : "", isa ? "': " : "",
+                    why ? why : "no instruction set can run here"), -1;
   w->threads = threads;
   w->not_reproducible = fl_kernels_self_test(w->native);
   return 0;
@@ -41,14 +42,16 @@ const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
 }
 
 static int same_data(const fl_config *a, const fl_config *b) {
-  return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) && !strcmp(a->data_train, b->data_train) &&
+  return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
+      !strcmp(a->data_train, b->data_train) &&
          !strcmp(a->data_test, b->data_test) && a->validation == b->validation;
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
   const fl_partition_config *p = &a->partition, *q = &b->partition;
   if (a->central || b->central) return a->central == b->central;
-  return a->clients == b->clients && p->kind == q->kind && p->seed == q->seed && !strcmp(p->path, q->path) && !memcmp(p->h, q->h, sizeof p->h);
+  return a->clients == b->clients && p->kind == q->kind && p->seed == q->seed && !strcmp(p->path, q->path) &&
+      !memcmp(p->h, q->h, sizeof p->h);
 }
 
 static void drop_model(fl_work *w) {
@@ -77,7 +80,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (c->validation > 0 && fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
   }
   if (c->target_accuracy > 0 && !w->data.test.n)
-    return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy, w->data.name), -1;
+    return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy,
+                    w->data.name), -1;
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
@@ -88,7 +92,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   }
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {
     drop_model(w);
-    w->model = fl_model_new(fl_net_find(c->model), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean, w->data.std, err, size);
+    w->model = fl_model_new(fl_net_find(c->model), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
+                            w->data.std, err, size);
     if (!w->model) return -1;
     w->model_of = c;
   }
@@ -100,9 +105,9 @@ static int open_or_check(fl_work *w, const fl_config *c, int threads, fl_session
   if (fl_work_prepare(w, c, err, size)) return -1;
   const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
                          .index = w->split.index };
-  const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation, .local_epochs = c->local_epochs,
-                         .local_steps = c->local_steps, .batch_size = c->batch_size, .eval_every = c->eval_every,
-                         .threads = threads, .kernels = fl_work_kernels(w, c) };
+  const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation,
+                         .local_epochs = c->local_epochs, .local_steps = c->local_steps, .batch_size = c->batch_size,
+                         .eval_every = c->eval_every, .threads = threads, .kernels = fl_work_kernels(w, c) };
   return s ? fl_open(s, &p, &c->algorithm, &o, err, size) : fl_check(&p, &c->algorithm, &o, err, size);
 }
 

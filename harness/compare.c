@@ -142,8 +142,8 @@ static json_t *sums_of(const json_t *run) {
 static int is_mixed(const one_run *run) { return json_array_size(json_object_get(run->run, "parts")) > 1; }
 
 static void print_settings(told *t, const one_run *a, const one_run *b) {
-  static const char *const machine[] = {"cpu", "isa_used", "threads", "compiler", "flags", "kernel", "governor", "version", "commit",
-                                        "dirty"};
+  static const char *const machine[] = {"cpu", "isa_used", "threads", "compiler", "flags", "kernel", "governor", "version",
+                                        "commit", "dirty"};
   differ(t, "", json_object_get(a->run, "config"), json_object_get(b->run, "config"));
   json_t *x = sums_of(a->run), *y = sums_of(b->run);
   if (!json_equal(x, y)) tell(t, "data sha256", x, y);
@@ -332,9 +332,10 @@ int fl_cli_compare(int argc, char **argv) {
   for (size_t i = 0; !bad && i < n; i++) bad = read_result(&r[i], argv[i + 1], err, sizeof err);
   for (size_t i = 0; !bad && i < n; i++) {
     const json_t *machine = json_object_get(r[i].run[0].run, "machine");
-    const char *cpu = json_string_value(json_object_get(machine, "cpu")), *isa = json_string_value(json_object_get(machine, "isa_used"));
-    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " threads, %zu run(s)\n", r[i].path, cpu ? cpu : "unknown CPU", isa ? isa : "unknown ISA",
-           json_integer_value(json_object_get(machine, "threads")), r[i].n);
+    const char *cpu = json_string_value(json_object_get(machine, "cpu")),
+        *isa = json_string_value(json_object_get(machine, "isa_used"));
+    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " threads, %zu run(s)\n", r[i].path, cpu ? cpu : "unknown CPU",
+           isa ? isa : "unknown ISA", json_integer_value(json_object_get(machine, "threads")), r[i].n);
   }
   for (size_t i = 1; !bad && i < n; i++) {
     int d = compare_two(&r[0], &r[i], err, sizeof err);

@@ -24,30 +24,14 @@ static int fail(context *c, const char *where, const char *key, const char *valu
   return -1;
 }
 
-/* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
-static const char *section_of(const char *key, int central) {
-  const fl_section_keys *own = fl_section_of(central);
-  for (size_t i = 0; i < own->n; i++)
-    if (!strcmp(key, own->key[i].param.name)) return own->name;
-  for (size_t i = 0; i < FL_H_COUNT; i++)
-    if (!strcmp(key, fl_run_params[i].name)) return "algorithms";
-  for (size_t r = 0; r < fl_rule_count(); r++)
-    for (size_t i = 0; i < fl_rule_at(r)->n_params; i++)
-      if (!strcmp(key, fl_rule_at(r)->params[i].name)) return "algorithms";
-  for (size_t p = 0; p < fl_partitioner_count(); p++)
-    for (size_t i = 0; i < fl_partitioner_at(p)->n_params; i++)
-      if (!strcmp(key, fl_partitioner_at(p)->params[i].name)) return "partition";
-  return NULL;
-}
-
 static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
   for (size_t i = 0; i < map->n; i++) {
     size_t j = 0;
     while (j < n && strcmp(names[j], map->child[i]->key)) j++;
-    const char *section = j == n && map == c->root ? section_of(map->child[i]->key, c->central) : NULL;
+    const char *section = j == n && map == c->root ? fl_section_with(map->child[i]->key, c->central) : NULL;
     if (section)
-      return snprintf(c->err, c->size, "%s: '%s' belongs to '%s'; did you mean '%s.%s'?", map->child[i]->key_where, map->child[i]->key,
-                      section, section, map->child[i]->key), -1;
+      return snprintf(c->err, c->size, "%s: '%s' belongs to '%s'; did you mean '%s.%s'?", map->child[i]->key_where,
+                      map->child[i]->key, section, section, map->child[i]->key), -1;
     if (j == n) return fl_unknown(map->child[i]->key_where, what, map->child[i]->key, names, n, c->err, c->size);
   }
   return 0;
@@ -111,7 +95,9 @@ static int data_section(context *c, fl_config *run) {
     for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
     while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
     if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
-    if (v[2] || v[3]) return fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3], "only beside 'format: idx' or 'format: npz'");
+    if (v[2] || v[3])
+      return fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3],
+                  "only beside 'format: idx' or 'format: npz'");
     return copy_text(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
   }
   static const char *const formats[] = { "idx", "npz" };
@@ -124,7 +110,8 @@ static int data_section(context *c, fl_config *run) {
 }
 
 /* All keys of a map as settings; `skip` is left out; stack: [a, b] is one value, joined by '+'. */
-static int settings_of(context *c, const fl_node *map, const char *skip, fl_setting *out, size_t *n, char *stack, size_t stack_size) {
+static int settings_of(context *c, const fl_node *map, const char *skip, fl_setting *out, size_t *n, char *stack,
+                       size_t stack_size) {
   int bad = 0;
   *n = 0;
   for (size_t i = 0; i < map->n; i++) {
@@ -164,7 +151,8 @@ static int partition_section(context *c, fl_config *run) {
   const fl_node *path = fl_node_get(map, "path");
   char text[sizeof run->partition.path];
   memcpy(text, run->partition.path, sizeof text);
-  return copy_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text, path && path->from_set);
+  return copy_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text,
+                   path && path->from_set);
 }
 
 static int key_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
@@ -233,7 +221,8 @@ static int backend_section(context *c, fl_config *run) {
   fl_setting set = { "backend", NULL, NULL };
   int bad = 0;
   double v = backend.def;
-  if (node && (!(set.value = text_of(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size))) return -1;
+  if (node && (!(set.value = text_of(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size)))
+    return -1;
   run->backend = v == FL_BACKEND_ONEDNN ? FL_BACKEND_ONEDNN : FL_BACKEND_NATIVE;
   return 0;
 }
@@ -243,7 +232,8 @@ static void safe_name(char *to, size_t size, const char *label, uint64_t seed) {
   size_t n = 0;
   for (; label[n] && n + 24 < size; n++) {
     const char ch = label[n];
-    const int plain = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || (ch && strchr("._-=+", ch));
+    const int plain = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+        (ch && strchr("._-=+", ch));
     to[n] = plain && !(n == 0 && ch == '.') ? ch : '_';
   }
   snprintf(to + n, size - n, "-s%llu", (unsigned long long)seed);
@@ -257,17 +247,19 @@ static int add_label(context *c, fl_config *run, const fl_node *entry, size_t be
   char text[sizeof run->label];
   snprintf(text, sizeof text, "%s", run->algorithm.label);
   for (size_t i = 0; i < c->n_axes; i++) {
-    const fl_node *axis = c->axis[i], *now = fl_node_now(axis), *name = now && now->kind == FL_NODE_MAP ? fl_node_get(now, "name") : now;
+    const fl_node *axis = c->axis[i], *now = fl_node_now(axis), *name = now && now->kind == FL_NODE_MAP
+        ? fl_node_get(now, "name") : now;
     if (axis->n < 2) continue;
     if (name) name = fl_node_now(name);
     const int named = *c->scope[i] && !strcmp(axis->key, "name"), scoped = !strcmp(axis->key, "seed");
     const size_t at = strlen(text);
     if (!strcmp(c->scope[i], "algorithms") && is_said(axis->key)) continue;
-    snprintf(text + at, sizeof text - at, " %s%s%s=%s", scoped ? c->scope[i] : "", scoped ? "." : "", named ? c->scope[i] : axis->key,
-             name && name->text ? name->text : "map");
+    snprintf(text + at, sizeof text - at, " %s%s%s=%s", scoped ? c->scope[i] : "", scoped ? "." : "",
+             named ? c->scope[i] : axis->key, name && name->text ? name->text : "map");
   }
   if (strlen(text) + 8 > sizeof text)
-    return snprintf(c->err, c->size, "%s: the names of the swept values are together longer than %zu bytes; sweep fewer keys at once",
+    return snprintf(c->err, c->size,
+                    "%s: the names of the swept values are together longer than %zu bytes; sweep fewer keys at once",
                     entry->where, sizeof text - 8), -1;
   memcpy(run->label, text, sizeof text);
   for (unsigned number = 2, clash = 1; clash; number++) {
@@ -293,12 +285,14 @@ static int add_label(context *c, fl_config *run, const fl_node *entry, size_t be
 static int check_kind(context *c, const fl_setting *set, size_t n) {
   for (size_t i = 0; i < n; i++) {
     if (c->central && !strcmp(set[i].key, "name"))
-      return snprintf(c->err, c->size, "%s: algorithm '%s' is a federated method, and there is no 'federated' block ('federated: {}' takes "
-                      "its defaults); allowed in central training: {rule: NAME, stack: [...]} (fedlane list optimizers)", set[i].where,
-                      set[i].value), -1;
+      return snprintf(c->err, c->size,
+                      "%s: algorithm '%s' is a federated method, and there is no 'federated' block ('federated: {}' takes its "
+                      "defaults); allowed in central training: {rule: NAME, stack: [...]} (fedlane list optimizers)",
+                      set[i].where, set[i].value), -1;
     if (!fl_key_applies(set[i].key, c->central))
       return snprintf(c->err, c->size, "%s: %s = '%s'; allowed: only in %s", set[i].where, set[i].key, set[i].value,
-                      c->central ? "a federated run (this one has no 'federated' block)" : "central training ('training', no 'federated')"), -1;
+                      c->central ? "a federated run (this one has no 'federated' block)"
+                      : "central training ('training', no 'federated')"), -1;
   }
   return 0;
 }
@@ -319,7 +313,8 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   const size_t before = c->suite->n;
   if (add_label(c, &run, entry, before)) return -1;
   for (size_t i = 0; i < c->n_seeds; i++) {
-    if (c->suite->n == MAX_RUNS) return snprintf(c->err, c->size, "%s: more than %d runs; sweep fewer values", c->path, (int)MAX_RUNS), -1;
+    if (c->suite->n == MAX_RUNS)
+      return snprintf(c->err, c->size, "%s: more than %d runs; sweep fewer values", c->path, (int)MAX_RUNS), -1;
     if (c->suite->n == c->room) {
       const size_t room = c->room ? 2 * c->room : 16;
       fl_config *p = realloc(c->suite->run, room * sizeof *p);
@@ -372,7 +367,8 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
     int match = !only;
     for (size_t i = 0; only && i < (only->kind == FL_NODE_LIST ? only->n : 1); i++) {
       const fl_node *m = only->kind == FL_NODE_LIST ? only->child[i] : only;
-      if (m->kind != FL_NODE_SCALAR) return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
+      if (m->kind != FL_NODE_SCALAR)
+        return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
       if (check_model(c, m->where, m->text)) return -1;
       match |= !strcmp(m->text, shared->model);
     }
@@ -388,12 +384,13 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   static const char *const section[] = { "data", "partition", "model", "backend", "federated", "training" };
   for (size_t i = 0; i < sizeof section / sizeof *section; i++) {
     fl_node *open = first_open(fl_node_get(root, section[i]), 0);
-    if (open) return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
+    if (open)
+      return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
   }
   fl_config shared;
   memset(&shared, 0, sizeof shared);
-  if (data_section(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) || model_section(c, &shared) ||
-      backend_section(c, &shared)) return -1;
+  if (data_section(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) ||
+      model_section(c, &shared) || backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
   for (size_t i = 0; i < list->n; i++)
     if (expand_algorithm(c, &shared, list->child[i])) return -1;
@@ -404,7 +401,8 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
 static int read_seed(context *c, const char *where, const char *text) {
   char *end;
   const unsigned long long v = strtoull(text, &end, 10);
-  if (*text < '0' || *text > '9' || *end || v > (1ull << 53)) return fail(c, where, "seeds", text, "whole numbers from 0 to 2^53");
+  if (*text < '0' || *text > '9' || *end || v > (1ull << 53))
+    return fail(c, where, "seeds", text, "whole numbers from 0 to 2^53");
   for (size_t i = 0; i < c->n_seeds; i++)
     if (c->seed[i] == v) return fail(c, where, "seeds", text, "each seed once");
   if (c->n_seeds == MAX_SEEDS) return fail(c, where, "seeds", text, "at most 10000 seeds");
@@ -438,7 +436,8 @@ static int read_seeds(context *c, const char *option) {
 static int check_root(context *c, int complete) {
   const char *names[16];
   static const char *const needed[] = { "data", "model", "algorithms" };
-  if (c->root->kind != FL_NODE_MAP) return snprintf(c->err, c->size, "%s: not a map; allowed: key: value lines", c->root->where), -1;
+  if (c->root->kind != FL_NODE_MAP)
+    return snprintf(c->err, c->size, "%s: not a map; allowed: key: value lines", c->root->where), -1;
   for (size_t i = 0; i < fl_top_key_count; i++) names[i] = fl_top_keys[i].name;
   if (complete && known_keys(c, c->root, "key", names, fl_top_key_count)) return -1;
   for (size_t i = 0; complete && i < 3; i++)
@@ -446,10 +445,12 @@ static int check_root(context *c, int complete) {
   const fl_node *training = fl_node_get(c->root, "training"), *partition = fl_node_get(c->root, "partition");
   c->central = !fl_node_get(c->root, "federated");
   if (complete && training && !c->central)
-    return snprintf(c->err, c->size, "%s: 'training' beside 'federated'; allowed: one of them, 'training' is central", training->key_where), -1;
+    return snprintf(c->err, c->size, "%s: 'training' beside 'federated'; allowed: one of them, 'training' is central",
+                    training->key_where), -1;
   if (complete && partition && c->central)
-    return snprintf(c->err, c->size, "%s: 'partition' without 'federated'; allowed: only in a federated run, as central training has no "
-                    "clients ('federated: {}' takes its defaults)", partition->key_where), -1;
+    return snprintf(c->err, c->size,
+                    "%s: 'partition' without 'federated'; allowed: only in a federated run, as central training has no clients "
+                    "('federated: {}' takes its defaults)", partition->key_where), -1;
   fl_node *list = fl_node_get(c->root, "algorithms");
   if (!list) return 0;
   if (list->kind != FL_NODE_LIST) {                    /* one name or one map: a list of one */
@@ -464,7 +465,8 @@ static int check_root(context *c, int complete) {
   return 0;
 }
 
-int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err, size_t size) {
+int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,
+                  size_t size) {
   memset(suite, 0, sizeof *suite);
   fl_node *root = fl_node_read_file(path, err, size);
   if (!root) return -1;

@@ -29,8 +29,10 @@ typedef struct {                                /* one resolved run */
   char folder[200];                             /* label-s<seed> made safe as a file name */
 } fl_config;
 typedef struct { size_t n; fl_config *run; } fl_suite;
-/* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3" or NULL. */
-int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err, size_t err_size);
+/* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3"
+ * or NULL. */
+int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,
+                  size_t err_size);
 void fl_suite_free(fl_suite *);
 json_t *fl_config_json(const fl_config *);      /* the resolved configuration, without threads, ISA and paths */
 /* First 16 hex digits of the SHA-256 of {"config", "data": [SHA-256 of each file], "partition": SHA-256} as compact JSON with

@@ -16,7 +16,8 @@ typedef struct { json_t *to; int central; } settings;
 
 static void put_setting(void *self, const char *key, const char *value, int is_number) {
   const settings *s = self;
-  if (fl_key_applies(key, s->central)) json_object_set_new(s->to, key, is_number ? number(strtod(value, NULL)) : json_string(value));
+  if (fl_key_applies(key, s->central))
+    json_object_set_new(s->to, key, is_number ? number(strtod(value, NULL)) : json_string(value));
 }
 
 static json_t *choice(const char *choices, int index) {
@@ -62,7 +63,8 @@ json_t *fl_config_json(const fl_config *c) {
   settings s = { algorithm, c->central };
   if (!c->central) json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", json_string(c->model));
-  if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));   /* the native bits need no name */
+  /* the native bits need no name */
+  if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));
   json_object_set_new(o, own->name, section_json(c, own));
   fl_algorithm_each(&c->algorithm, put_setting, &s);
   json_object_set_new(o, "algorithm", algorithm);

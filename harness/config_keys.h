@@ -8,6 +8,8 @@ typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG } fl_key_kind;
 typedef struct { fl_param param; fl_key_kind kind; size_t offset; } fl_key_entry;
 typedef struct { const char *name; const fl_key_entry *key; size_t n; } fl_section_keys;
 const fl_section_keys *fl_section_of(int central);        /* of 'federated', of 'training' */
+/* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
+const char *fl_section_with(const char *key, int central);
 typedef struct { const char *name, *help; } fl_key_help;
 extern const fl_key_help fl_top_keys[], fl_data_keys[];
 extern const size_t fl_top_key_count, fl_data_key_count;

@@ -160,7 +160,8 @@ static fl_node *collection(source *s, const yaml_event_t *begin, int depth) {
 }
 
 static fl_node *value_of(source *s, yaml_event_t *e, int depth) {
-  if (depth > MAX_DEPTH || ++s->nodes > MAX_NODES) return refuse(s, &e->start_mark, "nested too deep (12), or too many values (100000)");
+  if (depth > MAX_DEPTH || ++s->nodes > MAX_NODES)
+    return refuse(s, &e->start_mark, "nested too deep (12), or too many values (100000)");
   switch (e->type) {
     case YAML_ALIAS_EVENT: return refuse(s, &e->start_mark, "an alias (*name) is not allowed; write the value");
     case YAML_SCALAR_EVENT:
@@ -206,7 +207,8 @@ fl_node *fl_node_read_file(const char *path, char *err, size_t size) {
   snprintf(err, size, "%s: out of memory", path);
   if (stat(path, &st)) return snprintf(err, size, "%s: cannot open: %s", path, strerror(errno)), NULL;
   if (S_ISDIR(st.st_mode)) return snprintf(err, size, "%s: a folder; a configuration is a YAML file", path), NULL;
-  if (st.st_size > (1 << 22)) return snprintf(err, size, "%s: %lld bytes; a configuration has at most 4 MiB", path, (long long)st.st_size), NULL;
+  if (st.st_size > (1 << 22))
+    return snprintf(err, size, "%s: %lld bytes; a configuration has at most 4 MiB", path, (long long)st.st_size), NULL;
   FILE *f = fopen(path, "rb");
   if (!f) return snprintf(err, size, "%s: cannot open: %s", path, strerror(errno)), NULL;
   fl_node *root = NULL;
@@ -264,7 +266,8 @@ static int set_algorithms(fl_node *root, const char *rest, fl_node *value, const
     }
     if (a->kind != FL_NODE_MAP) continue;
     const fl_node *name = fl_node_get(a, "name");
-    if (dot && !(name && name->text && strlen(name->text) == (size_t)(dot - rest) && !strncmp(name->text, rest, (size_t)(dot - rest))))
+    if (dot && !(name && name->text && strlen(name->text) == (size_t)(dot - rest) &&
+                 !strncmp(name->text, rest, (size_t)(dot - rest))))
       continue;
     if (fl_node_put(a, key, fl_node_clone(value))) return fl_node_free(value), -1;
     hit++;

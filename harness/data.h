@@ -16,7 +16,8 @@ typedef struct fl_dataset {
  * the labels file is found beside it by the usual names. "npz": one file path in `train` with x_train y_train x_test y_test
  * (test may be NULL). limit_train/limit_test: keep the first so many rows, 0 = all. Returns 0, or -1 with one message
  * naming file, field, value, what is allowed. */
-int fl_dataset_load(fl_dataset *, const char *name, const char *format, const char *train, const char *test, char *err, size_t err_size);
+int fl_dataset_load(fl_dataset *, const char *name, const char *format, const char *train, const char *test, char *err,
+                    size_t err_size);
 void fl_dataset_free(fl_dataset *);
 /* A validation split for choosing hyper-parameters: `fraction` of the training rows (FL_PURPOSE_VALIDATION, seed 0) becomes the
  * test set, the rest stays; the real test rows are dropped. 0, or -1 with a message. */

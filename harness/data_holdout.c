@@ -23,12 +23,14 @@ int fl_dataset_holdout(fl_dataset *d, double fraction, char *err, size_t size) {
   const size_t n = d->train.n, held = (size_t)(fraction * (double)n);
   const fl_key key = { 0, FL_PURPOSE_VALIDATION, 0, 0, 0 };
   if (!(fraction > 0 && fraction < 1) || held < 1 || held >= n)
-    return snprintf(err, size, "data.validation = %g of %zu training rows; allowed: a fraction that leaves rows on both sides", fraction, n), -1;
+    return snprintf(err, size, "data.validation = %g of %zu training rows; allowed: a fraction that leaves rows on both sides",
+                    fraction, n), -1;
   uint32_t *row = malloc(n * sizeof *row);
   fl_samples train, test;
   void *memory[4] = { 0 };
   if (row) fl_permutation(row, n, &key);
-  if (!row || copy_rows(d, row, held, &test, &memory[0], &memory[1]) || copy_rows(d, row + held, n - held, &train, &memory[2], &memory[3])) {
+  if (!row || copy_rows(d, row, held, &test, &memory[0], &memory[1]) ||
+      copy_rows(d, row + held, n - held, &train, &memory[2], &memory[3])) {
     for (int i = 0; i < 4; i++) free(memory[i]);
     free(row);
     return snprintf(err, size, "data.validation: no memory for %zu rows", n), -1;

@@ -82,7 +82,8 @@ static json_t *caches_json(void) {
     first_line(path, size, sizeof size);
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/shared_cpu_list", i);
     first_line(path, shared, sizeof shared);
-    json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s}", "level", atoi(level), "type", type, "size", size, "shared_by", shared));
+    json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s}", "level", atoi(level), "type", type, "size", size, "shared_by",
+                                          shared));
   }
   return list;
 }
@@ -122,8 +123,8 @@ static void put_isa(json_t *o, const fl_kernels *kernels) {
 }
 
 static json_t *libraries_json(void) {
-  return json_pack("{s:s, s:s, s:s, s:s}", "zlib", zlibVersion(), "libyaml", yaml_get_version_string(), "jansson", JANSSON_VERSION,
-                   "openssl", OpenSSL_version(OPENSSL_VERSION));
+  return json_pack("{s:s, s:s, s:s, s:s}", "zlib", zlibVersion(), "libyaml", yaml_get_version_string(), "jansson",
+                   JANSSON_VERSION, "openssl", OpenSSL_version(OPENSSL_VERSION));
 }
 
 /* CMake's list of flags reaches the program with spaces or semicolons. */

@@ -27,7 +27,8 @@ int main(int argc, char **argv) {
     names[i] = command[i].name;
     if (strcmp(word, names[i])) continue;
     const int code = command[i].run(argc - 1, argv + 1);
-    if ((fflush(stdout) || ferror(stdout)) && !code) return fputs("fedlane: cannot write to standard output\n", stderr), FL_EXIT_FAILED;
+    if ((fflush(stdout) || ferror(stdout)) && !code)
+      return fputs("fedlane: cannot write to standard output\n", stderr), FL_EXIT_FAILED;
     return code;
   }
   if (*word) {

@@ -225,8 +225,8 @@ int fl_split_whole(fl_split *out, size_t n, char *err, size_t err_size) {
 int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const uint8_t *label, const int32_t *client,
                   size_t n, size_t classes, char *err, size_t err_size) {
   memset(out, 0, sizeof *out);
-  fl_partition_job j = { .config = config, .label = label, .client = client, .n = n, .classes = classes, .clients = clients, .err = err,
-                         .err_size = err_size };
+  fl_partition_job j = { .config = config, .label = label, .client = client, .n = n, .classes = classes, .clients = clients,
+                         .err = err, .err_size = err_size };
   if (check_data(&j))
     return -1;
   int (*const kind)(fl_partition_job *) = make[config->kind - partitioners];
@@ -291,7 +291,8 @@ static int load_list(fl_split *s, const char *path, size_t i, const json_t *list
     const json_int_t x = json_integer_value(v);
     if (!json_is_integer(v) || x < 0 || (uint64_t)x >= n) {
       char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-      snprintf(err, size, "%s: index[%zu][%zu] = %.40s; allowed: a sample number from 0 to %zu", path, i, k, text ? text : "?", n - 1);
+      snprintf(err, size, "%s: index[%zu][%zu] = %.40s; allowed: a sample number from 0 to %zu", path, i, k, text ? text : "?",
+               n - 1);
       free(text);
       return -1;
     }

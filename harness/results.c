@@ -44,7 +44,8 @@ static json_t *layout_json(const fl_layout *layout) {
     json_array_append_new(tensors, json_pack("{s:s, s:s, s:o, s:I}", "name", t->name, "role", role, "shape", shape, "offset",
                                              (json_int_t)t->offset));
   }
-  return json_pack("{s:I, s:I, s:o}", "parameters", (json_int_t)layout->d, "buffers", (json_int_t)layout->buffers, "tensors", tensors);
+  return json_pack("{s:I, s:I, s:o}", "parameters", (json_int_t)layout->d, "buffers", (json_int_t)layout->buffers, "tensors",
+                   tensors);
 }
 
 /* "a; b" as a list. */
@@ -77,8 +78,8 @@ static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) 
 /* What made the rounds from `first` on. */
 static json_t *part_json(const json_t *run, uint64_t first) {
   const json_t *machine = json_object_get(run, "machine");
-  return json_pack("{s:O, s:O, s:O, s:I}", "threads", json_object_get(run, "threads"), "isa", json_object_get(machine, "isa_used"),
-                   "cpu", json_object_get(machine, "cpu"), "from_round", (json_int_t)first);
+  return json_pack("{s:O, s:O, s:O, s:I}", "threads", json_object_get(run, "threads"), "isa",
+                   json_object_get(machine, "isa_used"), "cpu", json_object_get(machine, "cpu"), "from_round", (json_int_t)first);
 }
 
 static int same_maker(const json_t *a, const json_t *b) {
@@ -112,7 +113,8 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_object_set_new(run, "seeds", json_pack("{s:I, s:I}", "run", (json_int_t)config->seed, "partition",
                                               (json_int_t)config->partition.seed));
   json_object_set_new(run, "data", data_json(data));
-  json_object_set_new(run, "partition", json_pack("{s:I, s:s, s:o}", "clients", (json_int_t)split->clients, "sha256", split->sha256,
+  json_object_set_new(run, "partition",
+                      json_pack("{s:I, s:s, s:o}", "clients", (json_int_t)split->clients, "sha256", split->sha256,
                                                   "class_counts", class_counts_json(data, split)));
   json_object_set_new(run, "layout", layout_json(layout));
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));

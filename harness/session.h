@@ -1,5 +1,5 @@
-/* session.h - one run in memory, federated or central: open, rounds, parameters, metrics, close. The program is built on it, and so is
- * a user's own (docs/examples/objective). No call exits, prints or keeps a global. */
+/* session.h - one run in memory, federated or central: open, rounds, parameters, metrics, close. The program is built on it, and
+ * so is a user's own (docs/examples/objective). No call exits, prints or keeps a global. */
 #ifndef FEDLANE_SESSION_H
 #define FEDLANE_SESSION_H
 #include <fedlane/optimizer.h>
@@ -27,7 +27,8 @@ typedef struct {
    * state lives as long as the session. Gradients run on one thread, evaluation on all. */
   int central;
   double participation;                         /* m = max(1, floor(clients*participation)) */
-  size_t local_epochs, local_steps, batch_size; /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
+  /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
+  size_t local_epochs, local_steps, batch_size;
   size_t eval_every;                            /* 0: never; the last round is always evaluated */
   int threads;                                  /* 0: physical cores of the affinity mask and cgroup quota */
   const fl_kernels *kernels;                    /* NULL: fl_kernels_select(NULL) */
@@ -46,8 +47,10 @@ typedef struct {                                /* of one finished round; totals
   size_t cohort;
   double seconds, seconds_evaluation;           /* totals: wall without evaluation; wall of evaluation */
   double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its (seconds + seconds_evaluation) */
-  double unclipped;                             /* of this round: share of coordinates whose step sophia did not clip; NaN: no such rule */
-  double bound;                                 /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
+  /* of this round: share of coordinates whose step sophia did not clip; NaN: no such rule */
+  double unclipped;
+  /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
+  double bound;
 } fl_metrics;
 
 typedef struct fl_session fl_session;
@@ -84,7 +87,8 @@ size_t fl_session_cohort_size(const fl_session *);                              
 size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: m entries */
 size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);
 uint64_t fl_session_steps(const fl_session *, uint32_t client);                              /* K_i */
-double fl_session_lr(const fl_session *, uint64_t round, uint64_t step);                     /* both from 0; the same for a round's steps, unless `unit` is step */
+/* both from 0; the same for a round's steps, unless `unit` is step */
+double fl_session_lr(const fl_session *, uint64_t round, uint64_t step);
 #ifdef __cplusplus
 }
 #endif

@@ -40,7 +40,8 @@ static double mean_accuracy(const fl_result *r) {
   return n ? sum / (double)n : (double)NAN;
 }
 
-static json_t *summary_json(const fl_result *r, const fl_metrics *m, const char *status, const char *hash, const char *trajectory) {
+static json_t *summary_json(const fl_result *r, const fl_metrics *m, const char *status, const char *hash,
+                            const char *trajectory) {
   json_t *s = json_object(), *split = json_object();
   int reached = r->target_round != 0;
   json_object_set_new(s, "schema", json_integer(1));

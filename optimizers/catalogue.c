@@ -36,17 +36,23 @@ const fl_method *fl_method_at(size_t i) { return &methods[i]; }
 const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "step size: a client's, or that of central training", FL_ABOVE },
   [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine|step|multi_step|swa",
-                         "lr at t of T rounds (central: steps or epochs): lr; lr*lr_decay^t; lr_min + (lr - lr_min)*(1 + cos(pi*t/T))/2; "
-                         "lr*step_gamma^floor(t/step_size); a factor step_gamma at each of milestones; down to the stage swa's swa_lr", 0 },
+                         "lr at t of T rounds (central: steps or epochs): lr; lr*lr_decay^t; lr_min + (lr - lr_min)*(1 + "
+                         "cos(pi*t/T))/2; lr*step_gamma^floor(t/step_size); a factor step_gamma at each of milestones; down to "
+                         "the stage swa's swa_lr", 0 },
   [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor of the exponential schedule", FL_ABOVE },
   [FL_H_LR_MIN] = { "lr_min", 0, 0, 1e6, NULL, "where the cosine schedule ends", 0 },
   [FL_H_STEP_GAMMA] = { "step_gamma", 0.1, 0, 1, NULL, "factor of the schedules step and multi_step", FL_ABOVE },
   [FL_H_STEP_SIZE] = { "step_size", 30, 1, 1e15, NULL, "rounds, steps or epochs to a factor of the schedule step", FL_WHOLE },
-  [FL_H_MILESTONES] = { "milestones", 0, 0, 0, NULL, "where the schedule multi_step takes its factors, joined by +: 100+150", FL_LIST },
+  [FL_H_MILESTONES] = { "milestones", 0, 0, 0, NULL, "where the schedule multi_step takes its factors, joined by +: 100+150",
+                        FL_LIST },
   [FL_H_WARMUP] = { "warmup", 0, 0, 1e15, NULL, "lr*(t + 1)/warmup for t < warmup; the schedule begins after it", FL_WHOLE },
-  [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch", "what schedules and averages count in central training; not given: epochs with swa and the schedules by factors (federated: rounds)", FL_CENTRAL },
-  [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)", 0 },
-  [FL_H_CLIP] = { "clip", 0, 0, 0, "raw|late", "what is clipped: the mini-batch gradient, or with it all that joins it but multiples of y", 0 },
+  [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch",
+                  "what schedules and averages count in central training; not given: epochs with swa and the schedules by "
+                  "factors (federated: rounds)", FL_CENTRAL },
+  [FL_H_CLIP_NORM] = { "clip_norm", 10, 0, INFINITY, NULL, "2-norm to which the raw mini-batch gradient is clipped (.inf: off)",
+                       0 },
+  [FL_H_CLIP] = { "clip", 0, 0, 0, "raw|late",
+                  "what is clipped: the mini-batch gradient, or with it all that joins it but multiples of y", 0 },
   [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", FL_FEDERATED },
   [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", FL_FEDERATED },
   [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
@@ -223,7 +229,8 @@ static void name_it(fl_algorithm *a, const fl_method *m) {
   if (!m) snprintf(a->label + at, sizeof a->label - at, "%s", a->rule->name);
   at = strlen(a->label);
   server_default(m, server);
-  if (strcmp(server, a->server_rule->name)) snprintf(a->label + at, sizeof a->label - at, " server_rule=%s", a->server_rule->name);
+  if (strcmp(server, a->server_rule->name))
+    snprintf(a->label + at, sizeof a->label - at, " server_rule=%s", a->server_rule->name);
 }
 
 /* A stage that acts on clients or on what they send. */
@@ -264,9 +271,11 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   if (!is_given(fl_run_params[FL_H_UNIT].name, set, n)) a->h_run[FL_H_UNIT] = fl_counts_epochs(a);
   char server[64];
   server_default(method, server);               /* a method's own server rule comes with its step size */
-  if (strcmp(a->server_rule->name, server) && strcmp(a->server_rule->name, "sgd") && !is_given(fl_run_params[FL_H_SERVER_LR].name, set, n))
-    return snprintf(err, size, "%s: server_rule %s without server_lr: the default, 1, is that of averaging; give it (1 for momentum, 0.01 to "
-                    "0.1 for the adaptive rules)", n ? set[0].where : "algorithm", a->server_rule->name), -1;
+  if (strcmp(a->server_rule->name, server) && strcmp(a->server_rule->name, "sgd") &&
+      !is_given(fl_run_params[FL_H_SERVER_LR].name, set, n))
+    return snprintf(err, size, "%s: server_rule %s without server_lr: the default, 1, is that of averaging; give it (1 for "
+                               "momentum, 0.01 to 0.1 for the adaptive rules)", n ? set[0].where : "algorithm",
+                               a->server_rule->name), -1;
   /* Before any data is read, and with the place in the file: the last method of a long suite must not fail after hours.
    * fl_open asks again, as an algorithm need not come from here and a stage may look at the layout. */
   char why[400];
@@ -307,7 +316,8 @@ static int same_key(const fl_job *job, char *err, size_t size) {
         for (size_t q = 0; q < job->stage[j]->n_params; q++)
           if (!strcmp(key, job->stage[j]->params[q].name)) other = job->stage[j]->name;
       if (other)
-        return snprintf(err, size, "'%s' is a parameter of %s and of stage %s; allowed: one of them", key, other, job->stage[i]->name), -1;
+        return snprintf(err, size, "'%s' is a parameter of %s and of stage %s; allowed: one of them", key, other,
+                        job->stage[i]->name), -1;
     }
   return 0;
 }
@@ -323,16 +333,19 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
   for (size_t i = 0; i < job->n_stages; i++) {
     const fl_stage *s = job->stage[i];
     if (job->central && needs_clients(s))
-      return snprintf(err, size, "stage %s acts on clients and what they send; central training ('training') has none: give a 'federated' "
-                      "block, or leave the stage out", s->name), -1;
-    if ((why = s->setup ? s->setup(job->h_stage[i], job) : NULL)) return snprintf(err, size, "%s; rule is '%s'", why, job->rule->name), -1;
-    if (s->grad && grad) return snprintf(err, size, "stages %s and %s both make the gradient; allowed: one of them", grad, s->name), -1;
+      return snprintf(err, size, "stage %s acts on clients and what they send; central training ('training') has none: give a "
+                                 "'federated' block, or leave the stage out", s->name), -1;
+    if ((why = s->setup ? s->setup(job->h_stage[i], job) : NULL))
+      return snprintf(err, size, "%s; rule is '%s'", why, job->rule->name), -1;
+    if (s->grad && grad)
+      return snprintf(err, size, "stages %s and %s both make the gradient; allowed: one of them", grad, s->name), -1;
     if (s->model && model)
       return snprintf(err, size, "stages %s and %s both say what is evaluated; allowed: one of them", model, s->name), -1;
     if ((terms += s->terms) > 2)
       return snprintf(err, size, "stage %s: %zu vectors of the stack join the gradient; allowed: 2", s->name, terms), -1;
     if (s->drifts && drift)
-      return snprintf(err, size, "stages %s and %s both pull along a direction after the step; allowed: one of them", drift, s->name), -1;
+      return snprintf(err, size, "stages %s and %s both pull along a direction after the step; allowed: one of them", drift,
+                      s->name), -1;
     if (s->drifts) drift = s->name;
     if (s->grad) grad = s->name;
     if (s->model) model = s->name;

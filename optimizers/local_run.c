@@ -39,8 +39,8 @@ static double clip_scale(fl_local *lo, double clip_norm) {
   return s < 1.0 && isfinite(norm) ? s : 1.0;
 }
 
-/* clip=late: what joins the gradient joins it before the norm is taken, all but the multiple of y: the decay and a proximal term's own part
- * stay outside, as in the simulator of federated-flat-private 0.8. */
+/* clip=late: what joins the gradient joins it before the norm is taken, all but the multiple of y: the decay and a proximal
+ * term's own part stay outside, as in the simulator of federated-flat-private 0.8. */
 static void join(fl_local *lo) {
   fl_mix *m = &lo->mix;
   if (m->ga == 1.0f && !m->q[0] && !m->q[1]) return;

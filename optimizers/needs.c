@@ -1,11 +1,13 @@
 /* needs.c - keys that act only beside a certain value of another: said once in the tables of the run, the rules and the stages
- * ("key other=value|value,stage NAME; ...": one of the conditions behind the commas is enough), refused where they would do nothing. */
+ * ("key other=value|value,stage NAME; ...": one of the conditions behind the commas is enough), refused where they would do
+ * nothing. */
 #include <fedlane/optimizer.h>
 #include <stdio.h>
 #include <string.h>
 
-const char fl_run_needs[] = "lr_decay lr_schedule=exponential; lr_min lr_schedule=cosine; step_gamma lr_schedule=step|multi_step; "
-                            "step_size lr_schedule=step; milestones lr_schedule=multi_step; block_rule aggregate=yes,stage lada";
+const char fl_run_needs[] = "lr_decay lr_schedule=exponential; lr_min lr_schedule=cosine; step_gamma "
+                            "lr_schedule=step|multi_step; step_size lr_schedule=step; milestones lr_schedule=multi_step; "
+                            "block_rule aggregate=yes,stage lada";
 
 /* A table of parameters with its values, and the values without the settings of the configuration. */
 typedef struct { const char *prefix, *needs; const fl_param *p; size_t n; const double *h, *standard; } owner;

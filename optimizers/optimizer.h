@@ -1,7 +1,7 @@
 /* optimizer.h - everything between optimizers/ and harness/: how a gradient moves a vector (rule), and one layer of a
- * run, federated or central (stage). Tables are const data; every byte they work on is lent by the harness. No hook allocates, threads,
- * logs or reads a clock. Client hooks write only through their fl_local; server hooks run once, in order. That, the fixed
- * tree over the position in the draw, and fl_key make results independent of threads and processes. */
+ * run, federated or central (stage). Tables are const data; every byte they work on is lent by the harness. No hook allocates,
+ * threads, logs or reads a clock. Client hooks write only through their fl_local; server hooks run once, in order. That, the
+ * fixed tree over the position in the draw, and fl_key make results independent of threads and processes. */
 #ifndef FEDLANE_OPTIMIZER_H
 #define FEDLANE_OPTIMIZER_H
 #include <fedlane/objective.h>
@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* One hyper-parameter: lo <= value <= hi, or as the flags say. choices "a|b|c": the value is the index (lo, hi, flags ignored, def =
- * default index). Names have one meaning in the whole program. */
+/* One hyper-parameter: lo <= value <= hi, or as the flags say. choices "a|b|c": the value is the index (lo, hi, flags ignored,
+ * def = default index). Names have one meaning in the whole program. */
 enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4,      /* a whole number; lo itself, hi itself is not allowed */
        FL_LIST = 8,                                   /* up to FL_MAX_MILESTONES whole numbers, rising, as "100+150"; "none" */
        FL_FEDERATED = 16, FL_CENTRAL = 32 };          /* has a meaning in federated runs, in central training alone */
@@ -32,7 +32,10 @@ typedef struct {
 } fl_oracle;
 
 /* ---- rule: how a gradient moves a vector. The same table centrally, on clients and on the server. -------------------- */
-typedef struct fl_local fl_local; typedef struct fl_server fl_server; typedef struct fl_job fl_job; typedef struct fl_algorithm fl_algorithm;
+typedef struct fl_local fl_local;
+typedef struct fl_server fl_server;
+typedef struct fl_job fl_job;
+typedef struct fl_algorithm fl_algorithm;
 /* lr of the step; lr that multiplies weight_decay; k from 1 in this run of steps; t = r*local_steps + k; total: t of the last
  * step of all rounds. On the server a step is a round: k = t = round from 1, total = rounds. Central training is one run of
  * steps: k = t. */
@@ -42,15 +45,16 @@ typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl
 typedef struct fl_rule {
   const char *name, *help; const fl_param *params; size_t n_params;
   double lr;                                    /* published step size, when a configuration gives none; 0: the run's default */
-  /* "key other=value|value,stage NAME; ...": what such a key does, it does only with that value of another, or that stage; a key that
-   * would do nothing is refused (needs.c). NULL: every key always acts. */
+  /* "key other=value|value,stage NAME; ...": what such a key does, it does only with that value of another, or that stage; a key
+   * that would do nothing is refused (needs.c). NULL: every key always acts. */
   const char *needs;
   /* NULL, or why this rule cannot run here. Called like a stage's setup; as_server: as the server's rule, which has no oracle. */
   const char *(*setup)(const double *h, const fl_job *, int as_server);
   int (*planned)(const double *h);              /* whether a step depends on clock.total; NULL: no */
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
   int block_means;                              /* theta is one mean a block of job.blocks */
-  size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *), (*theta)(const double *h, const fl_job *);
+  size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *),
+      (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
   void (*pack)(const double *h, const fl_local *, float *theta);      /* state -> theta */
   void (*step)(const double *h, fl_local *);                          /* y, state from g, mix, clock */
@@ -61,12 +65,14 @@ typedef enum { FL_SERVER, FL_CLIENT, FL_UP, FL_WORK } fl_place;       /* FL_CLIE
 enum { FL_DOWN = 1,                             /* SERVER slot that every sampled client receives */
        FL_EQUAL = 2, FL_OVER_N = 4,             /* UP weight 1/m, 1/N; default p_i */
        FL_DERIVED = 8 };                        /* UP: sum_i w_i*scale_i*up[0] as sent, formed by the server: 0 bits, no vector */
-typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot; /* NULL = d */
+/* NULL = d */
+typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot;
 typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* bits preset 32*n; scale preset 1 */
 
 enum { FL_MAX_STAGES = 8, FL_MAX_SLOTS = 8, FL_MAX_PARAMS = 16, FL_MAX_MILESTONES = 16 };
 
-struct fl_local {                               /* one run of `steps` steps: a client's round, an epoch, or the server rule's step */
+/* one run of `steps` steps: a client's round, an epoch, or the server rule's step */
+struct fl_local {
   const fl_job *job; const fl_kernels *k;
   const fl_oracle *oracle;                      /* NULL for the server rule */
   fl_clock clock; fl_mix mix; fl_key key;       /* key: what a rule draws from in this step (Sophia); purpose set by the rule */
@@ -92,7 +98,8 @@ struct fl_server {                              /* one round on the server, or x
   uint64_t round; double lr; size_t m;          /* m: realised cohort */
   uint64_t t;                                   /* moves of x so far: rounds; centrally steps or epochs, as `unit` says */
   float *x;                                     /* d + buffers */
-  float **at;                                   /* the calling stage's slots; in server_finish an UP slot holds the reduced vector */
+  /* the calling stage's slots; in server_finish an UP slot holds the reduced vector */
+  float **at;
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
 };
@@ -100,8 +107,8 @@ typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
   const char *needs;                            /* as a rule's */
-  /* NULL, or why this stack / rule / data cannot run: key, value, what is allowed (fl_why). Called with the algorithm alone (job: rule
-   * and stages, layout NULL) when a configuration is read, and by fl_check and fl_open with all of the job. */
+  /* NULL, or why this stack / rule / data cannot run: key, value, what is allowed (fl_why). Called with the algorithm alone (job:
+   * rule and stages, layout NULL) when a configuration is read, and by fl_check and fl_open with all of the job. */
   const char *(*setup)(const double *h, const fl_job *);
   size_t terms, drifts;                         /* terms of the mix (q) and drifts that the stage takes: 2 and 1 are there */
   void (*server_start)(const double *h, fl_server *);   /* before the clients of a round: at[] has the SERVER slots */
@@ -134,12 +141,13 @@ enum { FL_WHY = 400 };
 const char *fl_why(const fl_job *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One more term of the mix: weight*q joins the gradient (the job was refused if there are too many). */
 void fl_mix_add(fl_local *, const float *q, double weight);
-/* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm infinite = off. clock: monotonic
- * seconds, NULL = untimed. */
+/* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm
+ * infinite = off. clock: monotonic seconds, NULL = untimed. */
 void fl_local_run(fl_local *, double clip_norm, int clip_late, double (*clock)(void));
 /* A gradient that a rule asks for inside its step: its time is the gradient's, not the optimizer's. */
 double fl_ask_more(fl_local *, const fl_ask *, float *g);
-/* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise rules. */
+/* The rule's one pass: calls `plain` on blocks of 1,024 elements with the mixed gradient, then the drift. For element-wise
+ * rules. */
 typedef void fl_plain_step(void *arg, const fl_local *, size_t offset, size_t n, float *y, const float *v);
 void fl_mixed_step(fl_local *, size_t offset, size_t n, fl_plain_step *plain, void *arg);
 /* Blocks of a layout: "head" | "neuron" | "tensor" | "full" (federated-adaptive 13). Returns the count; out may be NULL. */
@@ -153,8 +161,8 @@ typedef struct { const char *name, *stack, *rule, *defaults, *weights, *source; 
 const fl_method *fl_method_at(size_t);
 
 /* Hyper-parameters of every method: index into fl_algorithm.h_run. */
-enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, FL_H_STEP_SIZE, FL_H_MILESTONES, FL_H_WARMUP, FL_H_UNIT,
-       FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
+enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, FL_H_STEP_SIZE, FL_H_MILESTONES, FL_H_WARMUP,
+       FL_H_UNIT, FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
 extern const fl_param fl_run_params[FL_H_COUNT];
 
 /* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */
@@ -172,7 +180,8 @@ struct fl_algorithm {
 int fl_algorithm_build(const fl_setting *, size_t n, fl_algorithm *out, char *err, size_t err_size);
 /* All parameters as resolved, in order: calls each(self, key, value as text: choices by name, numbers with %.17g
  * and a point in any locale). */
-void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number), void *self);
+void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char *key, const char *value, int is_number),
+                       void *self);
 /* 0, or -1 and why the job cannot run: its rule, its server rule, a stage, or two stages that exclude each other. */
 int fl_job_refuse(const fl_job *, char *err, size_t err_size);
 /* The same of an algorithm that is not in a job yet. central: in central training, which has no clients and no server. */

@@ -53,7 +53,8 @@ int fl_counts_steps(const fl_algorithm *a, int central) { return central && a->h
 int fl_schedule_refuse(const fl_algorithm *a, int central, uint64_t moves, char *why, size_t size) {
   const double *h = a->h_run;
   const char *unit = !central ? "rounds" : fl_counts_steps(a, central) ? "steps" : "epochs";
-  if (h[FL_H_LR_SCHEDULE] == MULTI_STEP && h[FL_H_MILESTONES] == 0) REFUSE("lr_schedule multi_step: milestones is missing, e.g. 100+150");
+  if (h[FL_H_LR_SCHEDULE] == MULTI_STEP && h[FL_H_MILESTONES] == 0)
+    REFUSE("lr_schedule multi_step: milestones is missing, e.g. 100+150");
   if (h[FL_H_LR_SCHEDULE] == SWA && !of_stage(a, "swa_lr"))
     REFUSE("lr_schedule swa: the stack has no stage swa, whose swa_start and swa_lr it takes");
   if (h[FL_H_LR_SCHEDULE] == COSINE && h[FL_H_LR_MIN] > h[FL_H_LR])
@@ -73,8 +74,8 @@ int fl_milestones_read(const fl_setting *s, fl_algorithm *a, char *err, size_t s
     char *end = NULL;
     const unsigned long long v = *p >= '0' && *p <= '9' ? strtoull(p, &end, 10) : 0;
     if (v < 1 || v > (1ull << 53) || (n && (double)v <= a->milestone[n - 1]) || n == FL_MAX_MILESTONES || (*end && *end != '+'))
-      return snprintf(err, size, "%s: %s = '%s'; allowed: none, or at most %d whole numbers from 1, rising, joined by +: 100+150", s->where,
-                      s->key, s->value, FL_MAX_MILESTONES), -1;
+      return snprintf(err, size, "%s: %s = '%s'; allowed: none, or at most %d whole numbers from 1, rising, joined by +: 100+150",
+                      s->where, s->key, s->value, FL_MAX_MILESTONES), -1;
     a->milestone[n++] = (double)v;
     p = end;
     if (!*p) break;

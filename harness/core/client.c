@@ -23,7 +23,8 @@ size_t fl_draw_cohort(const fl_session *s, uint64_t round, uint32_t *out) {
   return s->m_max;
 }
 
-size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known, uint32_t *out) {
+size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
+                     uint32_t *out) {
   const size_t n = fl_client_samples(s, client), per_epoch = batches_of(s, n), batch = s->opt.batch_size;
   if (s->problem.batch) return s->problem.batch(s->problem.self, round, client, step, out, batch);
   const uint64_t epoch = step / per_epoch;
@@ -119,10 +120,11 @@ void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) 
   }
 }
 
-static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_oracle *oracle, size_t position, float *leaf, fl_up *up) {
+static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_oracle *oracle, size_t position, float *leaf,
+                        fl_up *up) {
   *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
-                    .start = s->send, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up, .id = w->id,
-                    .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
+                    .start = s->send, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up,
+                    .id = w->id, .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
   lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps,
                           .total = s->job.rounds * s->job.local_steps };
   lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };

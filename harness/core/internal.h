@@ -61,7 +61,8 @@ struct fl_session {
   size_t down_floats;                                     /* that one client receives */
   fl_arena home;                                          /* x, SERVER slots, state */
   float *x, *server, *client;                             /* client: clients x client_floats, touched when visited */
-  float *state; size_t state_floats;                      /* of the rule that moves x: the server's, or the only one of central training */
+  /* of the rule that moves x: the server's, or the only one of central training */
+  float *state; size_t state_floats;
   const float *point, *send;                              /* what is evaluated; where the clients of the round begin */
   size_t client_bytes;
   uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
@@ -92,7 +93,8 @@ size_t fl_window(const fl_session *);                      /* positions handed o
 uint64_t fl_steps_of(const fl_session *, uint32_t client);
 size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out);
 /* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */
-size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known, uint32_t *out);
+size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
+                     uint32_t *out);
 size_t fl_client_samples(const fl_session *, uint32_t client);
 uint64_t fl_memory_available(void);                        /* bytes that this process may still take */
 int fl_reserve_states(fl_session *, size_t more, const char *what, char *err, size_t err_size);   /* 0, or -1: no memory */
@@ -105,7 +107,8 @@ void fl_server_slots(const fl_session *, size_t stage, float **at);
 /* The rule that moves x (the server's; centrally the run's own), and its fl_local with y = x and t moves done. */
 const fl_rule *fl_mover(const fl_session *, const double **h);
 fl_local fl_mover_local(fl_session *, uint64_t t);
-fl_server fl_server_of(const fl_session *, uint64_t rounds);    /* as a stage sees it after so many rounds; its slots are the caller's */
+/* as a stage sees it after so many rounds; its slots are the caller's */
+fl_server fl_server_of(const fl_session *, uint64_t rounds);
 void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
 /* Moves of x after so many rounds, as the stages' `after` counts them; the stages' `after` and `model` at that time. */
 uint64_t fl_moves(const fl_session *, uint64_t rounds);

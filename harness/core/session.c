@@ -10,7 +10,7 @@
 
 const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggregation", "evaluation", "idle", "other" };
 
-/* ---- checks ----------------------------------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------------------------------- */
 #define REFUSE(...) return snprintf(err, size, __VA_ARGS__), -1
 /* Tensors one after the other from 0, each as large as its shape, the trained ones first: rules and files rely on it. */
 static int check_layout(const fl_layout *l, char *err, size_t size) {
@@ -23,37 +23,48 @@ static int check_layout(const fl_layout *l, char *err, size_t size) {
     if (!*name) REFUSE("layout: tensor %zu has no name", i);
     if (t->ndim < 1 || t->ndim > 4) REFUSE("layout: tensor '%s': ndim = %d; allowed: 1 to 4", name, t->ndim);
     for (int k = 0; k < t->ndim; k++)
-      if (!t->shape[k] || __builtin_mul_overflow(product, t->shape[k], &product)) REFUSE("layout: tensor '%s': shape[%d] = %zu", name, k, t->shape[k]);
-    if (t->size != product) REFUSE("layout: tensor '%s': size = %zu; allowed: %zu, the product of its shape", name, t->size, product);
-    if (t->offset != at) REFUSE("layout: tensor '%s': offset = %zu; allowed: %zu, where the tensor before it ends", name, t->offset, at);
+      if (!t->shape[k] || __builtin_mul_overflow(product, t->shape[k], &product))
+        REFUSE("layout: tensor '%s': shape[%d] = %zu", name, k, t->shape[k]);
+    if (t->size != product)
+      REFUSE("layout: tensor '%s': size = %zu; allowed: %zu, the product of its shape", name, t->size, product);
+    if (t->offset != at)
+      REFUSE("layout: tensor '%s': offset = %zu; allowed: %zu, where the tensor before it ends", name, t->offset, at);
     if ((t->role == FL_BUFFER) != (at >= l->d)) REFUSE("layout: tensor '%s' at %zu: buffers begin at d = %zu", name, at, l->d);
-    if (__builtin_add_overflow(at, t->size, &at) || (t->offset < l->d && at > l->d)) REFUSE("layout: tensor '%s' reaches over d = %zu", name, l->d);
+    if (__builtin_add_overflow(at, t->size, &at) || (t->offset < l->d && at > l->d))
+      REFUSE("layout: tensor '%s' reaches over d = %zu", name, l->d);
   }
   if (at != l->d + l->buffers) REFUSE("layout: the tensors have %zu floats; allowed: d + buffers = %zu", at, l->d + l->buffers);
   return 0;
 }
 
 static int check(const fl_problem *p, const fl_options *o, char *err, size_t size) {
-  if (!p->objective || !p->objective->layout || !p->objective->init || !p->objective->loss_grad) REFUSE("objective: layout, init and loss_grad are required");
+  if (!p->objective || !p->objective->layout || !p->objective->init || !p->objective->loss_grad)
+    REFUSE("objective: layout, init and loss_grad are required");
   if (check_layout(p->objective->layout, err, size)) return -1;
   if (p->clients < 1 || p->clients > UINT32_MAX) REFUSE("clients = %zu; allowed: 1 to 2^32 - 1", p->clients);
   if (!(p->offset && p->index)) REFUSE("problem: offset and index (the clients' samples) are required");
-  if (o->central && (p->clients != 1 || p->cohort)) REFUSE("central: clients = %zu%s; allowed: 1, whose samples are the data, and no cohort", p->clients, p->cohort ? " and a cohort" : "");
-  if (!o->central && !(o->participation > 0 && o->participation <= 1)) REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
+  if (o->central && (p->clients != 1 || p->cohort))
+    REFUSE("central: clients = %zu%s; allowed: 1, whose samples are the data, and no cohort", p->clients,
+           p->cohort ? " and a cohort" : "");
+  if (!o->central && !(o->participation > 0 && o->participation <= 1))
+    REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
   if (o->rounds < 1 || o->rounds >= (1u << 24)) REFUSE("rounds = %llu; allowed: 1 to 2^24 - 1", (unsigned long long)o->rounds);
   if (o->batch_size < 1 || o->batch_size > UINT32_MAX) REFUSE("batch_size = %zu; allowed: 1 to 2^32 - 1", o->batch_size);
-  if (!o->central && !o->local_epochs && !o->local_steps) REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
+  if (!o->central && !o->local_epochs && !o->local_steps)
+    REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
   if (o->threads < 0 || o->threads > 1024) REFUSE("threads = %d; allowed: 0 (the machine's cores) to 1024", o->threads);
   if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
   for (size_t i = 0; i < p->clients; i++)
-    if (p->offset[i + 1] < p->offset[i]) REFUSE("offset[%zu] = %zu; allowed: at least offset[%zu] = %zu", i + 1, p->offset[i + 1], i, p->offset[i]);
+    if (p->offset[i + 1] < p->offset[i])
+      REFUSE("offset[%zu] = %zu; allowed: at least offset[%zu] = %zu", i + 1, p->offset[i + 1], i, p->offset[i]);
   for (size_t i = 0; i < p->offset[p->clients]; i++)
-    if (p->index[i] >= p->objective->n) REFUSE("index[%zu] = %u; allowed: below the %zu samples", i, p->index[i], p->objective->n);
+    if (p->index[i] >= p->objective->n)
+      REFUSE("index[%zu] = %u; allowed: below the %zu samples", i, p->index[i], p->objective->n);
   if (!p->offset[p->clients]) REFUSE("no client has a sample");
   return 0;
 }
 
-/* ---- layout of the memory ----------------------------------------------------------------------------------------------------- */
+/* ---- layout of the memory ------------------------------------------------------------------------------------------------ */
 static size_t place_slot(size_t *end, size_t floats) {
   const size_t at = *end;
   *end += (floats + 15) / 16 * 16;              /* 64-byte aligned */
@@ -83,7 +94,9 @@ static int place_all(fl_session *s, char *err, size_t size) {
   return 0;
 }
 
-static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const double *h, const fl_job *job) { return f ? f(h, job) : 0; }
+static size_t rule_floats(size_t (*f)(const double *, const fl_job *), const double *h, const fl_job *job) {
+  return f ? f(h, job) : 0;
+}
 
 /* Scratch of whichever rule a worker runs: the clients' and the server's. */
 static size_t work_floats(const fl_session *s) {
@@ -101,8 +114,9 @@ static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const size_t most = s->problem.batch || s->opt.batch_size < s->largest ? s->opt.batch_size : s->largest, f = sizeof(float);
   const size_t rows = most > FL_EVAL_ROWS ? most : FL_EVAL_ROWS;
   const size_t state = s->opt.central ? 0 : rule_floats(s->job.rule->state, s->job.h_rule, &s->job);
-  const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, state * f, work_floats(s) * f, s->work_floats * f, o->work ? o->work(o->self, rows) : 0,
-                                       most * sizeof(uint32_t), s->largest * sizeof(uint32_t) };
+  const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, state * f, work_floats(s) * f, s->work_floats * f,
+                                       o->work ? o->work(o->self, rows) : 0, most * sizeof(uint32_t),
+                                       s->largest * sizeof(uint32_t) };
   size_t total = 0;
   for (size_t i = 0; i < WORKER_PARTS; i++) total += fl_arena_round(bytes[i] = parts[i]);
   return total;
@@ -160,9 +174,9 @@ static int open_memory(fl_session *s) {
 static int open_job(fl_session *s, char *err, size_t size) {
   fl_job *job = &s->job;
   const fl_algorithm *a = &s->algorithm;
-  *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds, .rule = a->rule,
-                   .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule, .h_server = a->h_server,
-                   .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
+  *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds,
+                   .rule = a->rule, .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule,
+                   .h_server = a->h_server, .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
                    .samples = s->problem.offset[s->problem.clients], .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
   for (size_t i = 0; i < s->problem.clients; i++) {
@@ -199,7 +213,7 @@ static void start_mover(fl_session *s) {
   s->point = fl_point(s, 0);
 }
 
-/* ---- public ------------------------------------------------------------------------------------------------------------------- */
+/* ---- public -------------------------------------------------------------------------------------------------------------- */
 /* Everything that can be refused before memory is taken. */
 static int plan(fl_session *s, char *err, size_t size) {
   const char *why = NULL;
@@ -217,8 +231,8 @@ static int plan(fl_session *s, char *err, size_t size) {
   size_t parts[WORKER_PARTS];
   const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
   if (workspace * s->threads > available)
-    REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches or "
-           "fewer threads", s->opt.batch_size, s->threads, workspace, available);
+    REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches "
+           "or fewer threads", s->opt.batch_size, s->threads, workspace, available);
   return 0;
 }
 
@@ -226,8 +240,8 @@ static int open_all(fl_session *s, char *err, size_t size) {
   const fl_objective *o = s->problem.objective;
   if (plan(s, err, size)) return -1;
   if (open_memory(s))
-    REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu bytes",
-           s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
+    REFUSE("no memory: states of %zu clients x %zu bytes (address space; memory when first visited), %d workers with about %zu "
+           "bytes", s->problem.clients, s->client_floats * sizeof(float), s->threads, 4 * s->d * sizeof(float));
   fl_barrier_init(&s->barrier, s->threads);
   int failed = 0, team = 0;
 #pragma omp parallel num_threads(s->threads)
@@ -330,7 +344,8 @@ void fl_close(fl_session *s) {
   fl_arena_close(&s->home);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
   if (s->client) munmap(s->client, s->client_bytes);
-  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited, s->drawn,
+  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited,
+                           s->drawn,
                           s->block_runs };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   free(s);

@@ -4,15 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fixed order: sizes, round, totals, x, server slots, state of the rule that moves x, then (id, state) of the clients that were visited. Native byte order: a
- * checkpoint is read on little-endian machines, which all supported ones are. */
+/* Fixed order: sizes, round, totals, x, server slots, state of the rule that moves x, then (id, state) of the clients that were
+ * visited. Native byte order: a checkpoint is read on little-endian machines, which all supported ones are. */
 typedef struct { uint64_t n, server, state, client, clients, round, over, visited; double work_total, work_longest; } header;
 
 static int is_stored(const fl_session *s, size_t id) { return s->visited && s->visited[id]; }
 
 int fl_session_save(const fl_session *s, int (*write)(void *, const void *, size_t), void *self) {
   if (s->failed) return -1;
-  header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round, (uint64_t)s->metrics.diverged, 0, s->work_total, s->work_longest };
+  header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round,
+               (uint64_t)s->metrics.diverged, 0, s->work_total, s->work_longest };
   for (size_t i = 0; i < s->problem.clients; i++) h.visited += (uint64_t)is_stored(s, i);
   int r = write(self, &h, sizeof h) || write(self, &s->metrics, sizeof s->metrics) || write(self, s->x, s->n * sizeof(float)) ||
           write(self, s->server, s->server_floats * sizeof(float)) || write(self, s->state, s->state_floats * sizeof(float));
@@ -26,9 +27,10 @@ int fl_session_save(const fl_session *s, int (*write)(void *, const void *, size
 int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *self, char *err, size_t size) {
   header h;
   if (read(self, &h, sizeof h)) return snprintf(err, size, "checkpoint: session state ends early"), -1;
-  if (h.n != s->n || h.server != s->server_floats || h.state != s->state_floats || h.client != s->client_floats || h.clients != s->problem.clients)
-    return snprintf(err, size, "checkpoint: state of %llu parameters, %llu clients; this run has %zu and %zu", (unsigned long long)h.n,
-                    (unsigned long long)h.clients, s->n, s->problem.clients), -1;
+  if (h.n != s->n || h.server != s->server_floats || h.state != s->state_floats || h.client != s->client_floats ||
+      h.clients != s->problem.clients)
+    return snprintf(err, size, "checkpoint: state of %llu parameters, %llu clients; this run has %zu and %zu",
+                    (unsigned long long)h.n, (unsigned long long)h.clients, s->n, s->problem.clients), -1;
   if (h.visited && s->client && fl_reserve_states(s, h.visited, "checkpoint", err, size)) return -1;
   int r = read(self, &s->metrics, sizeof s->metrics) || read(self, s->x, s->n * sizeof(float)) ||
           read(self, s->server, s->server_floats * sizeof(float)) || read(self, s->state, s->state_floats * sizeof(float));

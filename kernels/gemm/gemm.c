@@ -125,7 +125,8 @@ static void swapped(const product *p) {
   for (size_t n0 = 0; n0 < s.n; n0 += TILE_N) {
     const size_t cols = least(s.n - n0, TILE_N);
     panel_in_place(&s, n0, cols, c, TILE_N);
-    for (size_t j = 0; j < cols; j += 16) turn_part(s.m, least(cols - j, 16), c + j, TILE_N, p->c + (n0 + j) * p->ldc, p->ldc, s.m);
+    for (size_t j = 0; j < cols; j += 16)
+      turn_part(s.m, least(cols - j, 16), c + j, TILE_N, p->c + (n0 + j) * p->ldc, p->ldc, s.m);
   }
 }
 
@@ -201,11 +202,13 @@ void FL_FN(gemm_tn)(size_t m, size_t n, size_t k, const float *a, size_t lda, co
   multiply(&(product){ m, n, k, piece, a, 1, lda, b, ldb, 0, c, ldc, 0, 0 });
 }
 
-void FL_FN(gemm_nn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+void FL_FN(gemm_nn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                        size_t ldc) {
   multiply(&(product){ m, n, k, k, a, lda, 1, b, ldb, 0, c, ldc, 1, 0 });
 }
 
-void FL_FN(gemm_tn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+void FL_FN(gemm_tn_add)(size_t m, size_t n, size_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                        size_t ldc) {
   multiply(&(product){ m, n, k, k, a, 1, lda, b, ldb, 0, c, ldc, 1, 0 });
 }
 

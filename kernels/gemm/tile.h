@@ -102,7 +102,8 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
 #define TILE_ROW(mr, s) TILE_CASE(mr, 1, s)
 #endif
 #if TILE_M == 8
-#define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s) TILE_ROW(5, s) TILE_ROW(6, s) TILE_ROW(7, s) TILE_ROW(8, s)
+#define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s) TILE_ROW(5, s) TILE_ROW(6, s) \
+  TILE_ROW(7, s) TILE_ROW(8, s)
 #elif TILE_M == 6
 #define TILE_ROWS(s) TILE_ROW(1, s) TILE_ROW(2, s) TILE_ROW(3, s) TILE_ROW(4, s) TILE_ROW(5, s) TILE_ROW(6, s)
 #else

@@ -10,7 +10,8 @@ static float row_max(size_t n, const float *x) {
   for (size_t i = 0; i < n; i += 16) m = v_keep_max(m, n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY));
   v_store(lane, m);
   for (int half = 8; half; half /= 2) {
-    for (int j = 0; j < half; j++) lane[j] = lane[j + half] > lane[j] || lane[j + half] != lane[j + half] ? lane[j + half] : lane[j];
+    for (int j = 0; j < half; j++)
+      lane[j] = lane[j + half] > lane[j] || lane[j + half] != lane[j + half] ? lane[j + half] : lane[j];
   }
   return lane[0];
 }
@@ -33,8 +34,8 @@ static float row_exp(size_t n, const float *x, float max, float *e) {
   return lane[0];
 }
 
-/* Up to sixteen rows of up to sixteen classes, turned: a lane is a row, and what follows is the arithmetic of row_max and row_exp,
- * whose missing lanes are -inf and +0. */
+/* Up to sixteen rows of up to sixteen classes, turned: a lane is a row, and what follows is the arithmetic of row_max and
+ * row_exp, whose missing lanes are -inf and +0. */
 static void few_classes(size_t rows, size_t classes, const float *x, const uint8_t *label, float scale, float *d, float *loss) {
   float turned[16 * 16], max[16], own[16] = { 0 };
   v16 e[16], t[16];

@@ -6,7 +6,8 @@
 typedef struct { v16 beta1, omb1, beta2, omb2, decay, step, eps; } adam_v;
 
 static inline adam_v adam_set(const fl_adamw_args *a) {
-  return (adam_v){ v_set(a->beta1), v_set(a->omb1), v_set(a->beta2), v_set(a->omb2), v_set(a->decay), v_set(a->step), v_set(a->eps) };
+  return (adam_v){ v_set(a->beta1), v_set(a->omb1), v_set(a->beta2), v_set(a->omb2), v_set(a->decay), v_set(a->step),
+                   v_set(a->eps) };
 }
 FL_INLINE v16 first_moment(v16 m, v16 g, const adam_v *c) { return v_flush(v_fma(c->beta1, m, v_mul(c->omb1, g))); }
 FL_INLINE v16 second_moment(v16 v, v16 g, const adam_v *c) { return v_flush(v_fma(c->beta2, v, v_mul(v_mul(c->omb2, g), g))); }
@@ -86,7 +87,8 @@ FL_INLINE void rmsprop_with(size_t n, float *y, float *v, float *a, float *b, co
                 rms_step(lanes, y + i, has & 2 ? b + i : NULL, half, c, has));
 }
 void FL_FN(rmsprop)(size_t n, float *y, float *v, float *a, float *b, const float *g, const fl_rmsprop_args *p) {
-  const rmsprop_v c = { v_set(p->beta2), v_set(p->omb2), v_set(p->momentum), v_set(p->in), v_set(p->out), v_set(p->eps_in), v_set(p->eps_out) };
+  const rmsprop_v c = { v_set(p->beta2), v_set(p->omb2), v_set(p->momentum), v_set(p->in), v_set(p->out), v_set(p->eps_in),
+                        v_set(p->eps_out) };
   switch ((a != NULL) | (b != NULL) << 1) {
     case 0: rmsprop_with(n, y, v, NULL, NULL, g, &c, 0); break;
     case 1: rmsprop_with(n, y, v, a, NULL, g, &c, 1); break;

@@ -2,10 +2,16 @@
  * of add and sub either, of mix g. */
 #include "kernels/simd/each.h"
 
-FL_INLINE void axpy16(size_t lanes, float *y, v16 a, const float *x) { v_put(y, lanes, v_fma(a, v_get(x, lanes), v_get(y, lanes))); }
+FL_INLINE void axpy16(size_t lanes, float *y, v16 a, const float *x) {
+  v_put(y, lanes, v_fma(a, v_get(x, lanes), v_get(y, lanes)));
+}
 FL_INLINE void scale16(size_t lanes, float *y, v16 a, const float *x) { v_put(y, lanes, v_mul(a, v_get(x, lanes))); }
-FL_INLINE void add16(size_t lanes, float *y, const float *a, const float *b) { v_put(y, lanes, v_add(v_get(a, lanes), v_get(b, lanes))); }
-FL_INLINE void sub16(size_t lanes, float *y, const float *a, const float *b) { v_put(y, lanes, v_sub(v_get(a, lanes), v_get(b, lanes))); }
+FL_INLINE void add16(size_t lanes, float *y, const float *a, const float *b) {
+  v_put(y, lanes, v_add(v_get(a, lanes), v_get(b, lanes)));
+}
+FL_INLINE void sub16(size_t lanes, float *y, const float *a, const float *b) {
+  v_put(y, lanes, v_sub(v_get(a, lanes), v_get(b, lanes)));
+}
 
 void FL_FN(axpy)(size_t n, float *y, float a, const float *x) {
   const v16 va = v_set(a);

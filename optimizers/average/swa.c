@@ -1,4 +1,5 @@
-/* swa.c - averages of the parameters over time, evaluated and saved in their place; they never feed back (deep-first-order 20, 21).
+/* swa.c - averages of the parameters over time, evaluated and saved in their place; they never feed back (deep-first-order 20,
+ * 21).
  *
  *   swa (Izmailov et al. 2018, arXiv 1803.05407): after move t of x, t >= swa_start and (t - swa_start) mod swa_every = 0:
  *                                                  avg <- avg + (x - avg)/(n + 1), n averaged so far
@@ -25,7 +26,8 @@ static const fl_slot slots[S_COUNT] = { [S_AVG] = { "average", FL_SERVER, 0, all
 
 static const char *setup_swa(const double *h, const fl_job *job) {
   if (!job->layout || h[H_START] <= (double)job->moves) return NULL;
-  return fl_why(job, "stage swa: swa_start = %.0f; allowed: 1 to %.0f, the rounds, steps or epochs of the run, or nothing would be averaged",
+  return fl_why(job, "stage swa: swa_start = %.0f; allowed: 1 to %.0f, the rounds, steps or epochs of the run, or nothing would "
+                     "be averaged",
                 h[H_START], (double)job->moves);
 }
 
@@ -41,7 +43,9 @@ static void after_swa(const double *h, fl_server *sv) {
   if (n > 0) sv->k->towards(sv->job->layout->d, sv->at[S_AVG], sv->x, (float)(1.0 / (double)(n + 1)));
   copy(sv, n > 0 ? sv->job->layout->d : 0);
 }
-static const float *model_swa(const double *h, const fl_server *sv) { return sv->t < (uint64_t)h[H_START] ? NULL : sv->at[S_AVG]; }
+static const float *model_swa(const double *h, const fl_server *sv) {
+  return sv->t < (uint64_t)h[H_START] ? NULL : sv->at[S_AVG];
+}
 
 static void after_ema(const double *h, fl_server *sv) {
   if (sv->t > 0) sv->k->ema(sv->job->layout->d, sv->at[S_AVG], sv->x, (float)h[H_DECAY], (float)(1.0 - h[H_DECAY]));
@@ -49,9 +53,10 @@ static void after_ema(const double *h, fl_server *sv) {
 }
 static const float *model_ema(const double *h, const fl_server *sv) { (void)h; return sv->at[S_AVG]; }
 
-const fl_stage fl_stage_swa = { .name = "swa", .help = "mean of the later parameters, evaluated in their place", .params = swa_params,
-                                .n_params = sizeof swa_params / sizeof *swa_params, .needs = "swa_lr lr_schedule=swa", .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
+const fl_stage fl_stage_swa = { .name = "swa", .help = "mean of the later parameters, evaluated in their place",
+                                .params = swa_params, .n_params = sizeof swa_params / sizeof *swa_params,
+                                .needs = "swa_lr lr_schedule=swa", .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
                                 .after = after_swa, .model = model_swa };
-const fl_stage fl_stage_ema = { .name = "ema", .help = "exponential average of the parameters, evaluated in their place", .params = ema_params,
-                                .n_params = sizeof ema_params / sizeof *ema_params, .slot = slots, .n_slots = S_COUNT, .after = after_ema,
-                                .model = model_ema };
+const fl_stage fl_stage_ema = { .name = "ema", .help = "exponential average of the parameters, evaluated in their place",
+                                .params = ema_params, .n_params = sizeof ema_params / sizeof *ema_params, .slot = slots,
+                                .n_slots = S_COUNT, .after = after_ema, .model = model_ema };

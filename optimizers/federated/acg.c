@@ -5,8 +5,8 @@
  *   client: y = z;   y <- y - lr_r*(g + mu*(y - z) + weight_decay*y);   Delta_i = y - z
  *   server: u <- momentum*u + (1/m) sum Delta_i;   x <- x + u                      (the mean of the clients' models)
  *
- * u^0 = 0. acg_momentum = 0 is FedProx, mu = 0 Nesterov's momentum on the server. The released code writes the term without the half, hence
- * mu = 0.002 for its 0.001. x, not z, is evaluated. Streams R{y,g,z} W{y}: 16 bytes. */
+ * u^0 = 0. acg_momentum = 0 is FedProx, mu = 0 Nesterov's momentum on the server. The released code writes the term without the
+ * half, hence mu = 0.002 for its 0.001. x, not z, is evaluated. Streams R{y,g,z} W{y}: 16 bytes. */
 #include "averaging.h"
 #include <string.h>
 
@@ -40,6 +40,7 @@ static void server_finish(const double *h, fl_server *sv) {
   sv->k->scale(d, sv->move, 1.0f, u);
 }
 
-const fl_stage fl_stage_acg = { .name = "acg", .help = "clients start from a look-ahead point along the last change", .params = params,
-                                .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1, .setup = setup,
-                                .server_start = server_start, .client_start = client_start, .server_finish = server_finish };
+const fl_stage fl_stage_acg = { .name = "acg", .help = "clients start from a look-ahead point along the last change",
+                                .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                .terms = 1, .setup = setup, .server_start = server_start, .client_start = client_start,
+                                .server_finish = server_finish };

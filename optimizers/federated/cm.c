@@ -4,8 +4,8 @@
  *   client: y <- y - lr_r*(alpha*g + (1 - alpha)*D + weight_decay*y)
  *   server: D <- -(1/m) sum Delta_i/(K_i*lr_r);   x <- x + server_lr*Delta
  *
- * alpha is the weight of the LOCAL gradient; the decay is not scaled by it. D^0 = 0, so round 0 is FedAvg at alpha*lr. alpha = 1 is
- * FedAvg. Down x and D, up Delta_i. Streams R{y,g,D} W{y}: 16 bytes. */
+ * alpha is the weight of the LOCAL gradient; the decay is not scaled by it. D^0 = 0, so round 0 is FedAvg at alpha*lr. alpha = 1
+ * is FedAvg. Down x and D, up Delta_i. Streams R{y,g,D} W{y}: 16 bytes. */
 #include "direction.h"
 
 enum { H_ALPHA };

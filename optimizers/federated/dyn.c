@@ -1,14 +1,15 @@
-/* dyn.c - dynamic regularisation: FedDyn (Acar et al. 2021, arXiv 2111.04263; federated-adaptive 7); FedSpeed over the stage pgn (Sun et al.
- * 2023, arXiv 2302.10429; federated-flat-private 7); FedSMOO over smoo (8); FedLESAM-D over lesam (9).
+/* dyn.c - dynamic regularisation: FedDyn (Acar et al. 2021, arXiv 2111.04263; federated-adaptive 7); FedSpeed over the stage pgn
+ * (Sun et al. 2023, arXiv 2302.10429; federated-flat-private 7); FedSMOO over smoo (8); FedLESAM-D over lesam (9).
  *
  *   client: y <- y - lr_r*(g + alpha*(y - x) + alpha*z_i + weight_decay*y);   z_i <- z_i + Delta_i
  *   server: zbar <- zbar + (1/N) sum Delta_i;   x <- mean of the active y_i + zbar                 dyn_average=all
  *           x <- mean over the active of y_i + z_i                                                 dyn_average=active
  *
- * in model units: z_i = -h_i/alpha and zbar = -H/alpha of FedDyn, h_i of FedSpeed, whose lamb is alpha. FedDyn's and the released FedSpeed
- * are dyn_average=all; FedSpeed's paper, as recalled, uses the active clients alone. With unequal clients alpha*mean(n)/n_i takes the
- * place of alpha on the client, as in FedDyn's code (dyn_sizes=no: alpha for all). The mean of the active clients' models is evaluated, as the authors
- * do; dyn_evaluate=broadcast evaluates x. Down x, up Delta_i. Streams R{y,g,q} W{y}: 16 bytes. */
+ * in model units: z_i = -h_i/alpha and zbar = -H/alpha of FedDyn, h_i of FedSpeed, whose lamb is alpha. FedDyn's and the released
+ * FedSpeed are dyn_average=all; FedSpeed's paper, as recalled, uses the active clients alone. With unequal clients
+ * alpha*mean(n)/n_i takes the place of alpha on the client, as in FedDyn's code (dyn_sizes=no: alpha for all). The mean of the
+ * active clients' models is evaluated, as the authors do; dyn_evaluate=broadcast evaluates x. Down x, up Delta_i. Streams
+ * R{y,g,q} W{y}: 16 bytes. */
 #include "averaging.h"
 
 enum { H_ALPHA, H_AVERAGE, H_EVALUATE, H_SIZES };
@@ -16,10 +17,13 @@ enum { S_Z, S_ZBAR, S_MEAN, S_Q, S_Z_UP, S_COUNT };
 static const fl_param params[] = {
   [H_ALPHA] = { "alpha", 0.1, 0, 1e6, NULL, "strength of the regulariser (FedSpeed, FedSMOO: lamb)", 0 },
   [H_AVERAGE] = { "dyn_average", 0, 0, 0, "all|active", "whose past changes move x: all clients', or those of this round's", 0 },
-  [H_EVALUATE] = { "dyn_evaluate", 0, 0, 0, "mean|broadcast", "what is evaluated: the mean of the active clients' models, or x", 0 },
+  [H_EVALUATE] = { "dyn_evaluate", 0, 0, 0, "mean|broadcast", "what is evaluated: the mean of the active clients' models, or x",
+                   0 },
   [H_SIZES] = { "dyn_sizes", 1, 0, 0, "no|yes", "alpha*mean(n)/n_i for client i in place of alpha", 0 },
 };
-static size_t mean_floats(const fl_job *job, const double *h) { return h[H_EVALUATE] == 0 ? job->layout->d + job->layout->buffers : 0; }
+static size_t mean_floats(const fl_job *job, const double *h) {
+  return h[H_EVALUATE] == 0 ? job->layout->d + job->layout->buffers : 0;
+}
 static const fl_slot slots[S_COUNT] = {
   [S_Z] = { "z_i", FL_CLIENT, 0, NULL },
   [S_ZBAR] = { "zbar", FL_SERVER, 0, NULL },
@@ -54,7 +58,7 @@ static const float *model(const double *h, const fl_server *sv) {
   return h[H_EVALUATE] == 0 && sv->t > 0 ? sv->at[S_MEAN] : NULL;
 }
 
-const fl_stage fl_stage_dyn = { .name = "dyn", .help = "a regulariser that remembers each client's past changes", .params = params,
-                                .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1, .setup = setup,
-                                .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish,
-                                .model = model };
+const fl_stage fl_stage_dyn = { .name = "dyn", .help = "a regulariser that remembers each client's past changes",
+                                .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                .terms = 1, .setup = setup, .client_start = client_start, .client_finish = client_finish,
+                                .server_finish = server_finish, .model = model };

@@ -1,12 +1,12 @@
-/* moswa.c - the control variates of FedMoSWA (Liu et al. 2025, arXiv 2507.20016; federated-flat-private 11), over the stage restart and
- * with server_lr in the place of its alpha: the server's part is a momentum of the clients' fresh controls.
+/* moswa.c - the control variates of FedMoSWA (Liu et al. 2025, arXiv 2507.20016; federated-flat-private 11), over the stage
+ * restart and with server_lr in the place of its alpha: the server's part is a momentum of the clients' fresh controls.
  *
  *   client: y <- y - eta_k*(g - c_i + m + weight_decay*y)
  *           c_i_new = c_i - m - Delta_i/(sum of eta_k)              option=1: c_i_new = whole gradient of client i at x
  *   server: m <- m + gamma*(1/|S|) sum over S of (c_i_new - m);   x <- x + server_lr*Delta
  *
- * SCAFFOLD's server instead adds (1/N)(c_i_new - c_i). c_i = m = 0 at first. Down x and m, up Delta_i and c_i_new - m (which the server could
- * form of Delta_i if it kept c_i; counted as sent). Streams R{y,g,m - c_i} W{y}: 16 bytes. */
+ * SCAFFOLD's server instead adds (1/N)(c_i_new - c_i). c_i = m = 0 at first. Down x and m, up Delta_i and c_i_new - m (which the
+ * server could form of Delta_i if it kept c_i; counted as sent). Streams R{y,g,m - c_i} W{y}: 16 bytes. */
 #include "control.h"
 #include <string.h>
 
@@ -46,6 +46,7 @@ static void server_finish(const double *h, fl_server *sv) {
   sv->k->axpy(sv->job->layout->d, sv->at[S_M], (float)h[H_GAMMA], sv->at[S_FRESH]);
 }
 
-const fl_stage fl_stage_moswa = { .name = "moswa", .help = "control variates whose server part is a momentum of fresh ones", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
-                                  .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish };
+const fl_stage fl_stage_moswa = { .name = "moswa", .help = "control variates whose server part is a momentum of fresh ones",
+                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                  .terms = 1, .client_start = client_start, .client_finish = client_finish,
+                                  .server_finish = server_finish };

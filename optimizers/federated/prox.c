@@ -1,9 +1,10 @@
-/* prox.c - FedProx (Li et al. 2020, arXiv 1812.06127; federated-adaptive 4): a proximal term holds the client near the server's model.
+/* prox.c - FedProx (Li et al. 2020, arXiv 1812.06127; federated-adaptive 4): a proximal term holds the client near the server's
+ * model.
  *
  *   y <- y - lr_r*(g + mu*(y - x) + weight_decay*y)              server as FedAvg
  *
- * With a rule that has momentum the term enters the buffer (the paper does not say; interface C29). mu = 0 is FedAvg. Nothing more is
- * sent. Streams R{y,g,x} W{y}: 16 bytes. */
+ * With a rule that has momentum the term enters the buffer (the paper does not say; interface C29). mu = 0 is FedAvg. Nothing
+ * more is sent. Streams R{y,g,x} W{y}: 16 bytes. */
 #include <fedlane/optimizer.h>
 
 enum { H_MU };

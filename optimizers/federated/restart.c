@@ -1,5 +1,6 @@
-/* restart.c - the local step size of FedSWA and FedMoSWA (Liu et al. 2025, arXiv 2507.20016; federated-flat-private 10, 11): it falls along
- * a client's round and is whole again at the beginning of the next. FedSWA is this stage with server_lr in the place of its alpha.
+/* restart.c - the local step size of FedSWA and FedMoSWA (Liu et al. 2025, arXiv 2507.20016; federated-flat-private 10, 11): it
+ * falls along a client's round and is whole again at the beginning of the next. FedSWA is this stage with server_lr in the place
+ * of its alpha.
  *
  *   eta_k = lr_r*[(1 - k/K) + (k/K)*lr_end_ratio],   k = 0 .. K-1     (lr_end_ratio*lr_r itself is not reached)
  *
@@ -23,4 +24,5 @@ static void before_step(const double *h, fl_local *lo) {
 }
 
 const fl_stage fl_stage_restart = { .name = "restart", .help = "a step size that falls along a client's round", .params = params,
-                                    .n_params = sizeof params / sizeof *params, .client_start = client_start, .before_step = before_step };
+                                    .n_params = sizeof params / sizeof *params, .client_start = client_start,
+                                    .before_step = before_step };

@@ -44,4 +44,5 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_scaffold = { .name = "scaffold", .help = "control variates against client drift", .params = params,
                                      .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
-                                     .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish };
+                                     .client_start = client_start, .client_finish = client_finish,
+                                     .server_finish = server_finish };

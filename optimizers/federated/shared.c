@@ -1,5 +1,6 @@
-/* shared.c - a shared second-order state and a pull along the global direction: FedAdamW (federated-adaptive 13) over AdamW, FedMuon (16)
- * and all of FedPAC (20) over Muon, SOAP, Sophia and Shampoo; as the stage lada FedLADA (11) over Adam with the maximum of its second moment.
+/* shared.c - a shared second-order state and a pull along the global direction: FedAdamW (federated-adaptive 13) over AdamW,
+ * FedMuon (16) and all of FedPAC (20) over Muon, SOAP, Sophia and Shampoo; as the stage lada FedLADA (11) over Adam with the
+ * maximum of its second moment.
  *
  *   client: the rule starts from the server's theta (block means of the second moment; momentum of the matrices);
  *           additive: y <- rule(y; lr) - lr*alpha*D        convex: y <- rule(y; (1-alpha)*lr) - lr*alpha*D
@@ -7,10 +8,12 @@
  *
  * D^0 = 0 and theta^0 = 0, so round 0 is the local rule. D is formed by the server from the change as sent (it costs no
  * upload), normalised by the lr of the round that made it and applied with the lr of the round that uses it. With convex
- * mixing over AdamW the decay stays lr*weight_decay (convex_decay=mixed: (1-alpha)*lr*weight_decay, FedAdamW's first release); Muon decays
- * by its own step, (1-alpha)*lr*muon_lr_scale, as released. rescale_correction=no pulls by alpha*Delta/K a step whatever the lr has become.
+ * mixing over AdamW the decay stays lr*weight_decay (convex_decay=mixed: (1-alpha)*lr*weight_decay, FedAdamW's first release);
+ * Muon decays by its own step, (1-alpha)*lr*muon_lr_scale, as released. rescale_correction=no pulls by alpha*Delta/K a step
+ * whatever the lr has become.
  *
- * lada is convex with theta, and its alpha is the weight of the LOCAL step, as in that paper. FedPAC-Shampoo is our extension (inferred). */
+ * lada is convex with theta, and its alpha is the weight of the LOCAL step, as in that paper. FedPAC-Shampoo is our extension
+ * (inferred). */
 #include "direction.h"
 
 enum { H_ALPHA, H_MIX, H_AGGREGATE, H_RESCALE, H_DECAY };
@@ -20,7 +23,8 @@ static const fl_param params[] = {
   [H_MIX] = { "mix", 0, 0, 0, "additive|convex", "add alpha*D to the local step, or weigh them alpha to 1 - alpha", 0 },
   [H_AGGREGATE] = { "aggregate", 1, 0, 0, "no|yes", "average the rule's second-order state and send it back", 0 },
   [H_RESCALE] = { "rescale_correction", 1, 0, 0, "no|yes", "the pull falls with the step size, as lr_r/lr_(r-1)", 0 },
-  [H_DECAY] = { "convex_decay", 0, 0, 0, "lr|mixed", "step size that decays the weights with mix=convex, where the rule lets it differ", 0 },
+  [H_DECAY] = { "convex_decay", 0, 0, 0, "lr|mixed",
+                "step size that decays the weights with mix=convex, where the rule lets it differ", 0 },
 };
 static const fl_param lada_params[] = {
   [H_ALPHA] = { "alpha", 0.1, 0, 1, NULL, "weight of the local step (1 - alpha: of the global direction)", FL_ABOVE },
@@ -63,12 +67,14 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_shared = { .name = "shared", .help = "shared second-order state and a pull along the global direction",
                                    .params = params, .n_params = sizeof params / sizeof *params, .slot = slots,
-                                   .n_slots = S_COUNT, .drifts = 1, .needs = "convex_decay mix=convex", .setup = setup, .client_start = client_start,
-                                   .client_finish = client_finish, .server_finish = server_finish };
+                                   .n_slots = S_COUNT, .drifts = 1, .needs = "convex_decay mix=convex", .setup = setup,
+                                   .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish };
 
 /* lada's one parameter as shared's five. */
 typedef struct { double h[5]; } shared_h;
-static shared_h of_lada(const double *h) { return (shared_h){ { [H_ALPHA] = 1.0 - h[H_ALPHA], [H_MIX] = 1, [H_AGGREGATE] = 1, [H_RESCALE] = 1 } }; }
+static shared_h of_lada(const double *h) {
+  return (shared_h){ { [H_ALPHA] = 1.0 - h[H_ALPHA], [H_MIX] = 1, [H_AGGREGATE] = 1, [H_RESCALE] = 1 } };
+}
 static size_t lada_theta(const fl_job *job, const double *h) { return theta_floats(job, of_lada(h).h); }
 static const char *lada_setup(const double *h, const fl_job *job) { return setup(of_lada(h).h, job); }
 static void lada_start(const double *h, fl_local *lo) { client_start(of_lada(h).h, lo); }
@@ -81,5 +87,6 @@ static const fl_slot lada_slots[S_COUNT] = {
   [S_THETA_UP] = { "theta_i", FL_UP, FL_EQUAL, lada_theta },
 };
 const fl_stage fl_stage_lada = { .name = "lada", .help = "as shared, the paper's weights of FedLADA", .params = lada_params,
-                                 .n_params = sizeof lada_params / sizeof *lada_params, .slot = lada_slots, .n_slots = S_COUNT, .drifts = 1,
-                                 .setup = lada_setup, .client_start = lada_start, .client_finish = lada_finish, .server_finish = lada_server };
+                                 .n_params = sizeof lada_params / sizeof *lada_params, .slot = lada_slots, .n_slots = S_COUNT,
+                                 .drifts = 1, .setup = lada_setup, .client_start = lada_start, .client_finish = lada_finish,
+                                 .server_finish = lada_server };

@@ -26,6 +26,6 @@ static void step(const double *h, fl_local *lo) {
   coupled_step(lo, h[H_WEIGHT_DECAY], plain, &a);
 }
 
-const fl_rule fl_rule_adagrad = { .name = "adagrad", .help = "steps divided by the root of the sum of squared gradients", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = one_state, .start = start,
-                                  .step = step };
+const fl_rule fl_rule_adagrad = { .name = "adagrad", .help = "steps divided by the root of the sum of squared gradients",
+                                  .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = one_state,
+                                  .start = start, .step = step };

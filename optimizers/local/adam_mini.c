@@ -5,9 +5,10 @@
  *   m   <- beta1*m + (1 - beta1)*v
  *   y   <- (1 - lr*weight_decay)*y - (lr/c1)*m/(sqrt(s_B)/sqrt(c2) + eps)   c1 = 1 - beta1^k, c2 = 1 - beta2^k
  *
- * mini_blocks=neuron: matrices by row, q and k by head, biases element by element (AdamW), norms as a whole; convolutions by output
- * channel is inferred (the code's names leave them whole: tensor). Norms and biases do not decay, unless decay_vectors=yes.
- * State d + one float a block. A block is read twice; from cache the second time: 20 bytes, one root and one division a block. */
+ * mini_blocks=neuron: matrices by row, q and k by head, biases element by element (AdamW), norms as a whole; convolutions by
+ * output channel is inferred (the code's names leave them whole: tensor). Norms and biases do not decay, unless
+ * decay_vectors=yes. State d + one float a block. A block is read twice; from cache the second time: 20 bytes, one root and one
+ * division a block. */
 #include "rule.h"
 
 enum { H_BETA1, H_BETA2, H_EPS, H_WEIGHT_DECAY, H_BLOCKS, H_DECAY_VECTORS };
@@ -35,7 +36,8 @@ static void start(const double *h, fl_local *lo, const float *theta) {
 
 typedef struct { fl_adamw_args args; double lr, c1, c2; } scalars;
 
-static void step_blocks(const double *h, fl_local *lo, const scalars *c, size_t offset, size_t size, size_t n, float *s, const float *g) {
+static void step_blocks(const double *h, fl_local *lo, const scalars *c, size_t offset, size_t size, size_t n, float *s,
+                        const float *g) {
   float *y = lo->y + offset, *m = lo->state + offset;
   if (size == 1) {
     lo->k->adamw(n, y, m, s, g, &c->args);
@@ -56,7 +58,8 @@ static void step_blocks(const double *h, fl_local *lo, const scalars *c, size_t 
 
 static void step(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
-  scalars c = { .lr = lo->clock.lr, .c1 = 1.0 - fl_pow_int(h[H_BETA1], lo->clock.k), .c2 = sqrt(1.0 - fl_pow_int(h[H_BETA2], lo->clock.k)) };
+  scalars c = { .lr = lo->clock.lr, .c1 = 1.0 - fl_pow_int(h[H_BETA1], lo->clock.k),
+                .c2 = sqrt(1.0 - fl_pow_int(h[H_BETA2], lo->clock.k)) };
   float *s = lo->state + l->d;
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];

@@ -1,5 +1,5 @@
-/* adamw.c - AdamW (deep-first-order 6, federated-adaptive 12; Loshchilov, Hutter 2019, arXiv 1711.05101), and its second moment as
- * the shareable part theta (federated-adaptive 13):
+/* adamw.c - AdamW (deep-first-order 6, federated-adaptive 12; Loshchilov, Hutter 2019, arXiv 1711.05101), and its second moment
+ * as the shareable part theta (federated-adaptive 13):
  *
  *   m <- beta1*m + (1 - beta1)*v;   s <- beta2*s + (1 - beta2)*v^2;   amsgrad: top <- max(top, s) takes the place of s below
  *   y <- (1 - lr*weight_decay)*y - lr * (m/(1 - beta1^k)) / (sqrt(s/(1 - beta2^t)) + eps)
@@ -16,7 +16,8 @@ static const fl_param params[] = {
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "decay of the second moment", FL_BELOW },
   [H_EPS] = { "eps", 1e-8, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
-  [H_M_INDEX] = { "m_index", 0, 0, 0, "local|global", "index in the first moment's bias correction: step of the round, or global", 0 },
+  [H_M_INDEX] = { "m_index", 0, 0, 0, "local|global", "index in the first moment's bias correction: step of the round, or global",
+                  0 },
   [H_AMSGRAD] = { "amsgrad", 0, 0, 0, "no|yes", "divide by the largest second moment so far", 0 },
 };
 static size_t state(const double *h, const fl_job *job) { return moment_floats(job, h[H_AMSGRAD] != 0); }

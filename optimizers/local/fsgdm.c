@@ -23,7 +23,8 @@ static const char *setup(const double *h, const fl_job *job, int as_server) {
   const char *s = as_server ? "server_" : "";
   if (total == 0 && !job->layout) return NULL;  /* the run's steps are not known yet */
   if (job->layout && total > 0 && total < steps)
-    return fl_why(job, "rule fsgdm: %stotal_steps = %.0f; allowed: 0, or the %.0f steps of the run or more, as u would pass 1/(1 + c)", s,
+    return fl_why(job, "rule fsgdm: %stotal_steps = %.0f; allowed: 0, or the %.0f steps of the run or more, as u would pass 1/(1 "
+                       "+ c)", s,
                   total, steps);
   if (h[H_N_STAGES] <= (total > 0 ? total : steps)) return NULL;
   return fl_why(job, "rule fsgdm: %sn_stages = %.0f; allowed: 1 to %.0f, the %s", s, h[H_N_STAGES], total > 0 ? total : steps,
@@ -46,5 +47,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_fsgdm = { .name = "fsgdm", .help = "momentum whose low-pass gain grows in stages", .params = params,
-                                .n_params = sizeof params / sizeof *params, .setup = setup, .planned = planned, .state = one_state,
-                                .start = start_at_zero, .step = step };
+                                .n_params = sizeof params / sizeof *params, .setup = setup, .planned = planned,
+                                .state = one_state, .start = start_at_zero, .step = step };

@@ -43,7 +43,8 @@ void fl_axis_statistics(const fl_kernels *k, const fl_axes *a, int axis, const f
   k->ema(n * n, s, product, beta, omb);
 }
 
-void fl_axis_product(const fl_kernels *k, const fl_axes *a, int axis, int transposed, const float *q, const float *x, float *out) {
+void fl_axis_product(const fl_kernels *k, const fl_axes *a, int axis, int transposed, const float *q, const float *x,
+                     float *out) {
   const size_t n = a->n[axis], pre = before(a, axis), post = a->size / (n * pre);
   if (post == 1) {                              /* the last axis: rows times a matrix */
     (transposed ? k->gemm_nn : k->gemm_nt)(pre, n, n, x, n, q, n, out, n, FL_GEMM_PIECE);

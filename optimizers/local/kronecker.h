@@ -15,7 +15,8 @@ size_t fl_axes_longest(const fl_axes *);
 /* Floats of scratch for the two functions below. */
 size_t fl_axes_work(const fl_axes *);
 /* s <- beta*s + omb*(unfolded g along axis)(the same)^T, n x n, symmetric to the bit. */
-void fl_axis_statistics(const fl_kernels *, const fl_axes *, int axis, const float *g, float beta, float omb, float *s, float *work);
+void fl_axis_statistics(const fl_kernels *, const fl_axes *, int axis, const float *g, float beta, float omb, float *s,
+                        float *work);
 /* out <- x times q along axis: transposed, sum_j q[j][i] x[j]; otherwise sum_j q[i][j] x[j]. out is not x. */
 void fl_axis_product(const fl_kernels *, const fl_axes *, int axis, int transposed, const float *q, const float *x, float *out);
 #endif

@@ -5,8 +5,8 @@
  *   y <- y - lr*u, or with nesterov y - lr*(g + momentum*u)
  *
  * The buffer begins with the raw gradient, so dampening acts from the second step on. With nesterov y is the look-ahead point
- * itself. The decay joins the gradient before the buffer (coupled), as in FedNova's line 1. momentum_ema and momentum_velocity are
- * the other two forms. Streams R{y,u,g} W{y,u}: 20 bytes. */
+ * itself. The decay joins the gradient before the buffer (coupled), as in FedNova's line 1. momentum_ema and momentum_velocity
+ * are the other two forms. Streams R{y,u,g} W{y,u}: 20 bytes. */
 #include "rule.h"
 
 enum { H_MOMENTUM, H_DAMPENING, H_NESTEROV, H_WEIGHT_DECAY };
@@ -19,8 +19,8 @@ static const fl_param params[] = {
 static const char *setup(const double *h, const fl_job *job, int as_server) {
   const char *s = as_server ? "server_" : "";
   if (h[H_NESTEROV] == 0 || (h[H_DAMPENING] == 0 && h[H_MOMENTUM] > 0)) return NULL;
-  return fl_why(job, "rule momentum: %snesterov = yes with %smomentum = %g and %sdampening = %g; allowed: above 0, and 0", s, s, h[H_MOMENTUM],
-                s, h[H_DAMPENING]);
+  return fl_why(job, "rule momentum: %snesterov = yes with %smomentum = %g and %sdampening = %g; allowed: above 0, and 0", s, s,
+                h[H_MOMENTUM], s, h[H_DAMPENING]);
 }
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
@@ -33,6 +33,6 @@ static void step(const double *h, fl_local *lo) {
   coupled_step(lo, h[H_WEIGHT_DECAY], plain, &a);
 }
 
-const fl_rule fl_rule_momentum = { .name = "momentum", .help = "gradient descent with heavy-ball or Nesterov momentum", .params = params,
-                                   .n_params = sizeof params / sizeof *params, .setup = setup, .state = one_state,
-                                   .start = start_at_zero, .step = step };
+const fl_rule fl_rule_momentum = { .name = "momentum", .help = "gradient descent with heavy-ball or Nesterov momentum",
+                                   .params = params, .n_params = sizeof params / sizeof *params, .setup = setup,
+                                   .state = one_state, .start = start_at_zero, .step = step };

@@ -4,30 +4,33 @@
  *   M <- momentum*M + (1 - momentum)*G;   U = (1 - momentum)*G + momentum*M (nesterov) or M
  *   O  = NS(U)*scale;   W <- (1 - lrM*weight_decay)*W - lrM*O,   lrM = lr*muon_lr_scale
  *
- * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw), of a tensor of three axes every slice along the
- * first is a matrix. The defaults are Keller Jordan's: lr 3e-4 for vectors, 66.7 times that, 0.02, for matrices. scale = sqrt(max(1, out/in)); for
- * convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel.
- * NS is fp32. ns_dtype=bf16 keeps X, A and B of every iteration in bfloat16, as the released codes do on a GPU: products are summed in
- * fp32, and what each of the three matrices becomes is rounded once, to nearest even (the form of PyTorch's Muon).
- * theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
+ * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw), of a tensor of three axes every slice along
+ * the first is a matrix. The defaults are Keller Jordan's: lr 3e-4 for vectors, 66.7 times that, 0.02, for matrices. scale =
+ * sqrt(max(1, out/in)); for convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels:
+ * muon_conv_scale=kernel. NS is fp32. ns_dtype=bf16 keeps X, A and B of every iteration in bfloat16, as the released codes do on
+ * a GPU: products are summed in fp32, and what each of the three matrices becomes is rounded once, to nearest even (the form of
+ * PyTorch's Muon). theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
 #include "rule.h"
 
-enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE, H_SCALE, H_FORM, H_AUX_BETA1, H_AUX_BETA2,
-       H_AUX_EPS, H_NS_DTYPE };
+enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE, H_SCALE, H_FORM, H_AUX_BETA1,
+       H_AUX_BETA2, H_AUX_EPS, H_NS_DTYPE };
 static const fl_param params[] = {
   [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
   [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
   [H_NS_STEPS] = { "ns_steps", 5, 1, 50, NULL, "Newton-Schulz iterations", FL_WHOLE },
   [H_LR_SCALE] = { "muon_lr_scale", 200.0 / 3.0, 0, 1e6, NULL, "step size of matrices over that of the other tensors", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0.01, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
-  [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))", 0 },
+  [H_CONV_SCALE] = { "muon_conv_scale", 0, 0, 0, "kernel|matrix", "shape of a convolution in the factor sqrt(max(1, out/in))",
+                     0 },
   [H_EXCLUDE] = { "muon_exclude", 0, 0, 0, "none|embed_head", "tensors of two dimensions that are left to AdamW", 0 },
-  [H_SCALE] = { "muon_scale", 0, 0, 0, "keller|moonshot|none", "factor of a matrix: sqrt(max(1, out/in)), 0.2*sqrt(max(out, in)), or 1", 0 },
+  [H_SCALE] = { "muon_scale", 0, 0, 0, "keller|moonshot|none",
+                "factor of a matrix: sqrt(max(1, out/in)), 0.2*sqrt(max(out, in)), or 1", 0 },
   [H_FORM] = { "momentum_form", 0, 0, 0, "average|sum", "M = momentum*M + (1 - momentum)*G, or M = momentum*M + G", 0 },
   [H_AUX_BETA1] = { "aux_beta1", 0.9, 0, 1, NULL, "AdamW of the other tensors: decay of the first moment", FL_BELOW },
   [H_AUX_BETA2] = { "aux_beta2", 0.95, 0, 1, NULL, "decay of their second moment", FL_BELOW },
   [H_AUX_EPS] = { "aux_eps", 1e-10, 1e-38, 1, NULL, "added to the root of their second moment", 0 },
-  [H_NS_DTYPE] = { "ns_dtype", 0, 0, 0, "fp32|bf16", "precision of the Newton-Schulz iterates: fp32, or bfloat16 summed in fp32", 0 },
+  [H_NS_DTYPE] = { "ns_dtype", 0, 0, 0, "fp32|bf16", "precision of the Newton-Schulz iterates: fp32, or bfloat16 summed in fp32",
+                   0 },
 };
 
 static int is_matrix(const double *h, const fl_tensor *t) {
@@ -151,8 +154,8 @@ static void step(const double *h, fl_local *lo) {
   }
 }
 
-const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors", .params = params,
-                               .n_params = sizeof params / sizeof *params,
+const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors",
+                               .params = params, .n_params = sizeof params / sizeof *params,
                                .needs = "muon_conv_scale muon_scale=keller",
                                .lr = 3e-4, .state = state, .work = work_floats,
                                .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -34,7 +34,8 @@ static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float 
   const call *c = arg;
   const size_t d = lo->job->layout->d;
   float *s = lo->state + offset;
-  lo->k->rmsprop(n, y, s, c->h[H_CENTRED] != 0 ? s + d : NULL, c->h[H_MOMENTUM] > 0 ? s + (parts(c->h) - 1) * d : NULL, v, &c->args);
+  lo->k->rmsprop(n, y, s, c->h[H_CENTRED] != 0 ? s + d : NULL, c->h[H_MOMENTUM] > 0 ? s + (parts(c->h) - 1) * d : NULL, v,
+                 &c->args);
 }
 
 static void step(const double *h, fl_local *lo) {
@@ -47,6 +48,6 @@ static void step(const double *h, fl_local *lo) {
   coupled_step(lo, h[H_WEIGHT_DECAY], plain, &c);
 }
 
-const fl_rule fl_rule_rmsprop = { .name = "rmsprop", .help = "steps divided by the root of the mean squared gradient", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .block_means = 1, .theta = theta_floats,
-                                  .start = start, .pack = pack, .step = step };
+const fl_rule fl_rule_rmsprop = { .name = "rmsprop", .help = "steps divided by the root of the mean squared gradient",
+                                  .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state,
+                                  .block_means = 1, .theta = theta_floats, .start = start, .pack = pack, .step = step };

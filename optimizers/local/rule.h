@@ -76,8 +76,9 @@ static inline void start_moments(fl_local *lo, const float *theta, double initia
 
 /* The step lr*(m/c1)/(sqrt(s)/c2 + eps) as (lr*c2/c1)*m/(sqrt(s) + c2*eps); c2 is a root already. */
 static inline fl_adamw_args adam_args(double beta1, double beta2, double eps, double lr, double c1, double c2, double decay) {
-  return (fl_adamw_args){ .beta1 = (float)beta1, .omb1 = (float)(1.0 - beta1), .beta2 = (float)beta2, .omb2 = (float)(1.0 - beta2),
-                          .decay = (float)decay, .step = (float)(lr * c2 / c1), .eps = (float)(eps * c2) };
+  return (fl_adamw_args){ .beta1 = (float)beta1, .omb1 = (float)(1.0 - beta1), .beta2 = (float)beta2,
+                          .omb2 = (float)(1.0 - beta2), .decay = (float)decay, .step = (float)(lr * c2 / c1),
+                          .eps = (float)(eps * c2) };
 }
 static inline void plain_adamw(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
   lo->k->adamw(n, y, lo->state + offset, lo->state + lo->job->layout->d + offset, v, arg);

@@ -8,8 +8,8 @@
  *   code    the third-party optimizer of a released federated baseline: exponent -1/w, vectors with the full matrix (w = 1), and
  *           each axis's factor sees the gradient already multiplied by those before it
  *
- *   graft   D <- D*|D_graft|/|D| for each tensor:  sgd: G;  adagrad: G/(sqrt(sum G*G) + graft_eps);  adam: mh/(sqrt(v/c2) + graft_eps)
- *   y <- (1 - lr*weight_decay)*y - lr*D
+ *   graft   D <- D*|D_graft|/|D| for each tensor:  sgd: G;  adagrad: G/(sqrt(sum G*G) + graft_eps);  adam: mh/(sqrt(v/c2) +
+ *   graft_eps) y <- (1 - lr*weight_decay)*y - lr*D
  *
  * The paper begins S at eps*I: the same sum, but in fp32 the eps of a large S would be lost and a root become infinite.
  * Roots are taken by symmetric eigendecomposition when (k-1) mod precond_every = 0, negative eigenvalues counted as 0; statistics
@@ -24,7 +24,8 @@ enum { H_VARIANT, H_EPS, H_BETA1, H_BETA2, H_GRAFT, H_GRAFT_EPS, H_EVERY, H_WEIG
 enum { PAPER, EMA, CODE };
 enum { NONE, SGD, ADAGRAD, ADAM };
 static const fl_param params[] = {
-  [H_VARIANT] = { "variant", PAPER, 0, 0, "paper|ema|code", "sums with exponent -1/(2w); averages; a third-party code's form", 0 },
+  [H_VARIANT] = { "variant", PAPER, 0, 0, "paper|ema|code", "sums with exponent -1/(2w); averages; a third-party code's form",
+                  0 },
   [H_EPS] = { "eps", 1e-4, 1e-38, 1e6, NULL, "added to the factors' eigenvalues; where the vectors' sums begin", 0 },
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "ema: decay of the first moment", FL_BELOW },
   [H_BETA2] = { "beta2", 0.999, 0, 1, NULL, "ema: decay of the factors and of the second moment", FL_BELOW },
@@ -38,7 +39,9 @@ static const fl_param params[] = {
 enum { LONGEST_VECTOR = 4096 };                 /* of variant code, whose statistic of a vector is a matrix */
 
 static int variant(const double *h) { return (int)h[H_VARIANT]; }
-static int has_factors(const double *h, const fl_tensor *t) { return t->role != FL_BUFFER && (t->ndim >= 2 || variant(h) == CODE); }
+static int has_factors(const double *h, const fl_tensor *t) {
+  return t->role != FL_BUFFER && (t->ndim >= 2 || variant(h) == CODE);
+}
 static fl_axes axes_of(const double *h, const fl_tensor *t) { return fl_axes_of(t, h[H_CONV] != 0, (size_t)h[H_MAX_DIM]); }
 
 static const char *setup(const double *h, const fl_job *job, int as_server) {
@@ -51,8 +54,8 @@ static const char *setup(const double *h, const fl_job *job, int as_server) {
   for (size_t i = 0; job->layout && variant(h) == CODE && i < job->layout->n; i++) {
     const fl_tensor *t = &job->layout->tensor[i];
     if (t->ndim == 1 && t->role != FL_BUFFER && t->size > LONGEST_VECTOR)
-      return fl_why(job, "rule shampoo: %svariant = code needs a full matrix for a vector, and '%s' has %zu parameters, more than %d; "
-                    "allowed: paper, ema", s, t->name, t->size, LONGEST_VECTOR);
+      return fl_why(job, "rule shampoo: %svariant = code needs a full matrix for a vector, and '%s' has %zu parameters, more "
+                         "than %d; allowed: paper, ema", s, t->name, t->size, LONGEST_VECTOR);
   }
   return NULL;
 }
@@ -96,7 +99,8 @@ static void start(const double *h, fl_local *lo, const float *theta) {
   const fl_layout *l = lo->job->layout;
   float *s = lo->state + moments(h, lo->job);
   memset(lo->state, 0, state(h, lo->job) * sizeof(float));
-  const int sums = lo->round > 0;               /* the server's zeros of round 0 are the factors' initial state, not the vectors' */
+  /* the server's zeros of round 0 are the factors' initial state, not the vectors' */
+  const int sums = lo->round > 0;
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;
@@ -153,8 +157,8 @@ static void precondition(const double *h, const fl_local *lo, parts *p) {
 }
 
 /* y = m/(sqrt(v) + eps)*scale with the moments renewed by AdamW's kernel; sums: beta1 = 0 and beta2 = 1. */
-static void moments_direction(const fl_local *lo, size_t n, float *y, float *m, float *v, const float *g, double beta1, double beta2,
-                              double scale, double eps) {
+static void moments_direction(const fl_local *lo, size_t n, float *y, float *m, float *v, const float *g, double beta1,
+                              double beta2, double scale, double eps) {
   const int sums = beta2 == 1.0;
   const fl_adamw_args a = { .beta1 = (float)beta1, .omb1 = (float)(1.0 - beta1), .beta2 = (float)beta2,
                             .omb2 = sums ? 1.0f : (float)(1.0 - beta2), .decay = 0.0f, .step = (float)-scale, .eps = (float)eps };
@@ -168,8 +172,10 @@ static void graft_direction(const double *h, const fl_local *lo, const fl_tensor
   const int graft = (int)h[H_GRAFT];
   float *v = lo->state + t->offset, *m = v + lo->job->layout->d;
   const double c2 = sqrt(p->c2);
-  if (variant(h) == EMA) moments_direction(lo, t->size, p->graft, m, v, p->g, h[H_BETA1], h[H_BETA2], c2 / p->c1, h[H_GRAFT_EPS] * c2);
-  else if (graft == ADAGRAD) moments_direction(lo, t->size, p->graft, p->z, v + lo->job->layout->d, p->g, 0.0, 1.0, 1.0, h[H_GRAFT_EPS]);
+  if (variant(h) == EMA)
+    moments_direction(lo, t->size, p->graft, m, v, p->g, h[H_BETA1], h[H_BETA2], c2 / p->c1, h[H_GRAFT_EPS] * c2);
+  else if (graft == ADAGRAD)
+    moments_direction(lo, t->size, p->graft, p->z, v + lo->job->layout->d, p->g, 0.0, 1.0, 1.0, h[H_GRAFT_EPS]);
   if (graft == SGD) memcpy(p->graft, p->g, t->size * sizeof(float));
 }
 
@@ -204,8 +210,9 @@ static void step(const double *h, fl_local *lo) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;
     float *x = lo->work + t->size;
-    parts p = { .g = mixed_gradient(lo, t->offset, t->size), .s = s, .root = root, .x = x, .z = x + t->size, .graft = x + 2 * t->size, .work = x + 3 * t->size,
-                .c1 = c1, .c2 = has_factors(h, t) ? c2 : carried, .c2_factor = carried, .due = due };
+    parts p = { .g = mixed_gradient(lo, t->offset, t->size), .s = s, .root = root, .x = x, .z = x + t->size,
+                .graft = x + 2 * t->size, .work = x + 3 * t->size, .c1 = c1, .c2 = has_factors(h, t) ? c2 : carried,
+                .c2_factor = carried, .due = due };
     if (has_factors(h, t)) p.a = axes_of(h, t), s += p.a.floats, root += p.a.floats;
     direction(h, lo, t, &p);
     lo->k->sgd(t->size, lo->y + t->offset, p.x, (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), (float)lo->clock.lr);

@@ -7,10 +7,10 @@
  * adaptive=yes ("AW"), for every tensor, with g = v and decoupled decay:
  *   s <- conf_beta*s + (1 - conf_beta)*sqrt(var(g));   threshold = conf_scale*s;   y <- (1 - lr*weight_decay)*y - lr*m
  *
- * THE PUBLISHED CODE COMPUTES m BUT STEPS WITH u: use_momentum=no. The paper's Algorithm 3 keeps |g| = threshold: keep_equal=yes; its
- * Algorithm 1 sums m <- beta1*m + u: average=no. Inferred: var is the population variance over the entries of one tensor;
- * conf_beta 0.9 and conf_scale 0.999, which the paper names without values. Streams R{y,g,m} W{y,m}: 20 bytes; adaptive reads g once
- * more; without momentum 12. */
+ * THE PUBLISHED CODE COMPUTES m BUT STEPS WITH u: use_momentum=no. The paper's Algorithm 3 keeps |g| = threshold: keep_equal=yes;
+ * its Algorithm 1 sums m <- beta1*m + u: average=no. Inferred: var is the population variance over the entries of one tensor;
+ * conf_beta 0.9 and conf_scale 0.999, which the paper names without values. Streams R{y,g,m} W{y,m}: 20 bytes; adaptive reads g
+ * once more; without momentum 12. */
 #include "rule.h"
 
 enum { H_THRESHOLD, H_BETA1, H_WEIGHT_DECAY, H_USE_MOMENTUM, H_KEEP_EQUAL, H_AVERAGE, H_ADAPTIVE, H_CONF_BETA, H_CONF_SCALE };
@@ -18,7 +18,8 @@ static const fl_param params[] = {
   [H_THRESHOLD] = { "threshold", 5e-4, 0, 1e6, NULL, "gradients up to this size count as 0", 0 },
   [H_BETA1] = { "beta1", 0.9, 0, 1, NULL, "decay of the average of signs", FL_BELOW },
   [H_WEIGHT_DECAY] = { "weight_decay", 5e-4, 0, 1e3, NULL, "decay of the weights: coupled; decoupled when adaptive", 0 },
-  [H_USE_MOMENTUM] = { "use_momentum", 1, 0, 0, "no|yes", "step with the average of signs, or the signs themselves as the published code", 0 },
+  [H_USE_MOMENTUM] = { "use_momentum", 1, 0, 0, "no|yes",
+                       "step with the average of signs, or the signs themselves as the published code", 0 },
   [H_KEEP_EQUAL] = { "keep_equal", 0, 0, 0, "no|yes", "a gradient that equals the threshold counts", 0 },
   [H_AVERAGE] = { "average", 1, 0, 0, "no|yes", "m = beta1*m + (1 - beta1)*u, or beta1*m + u", 0 },
   [H_ADAPTIVE] = { "adaptive", 0, 0, 0, "no|yes", "threshold from the gradient's deviation, decoupled decay", 0 },
@@ -79,6 +80,7 @@ static void step(const double *h, fl_local *lo) {
 
 const fl_rule fl_rule_signadampp = { .name = "signadampp", .help = "signADAM++: average of the signs of confident gradients",
                                      .params = params, .n_params = sizeof params / sizeof *params,
-                                     .needs = "threshold adaptive=no; conf_beta adaptive=yes; conf_scale adaptive=yes; beta1 use_momentum=yes; average use_momentum=yes",
+                                     .needs = "threshold adaptive=no; conf_beta adaptive=yes; conf_scale adaptive=yes; beta1 "
+                                              "use_momentum=yes; average use_momentum=yes",
                                      .lr = 3e-4, .state = state,
                                      .work = work, .start = start, .step = step };

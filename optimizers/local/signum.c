@@ -24,5 +24,5 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_signum = { .name = "signum", .help = "sign of the momentum", .params = params,
-                                 .n_params = sizeof params / sizeof *params, .lr = 1e-4, .state = one_state, .start = start_at_zero,
-                                 .step = step };
+                                 .n_params = sizeof params / sizeof *params, .lr = 1e-4, .state = one_state,
+                                 .start = start_at_zero, .step = step };

@@ -10,9 +10,10 @@
  *                              QR(S Q), one step of power iteration; m is turned from the old bases to the new
  *
  * G is the mixed gradient. m is kept turned, as the federated specification has it (the other specification keeps it unturned and
- * turns it at each step: the same up to rounding). Decay and step are one expression here. Vectors: the same without bases, first call
- * skipped as well. soap_skip_first = no: a run that begins from the server's factors builds its bases from them and moves at once.
- * theta (FedPAC): the factors S. Streams of the element-wise part R{y,g,m,v} W{y,m,v}; products 6*(a + b) FLOPs a parameter. */
+ * turns it at each step: the same up to rounding). Decay and step are one expression here. Vectors: the same without bases, first
+ * call skipped as well. soap_skip_first = no: a run that begins from the server's factors builds its bases from them and moves at
+ * once. theta (FedPAC): the factors S. Streams of the element-wise part R{y,g,m,v} W{y,m,v}; products 6*(a + b) FLOPs a
+ * parameter. */
 #include "kronecker.h"
 #include "rule.h"
 
@@ -26,7 +27,8 @@ static const fl_param params[] = {
   [H_EVERY] = { "precond_every", 10, 1, 1e9, NULL, "steps between two refreshes of the bases", FL_WHOLE },
   [H_MAX_DIM] = { "max_precond_dim", 10000, 1, 65535, NULL, "longest axis that gets a factor", FL_WHOLE },
   [H_CONV] = { "conv_factors", 0, 0, 0, "axes|2d", "a convolution's factors: of its four axes, or of (out, in*kh*kw)", 0 },
-  [H_SKIP] = { "soap_skip_first", 1, 0, 0, "no|yes", "the first step only builds the bases, also when factors came from the server", 0 },
+  [H_SKIP] = { "soap_skip_first", 1, 0, 0, "no|yes",
+               "the first step only builds the bases, also when factors came from the server", 0 },
 };
 
 static int has_factors(const fl_tensor *t) { return t->ndim >= 2 && t->role != FL_BUFFER; }
@@ -40,11 +42,13 @@ static size_t factor_floats(const double *h, const fl_job *job) {
   }
   return n;
 }
-static size_t state(const double *h, const fl_job *job) { return 2 * job->layout->d + 2 * factor_floats(h, job); }   /* m, v, S, Q */
+/* m, v, S, Q */
+static size_t state(const double *h, const fl_job *job) { return 2 * job->layout->d + 2 * factor_floats(h, job); }
 
 /* Three tensors (G, and two that turn), then what one axis needs: statistics, eigenvectors or a refresh. */
 static size_t axis_work(const fl_axes *a) {
-  const size_t n = fl_axes_longest(a), eigen = n + fl_eigh_work(n), refresh = 2 * n * n + 2 * n + fl_qr_work(n, n), stats = fl_axes_work(a);
+  const size_t n = fl_axes_longest(a), eigen = n + fl_eigh_work(n), refresh = 2 * n * n + 2 * n + fl_qr_work(n, n),
+      stats = fl_axes_work(a);
   const size_t most = eigen > refresh ? eigen : refresh;
   return most > stats ? most : stats;
 }

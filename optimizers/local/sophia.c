@@ -8,8 +8,9 @@
  *
  * v the mixed gradient, no bias correction. hhat by `hessian`:
  *   gnb              G: s*s, s the gradient of the mean loss with labels drawn from the model's own softmax, on the step's batch;
- *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh. The authors' code
- *                    applies B where h is used, with all batches alike; here it is the batch's own, so that a partial one counts right.
+ *                    B = bs, the number of examples behind s (0: the rows of the batch). One more gradient a refresh. The
+ *                    authors' code applies B where h is used, with all batches alike; here it is the batch's own, so that a
+ *                    partial one counts right.
  *   gradient_square  v*v, the step's own gradient; B likewise. What the released federated baseline does.
  *   hutchinson       H: u*(Hess u), u standard normal or +-1, B = 1; the product is the central difference of two gradients at
  *                    y +- hvp_step*u on the step's batch, counted as two. The scheme and the default of hvp_step are ours
@@ -17,9 +18,10 @@
  *                    clipped sign step, in both forms of the denominator.
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
- * The share of coordinates that the clip left alone, at the steps where an estimate is due, is the column `unclipped` of a run's rounds.
- * hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
- * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
+ * The share of coordinates that the clip left alone, at the steps where an estimate is due, is the column `unclipped` of a run's
+ * rounds. hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
+ * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}:
+ * 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
 #include <string.h>
 
@@ -46,8 +48,8 @@ static const char *setup(const double *h, const fl_job *job, int as_server) {
     return "rule sophia on the server: server_hessian = gnb and hutchinson ask for gradients, of which the server has none; "
            "allowed: gradient_square, never";
   if (job->layout && (int)h[H_HESSIAN] == GNB && !job->sampled_labels)
-    return "rule sophia: hessian = gnb draws labels from a softmax, which this objective does not offer; allowed: gradient_square, "
-           "hutchinson, never";
+    return "rule sophia: hessian = gnb draws labels from a softmax, which this objective does not offer; allowed: "
+           "gradient_square, hutchinson, never";
   return NULL;
 }
 
@@ -112,7 +114,8 @@ static uint64_t count_unclipped(const fl_sophia_args *a, size_t n, const float *
   const double c = (double)a->c, eps = (double)a->eps;
   uint64_t count = 0;
   for (size_t i = 0; i < n; i++) {
-    const double scaled = c * (double)(h[i] > 0.0f ? h[i] : 0.0f), den = a->floored ? (scaled > eps ? scaled : eps) : scaled + eps;
+    const double scaled = c * (double)(h[i] > 0.0f ? h[i] : 0.0f), den = a->floored ? (scaled > eps ? scaled : eps)
+        : scaled + eps;
     const double size = (double)(m[i] < 0.0f ? -m[i] : m[i]);
     count += size < den;
   }
@@ -142,10 +145,11 @@ static void step(const double *h, fl_local *lo) {
   if (due) lo->elements += dim(lo->job), lo->unclipped += s.unclipped;
 }
 
-const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)", .params = params,
-                                 .n_params = sizeof params / sizeof *params,
-                                 .needs = "beta2 hessian=gnb|gradient_square|hutchinson; hess_every hessian=gnb|gradient_square|hutchinson; "
-                                          "hess_first hessian=gnb|gradient_square|hutchinson; bs hessian=gnb|gradient_square; "
-                                          "probe hessian=hutchinson; hvp_step hessian=hutchinson",
+const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)",
+                                 .params = params, .n_params = sizeof params / sizeof *params,
+                                 .needs = "beta2 hessian=gnb|gradient_square|hutchinson; hess_every "
+                                          "hessian=gnb|gradient_square|hutchinson; hess_first "
+                                          "hessian=gnb|gradient_square|hutchinson; bs hessian=gnb|gradient_square; probe "
+                                          "hessian=hutchinson; hvp_step hessian=hutchinson",
                                  .lr = 1e-3, .setup = setup, .state = state, .work = work_floats,
                                  .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -18,7 +18,10 @@ static const fl_param params[] = {
 };
 static size_t state(const double *h, const fl_job *job) { (void)h; return moment_floats(job, 0); }
 static void start(const double *h, fl_local *lo, const float *theta) { start_moments(lo, theta, h[H_INITIAL], 0); }
-static void pack(const double *h, const fl_local *lo, float *theta) { (void)h; block_means(lo, lo->state + lo->job->layout->d, theta); }
+static void pack(const double *h, const fl_local *lo, float *theta) {
+  (void)h;
+  block_means(lo, lo->state + lo->job->layout->d, theta);
+}
 
 static void plain(void *arg, const fl_local *lo, size_t offset, size_t n, float *y, const float *v) {
   lo->k->yogi(n, y, lo->state + offset, lo->state + lo->job->layout->d + offset, v, arg);
@@ -32,6 +35,6 @@ static void step(const double *h, fl_local *lo) {
   coupled_step(lo, h[H_WEIGHT_DECAY], plain, &a);
 }
 
-const fl_rule fl_rule_yogi = { .name = "yogi", .help = "Adam whose second moment changes by steps of bounded size", .params = params,
-                               .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state, .block_means = 1, .theta = block_count,
-                               .start = start, .pack = pack, .step = step };
+const fl_rule fl_rule_yogi = { .name = "yogi", .help = "Adam whose second moment changes by steps of bounded size",
+                               .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state,
+                               .block_means = 1, .theta = block_count, .start = start, .pack = pack, .step = step };

@@ -1,11 +1,14 @@
-/* lesam.c - FedLESAM (Fan et al. 2024, arXiv 2405.18890; federated-flat-private 9): the worst direction is estimated by the last movement of
- * the global model as this client saw it, so that a step takes one gradient. -S is it over the stage scaffold, -D over dyn.
+/* lesam.c - FedLESAM (Fan et al. 2024, arXiv 2405.18890; federated-flat-private 9): the worst direction is estimated by the last
+ * movement of the global model as this client saw it, so that a step takes one gradient. -S is it over the stage scaffold, -D
+ * over dyn.
  *
- *   client: e_i = sam_rho*(x_old_i - x)/(|x_old_i - x|_2 + 1e-12), constant in the round, 0 at the first visit;   g = grad f(y + e_i)
+ *   client: e_i = sam_rho*(x_old_i - x)/(|x_old_i - x|_2 + 1e-12), constant in the round, 0 at the first visit;   g = grad f(y +
+ *   e_i)
  *           x_old_i <- x
  *
- * The released code passes the last round's global update in the place of the client's own and shifts a tensor by one scalar; here it is the
- * paper's. sam_rho = 0 is the stack without this stage. The loss that is told is at y + e_i. The client keeps x_old_i. */
+ * The released code passes the last round's global update in the place of the client's own and shifts a tensor by one scalar;
+ * here it is the paper's. sam_rho = 0 is the stack without this stage. The loss that is told is at y + e_i. The client keeps
+ * x_old_i. */
 #include "probe.h"
 
 enum { H_RHO };
@@ -35,6 +38,6 @@ static double grad(const double *h, fl_local *lo) {
   return gradient_near(lo, lo->at[S_PROBE], lo->at[S_E], 1.0f);
 }
 
-const fl_stage fl_stage_lesam = { .name = "lesam", .help = "gradient at a point against the last movement of the model", .params = params,
-                                  .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+const fl_stage fl_stage_lesam = { .name = "lesam", .help = "gradient at a point against the last movement of the model",
+                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
                                   .client_start = client_start, .grad = grad };

@@ -1,9 +1,10 @@
-/* pgn.c - penalised gradient norm (Zhao, Zhang, Hu 2022, arXiv 2202.03599; federated-flat-private 3a), and the blend of FedSpeed (7):
+/* pgn.c - penalised gradient norm (Zhao, Zhang, Hu 2022, arXiv 2202.03599; federated-flat-private 3a), and the blend of FedSpeed
+ * (7):
  *
  *   g1 = grad f(y)     g2 = grad f(y + sam_rho*g1/(|g1|_2 + 1e-12)), same batch     g = (1 - pgn_alpha)*g1 + pgn_alpha*g2
  *
- * pgn_alpha = lambda/sam_rho of the penalty lambda*|grad f|. pgn_alpha = 1 is the stage sam; 0, or sam_rho = 0, is the rule alone with one
- * gradient a step instead of two. The loss that is told is f(y). 8 streams besides the rule's. */
+ * pgn_alpha = lambda/sam_rho of the penalty lambda*|grad f|. pgn_alpha = 1 is the stage sam; 0, or sam_rho = 0, is the rule alone
+ * with one gradient a step instead of two. The loss that is told is f(y). 8 streams besides the rule's. */
 #include "probe.h"
 
 enum { H_RHO, H_ALPHA };
@@ -12,7 +13,8 @@ static const fl_param params[] = {
   [H_RHO] = { "sam_rho", 0.1, 0, 1e6, NULL, "radius of the search (0: none)", 0 },
   [H_ALPHA] = { "pgn_alpha", 0.8, 0, 1, NULL, "weight of the gradient at the worst point", 0 },
 };
-static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, probe_floats }, [S_FIRST] = { "g1", FL_WORK, 0, NULL } };
+static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, probe_floats },
+                                        [S_FIRST] = { "g1", FL_WORK, 0, NULL } };
 
 static double grad(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
@@ -27,5 +29,6 @@ static double grad(const double *h, fl_local *lo) {
   return loss;
 }
 
-const fl_stage fl_stage_pgn = { .name = "pgn", .help = "gradients at the point and at the worst point nearby, blended", .params = params,
-                                .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .grad = grad };
+const fl_stage fl_stage_pgn = { .name = "pgn", .help = "gradients at the point and at the worst point nearby, blended",
+                                .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                .grad = grad };

@@ -1,4 +1,5 @@
-/* probe.h - what the stages that look at a point near y share: the gradient there, made beside y so that nothing has to be restored. */
+/* probe.h - what the stages that look at a point near y share: the gradient there, made beside y so that nothing has to be
+ * restored. */
 #ifndef FL_SEARCH_PROBE_H
 #define FL_SEARCH_PROBE_H
 #include <fedlane/optimizer.h>

@@ -1,5 +1,5 @@
-/* sam.c - SAM (Foret et al. 2021, arXiv 2010.01412) and ASAM (Kwon et al. 2021, arXiv 2102.11600): the rule steps with the gradient
- * of the worst point nearby (deep-first-order 22; federated-flat-private 1, 2), centrally and on clients:
+/* sam.c - SAM (Foret et al. 2021, arXiv 2010.01412) and ASAM (Kwon et al. 2021, arXiv 2102.11600): the rule steps with the
+ * gradient of the worst point nearby (deep-first-order 22; federated-flat-private 1, 2), centrally and on clients:
  *
  *   g1 = grad f(y)          e = sam_rho*T^2*g1/(|T*g1|_2 + 1e-12)          g = grad f(y + e), same batch
  *
@@ -49,7 +49,9 @@ static double search(const double *h, fl_local *lo, int adaptive) {
 static double grad_sam(const double *h, fl_local *lo) { return search(h, lo, 0); }
 static double grad_asam(const double *h, fl_local *lo) { return search(h, lo, 1); }
 
-const fl_stage fl_stage_sam = { .name = "sam", .help = "gradient at the worst point of a ball around the parameters", .params = sam_params,
-                                .n_params = sizeof sam_params / sizeof *sam_params, .slot = slots, .n_slots = S_COUNT, .grad = grad_sam };
-const fl_stage fl_stage_asam = { .name = "asam", .help = "sam in a ball that scales with the size of each weight", .params = asam_params,
-                                 .n_params = sizeof asam_params / sizeof *asam_params, .slot = slots, .n_slots = S_COUNT, .grad = grad_asam };
+const fl_stage fl_stage_sam = { .name = "sam", .help = "gradient at the worst point of a ball around the parameters",
+                                .params = sam_params, .n_params = sizeof sam_params / sizeof *sam_params, .slot = slots,
+                                .n_slots = S_COUNT, .grad = grad_sam };
+const fl_stage fl_stage_asam = { .name = "asam", .help = "sam in a ball that scales with the size of each weight",
+                                 .params = asam_params, .n_params = sizeof asam_params / sizeof *asam_params, .slot = slots,
+                                 .n_slots = S_COUNT, .grad = grad_asam };

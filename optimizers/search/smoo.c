@@ -1,12 +1,12 @@
-/* smoo.c - the perturbation of FedSMOO (Sun et al. 2023, arXiv 2305.11584; federated-flat-private 8), which goes over the stage dyn: clients
- * agree on one perturbation by dynamic regularisation.
+/* smoo.c - the perturbation of FedSMOO (Sun et al. 2023, arXiv 2305.11584; federated-flat-private 8), which goes over the stage
+ * dyn: clients agree on one perturbation by dynamic regularisation.
  *
- *   client, each step: q = grad f(y) - mu_i - s;   e = sam_rho*q/(|q|_2 + 1e-12);   mu_i <- mu_i + e - s;   g = grad f(y + e), same batch
- *   server:            a = (1/m) sum mu_i;   s <- sam_rho*a/(|a|_2 + 1e-12)
+ *   client, each step: q = grad f(y) - mu_i - s;   e = sam_rho*q/(|q|_2 + 1e-12);   mu_i <- mu_i + e - s;   g = grad f(y + e),
+ *   same batch server:            a = (1/m) sum mu_i;   s <- sam_rho*a/(|a|_2 + 1e-12)
  *
- * mu_i and s begin at 0; mu_i lives on from round to round. The paper subtracts the client's last e from mu_i in a, the released code does
- * not: smoo_subtract_last. sam_rho = 0 is the stack without this stage. Down s, up mu_i, besides the others'. The loss that is told is
- * f(y). */
+ * mu_i and s begin at 0; mu_i lives on from round to round. The paper subtracts the client's last e from mu_i in a, the released
+ * code does not: smoo_subtract_last. sam_rho = 0 is the stack without this stage. Down s, up mu_i, besides the others'. The loss
+ * that is told is f(y). */
 #include "probe.h"
 
 enum { H_RHO, H_LAST };

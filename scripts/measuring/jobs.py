@@ -119,7 +119,8 @@ class Session:
         if self.programs is None:
             self.programs = os.path.join(self.scratch, "rivals")
             os.makedirs(self.programs)
-            done = subprocess.run([os.path.join(self.root, "scripts", "rivals"), "make", self.programs], stdout=subprocess.DEVNULL,
+            done = subprocess.run([os.path.join(self.root, "scripts", "rivals"), "make", self.programs],
+                                  stdout=subprocess.DEVNULL,
                                   env=dict(os.environ, FEDLANE_BUILD=os.path.dirname(self.fedlane)))
             if done.returncode:
                 raise Failure("scripts/rivals make: exit %d" % done.returncode)
@@ -172,7 +173,8 @@ def small_pages(s):
 
 def steps(s, threads):
     """The steps that PyTorch has, right beside it."""
-    return kernels(s, "--threads=%d" % threads, "--benchmark_filter=^(sgd|momentum|adamw|rmsprop)/[^/]*/(plain/)?n:(4096|61706|[0-9]{8,})/")
+    return kernels(s, "--threads=%d" % threads,
+                   "--benchmark_filter=^(sgd|momentum|adamw|rmsprop)/[^/]*/(plain/)?n:(4096|61706|[0-9]{8,})/")
 
 
 def optimizers(s, threads):
@@ -220,15 +222,16 @@ def start(s, form):
 
 
 def jobs(rivals):
-    """[(name, function of the session, in how many repetitions)]; a rival stands beside what it is compared with. 0: in all, and once
-    before them; what takes long and repeats itself within is measured fewer times."""
+    """[(name, function of the session, in how many repetitions)]; a rival stands beside what it is compared with. 0: in all, and
+    once before them; what takes long and repeats itself within is measured fewer times."""
     made = [("kernels", kernels, 1), ("pages of 4 KiB", small_pages, 1), ("peak", peak, 0), ("lr_mnist", lr_mnist, 0)]
     if rivals:
         made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", t, TORCH_ROUNDS), 0) for t in (1, 2)]
         made += [("products %d" % t, lambda s, t=t: s.rivals("rival_products", t), 3) for t in (1, 2)]
         made += [("decompositions", lambda s: s.rivals("rival_decompositions"), 3)]
         for t in (1, 2):
-            made += [("steps %d" % t, lambda s, t=t: steps(s, t), 2), ("optimizers torch %d" % t, lambda s, t=t: optimizers(s, t), 2)]
+            made += [("steps %d" % t, lambda s, t=t: steps(s, t), 2),
+                     ("optimizers torch %d" % t, lambda s, t=t: optimizers(s, t), 2)]
     for m, b in TRAININGS:
         made.append(("train %s %d" % (m, b), lambda s, m=m, b=b: train(s, m, b), 0))
         if rivals:

@@ -22,15 +22,15 @@ what is written overlaps nothing. *NaN* says what becomes NaN when one element o
 `some` of the elements that depend on it; `number` that a number comes out, whose meaning the formula says.
 """
 ORDER = {
-    "step": "Element by element; each operation that the formula writes is rounded once, `fma` is one rounding. State that decays is "
-            "stored as +0 below 2^-126, and the step uses what is stored.",
-    "reduce": "32 partial sums in double, element i to partial i mod 32, then halves; above 4,096 elements chunks of 4,096, combined by "
-              "the fixed tree. A mean is its sum divided once. Maxima do not depend on an order.",
+    "step": "Element by element; each operation that the formula writes is rounded once, `fma` is one rounding. State that "
+            "decays is stored as +0 below 2^-126, and the step uses what is stored.",
+    "reduce": "32 partial sums in double, element i to partial i mod 32, then halves; above 4,096 elements chunks of 4,096, "
+              "combined by the fixed tree. A mean is its sum divided once. Maxima do not depend on an order.",
     "math": "Polynomials of our own, the same instructions in the same order for each element; how far off: "
             "[reproducibility.md](reproducibility.md), 4.",
     "random": "Philox4x32-10: element i is word (i/16) mod 4 of block 16*(i/64) + i mod 16, a function of key and place alone.",
-    "gemm": "One fp32 accumulator an output, from +0, k ascending, one fma each; k is cut at every `piece` and the pieces are added by the "
-            "fixed tree. `_add` begins with C and does not cut.",
+    "gemm": "One fp32 accumulator an output, from +0, k ascending, one fma each; k is cut at every `piece` and the pieces are "
+            "added by the fixed tree. `_add` begins with C and does not cut.",
     "factor": "Parts of the factorisations; `kernels.h` writes the order out under *matrix*.",
     "layer": "Rows are independent. Sums over rows and taps are cut at whole samples and combined by the fixed tree; the sums of "
              "a row are fp32.",

@@ -1,14 +1,14 @@
-/* rival_decompositions.c - QR, Cholesky and symmetric eigen decomposition beside OpenBLAS's LAPACK, interleaved in one process, one
- * thread; the best of many short repetitions each. Built and run by scripts/rivals; argument: OpenBLAS's library. Prints one JSON object of
- * "fedlane OPERATION N" and "lapack OPERATION N", microseconds. */
+/* rival_decompositions.c - QR, Cholesky and symmetric eigen decomposition beside OpenBLAS's LAPACK, interleaved in one process,
+ * one thread; the best of many short repetitions each. Built and run by scripts/rivals; argument: OpenBLAS's library. Prints one
+ * JSON object of "fedlane OPERATION N" and "lapack OPERATION N", microseconds. */
 #include "rivals.h"
 #include <fedlane/kernels.h>
 
 typedef void sgeqrf(const int *, const int *, float *, const int *, float *, float *, const int *, int *);
 typedef void sorgqr(const int *, const int *, const int *, float *, const int *, const float *, float *, const int *, int *);
 typedef void spotrf(const char *, const int *, float *, const int *, int *, size_t);
-typedef void ssyevd(const char *, const char *, const int *, float *, const int *, float *, float *, const int *, int *, const int *,
-                    int *, size_t, size_t);
+typedef void ssyevd(const char *, const char *, const int *, float *, const int *, float *, float *, const int *, int *,
+                    const int *, int *, size_t, size_t);
 static sgeqrf *sgeqrf_;
 static sorgqr *sorgqr_;
 static spotrf *spotrf_;
@@ -100,7 +100,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
       double best[2];
       compare(&p, i, best);
-      printf(",\n \"fedlane %s %d\": %.2f, \"lapack %s %d\": %.2f", operations[i].name, n, 1e6 * best[0], operations[i].name, n, 1e6 * best[1]);
+      printf(",\n \"fedlane %s %d\": %.2f, \"lapack %s %d\": %.2f", operations[i].name, n, 1e6 * best[0], operations[i].name, n,
+             1e6 * best[1]);
     }
   }
   printf("}\n");

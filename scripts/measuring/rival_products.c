@@ -1,6 +1,7 @@
-/* rival_products.c - GFLOP/s of our products, of oneDNN's (dnnl_sgemm, and matmul with weights packed beforehand) and of OpenBLAS's
- * at the shapes of `fedlane bench`, on the same operands and in turns. Built and run by scripts/rivals against oneDNN 3; arguments: threads,
- * and OpenBLAS's library or nothing. Prints one JSON object of "LIBRARY FORM MxNxK": the best of many short repetitions. */
+/* rival_products.c - GFLOP/s of our products, of oneDNN's (dnnl_sgemm, and matmul with weights packed beforehand) and of
+ * OpenBLAS's at the shapes of `fedlane bench`, on the same operands and in turns. Built and run by scripts/rivals against oneDNN
+ * 3; arguments: threads, and OpenBLAS's library or nothing. Prints one JSON object of "LIBRARY FORM MxNxK": the best of many
+ * short repetitions. */
 #include "rivals.h"
 #include <dnnl.h>
 #include <fedlane/kernels.h>
@@ -36,8 +37,8 @@ static void run_fedlane(const shape *s) {
   const fl_team team = { NULL, (unsigned)threads, each_part };
   const fl_product form = s->a == 'T' ? FL_PRODUCT_TN : s->b == 'T' ? FL_PRODUCT_NT : FL_PRODUCT_NN;
   const size_t m = (size_t)s->m, n = (size_t)s->n, k = (size_t)s->k;
-  fl_gemm_team(kernels, threads > 1 ? &team : NULL, form, m, n, k, a, form == FL_PRODUCT_TN ? m : k, b, form == FL_PRODUCT_NT ? k : n, c, n,
-               FL_GEMM_PIECE);
+  fl_gemm_team(kernels, threads > 1 ? &team : NULL, form, m, n, k, a, form == FL_PRODUCT_TN ? m : k, b,
+               form == FL_PRODUCT_NT ? k : n, c, n, FL_GEMM_PIECE);
 }
 static dnnl_primitive_t matmul;
 static dnnl_stream_t stream;
@@ -94,7 +95,8 @@ static double timed(const side *x, const shape *s, int calls) {
   return seconds() - t;
 }
 
-/* A millisecond each, in turns; the best. Idle threads of one library spin for a while: the next waits until they sleep, and warms up. */
+/* A millisecond each, in turns; the best. Idle threads of one library spin for a while: the next waits until they sleep, and
+ * warms up. */
 static void compare(side *sides, int count, const shape *s) {
   for (int i = 0; i < count; i++) {
     sides[i].calls = 1;
@@ -138,12 +140,14 @@ int main(int argc, char **argv) {
   if (library) printf(", \"openblas\": \"%s\"", openblas_version(library));
   for (int i = 0; i < SHAPES; i++) {
     const shape *s = &shapes[i];
-    side sides[] = { { "fedlane", run_fedlane, 0, 0 }, { "sgemm", run_sgemm, 0, 0 }, { "packed", run_packed, 0, 0 }, { "openblas", run_openblas, 0, 0 } };
+    side sides[] = { { "fedlane", run_fedlane, 0, 0 }, { "sgemm", run_sgemm, 0, 0 }, { "packed", run_packed, 0, 0 },
+                     { "openblas", run_openblas, 0, 0 } };
     const int count = library ? 4 : 3;
     pack(s, engine);
     compare(sides, count, s);
     for (int j = 0; j < count; j++) {
-      printf(",\n \"%s %c%c %dx%dx%d\": %.2f", sides[j].name, s->a, s->b, s->m, s->n, s->k, 2e-9 * s->m * s->n * s->k / sides[j].best);
+      printf(",\n \"%s %c%c %dx%dx%d\": %.2f", sides[j].name, s->a, s->b, s->m, s->n, s->k,
+             2e-9 * s->m * s->n * s->k / sides[j].best);
     }
   }
   printf("}\n");

@@ -20,8 +20,8 @@ static inline void die(const char *what, const char *why) {
   exit(1);
 }
 
-/* `count` arrays of n floats: huge pages, each begins nine cache lines further behind a multiple of 4 KiB than the one before, as those of
- * `fedlane bench` do. All libraries work on the same. */
+/* `count` arrays of n floats: huge pages, each begins nine cache lines further behind a multiple of 4 KiB than the one before, as
+ * those of `fedlane bench` do. All libraries work on the same. */
 static inline void arrays(size_t count, size_t n, float **array) {
   const size_t page = (size_t)2 << 20, stride = (n + 1023) / 1024 * 1024 + 144;
   const size_t size = (count * stride * sizeof(float) + page - 1) / page * page;

@@ -48,7 +48,8 @@ class Row:
         told = [(words, met) for words, there, met in asked if there]
         return [self.title, str(self.threads), self.spread(self.values), ", ".join(words for words, _ in told),
                 self.fixed(self.limit) if self.limit else "", "%.1f %%" % share if self.limit else "",
-                "" if self.rival is None else self.spread(self.rival), "%.1f x" % ratio if other else "-" if self.rival == [] else "",
+                "" if self.rival is None else self.spread(self.rival), "%.1f x" % ratio if other else "-" if self.rival ==
+                [] else "",
                 goals.judged(all(met for _, met in told) if told else None)]
 
 
@@ -65,7 +66,8 @@ def rows(record):
         goal, times = TRAINING[model, batch]
         job = "train %s %d" % (model, batch)
         out.append(Row("training, %s, batches of %d, samples/s" % (NAMES[model], batch), 1, get(job, "samples_per_second"), goal,
-                       limit=1e9 * core / (2 * MULTIPLY_ADDS[model]), rival=get(job + " torch", "samples_per_second"), times=times))
+                       limit=1e9 * core / (2 * MULTIPLY_ADDS[model]), rival=get(job + " torch", "samples_per_second"),
+                       times=times))
     for model in jobs.FIFTY_ROUNDS:
         for threads in (1, 2):
             out.append(Row("other, 50 samples a client, %s, %%" % NAMES[model], threads,
@@ -104,7 +106,8 @@ def section(record, name):
     machine = record["machine"]
     commit = machine["commit"][:12] + (" with uncommitted changes" if machine["dirty"] else "")
     repetitions = len(record["measurements"]["peak"]["gflops"])
-    source = "From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s;%s repetitions: %d; load before: %.1f."
+    source = ("From [%s](../results/performance/%s): %s; commit %s; %s; Linux %s; PyTorch %s;%s repetitions: %d; "
+              "load before: %.1f.")
     lines = ["### %s, %s, %s cores" % (machine["cpu"], machine["isa_used"], machine["cores"] or machine["cpus"]), "",
              source % (name, name, record["started_at"], commit, machine["compiler"], machine["kernel"],
                        record["torch"] or "not measured", "".join(" %s;" % v for v in record.get("versions", {}).values()),

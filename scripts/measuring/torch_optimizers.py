@@ -13,7 +13,8 @@ SHAPES = [(64, 64), (246, 251), (1024, 1024), (8192, 8192)]
 FORMS = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 OPTIMIZERS = {"SGD": ({}, FORMS), "SGD momentum": ({"momentum": 0.9}, FORMS), "AdamW": ({}, FORMS),
               "Adagrad": ({}, FORMS), "RMSprop": ({}, ("default", "foreach")),
-              "RMSprop centered momentum": ({"momentum": 0.9, "centered": True}, ("default", "foreach")), "Muon": ({}, ("default",))}
+              "RMSprop centered momentum": ({"momentum": 0.9, "centered": True}, ("default", "foreach")),
+              "Muon": ({}, ("default",))}
 
 
 def best(step, parameters, budget, repetitions):

@@ -101,7 +101,8 @@ template <class Make> double walk(const Place &at, size_t arrays, int64_t calls,
   const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, leap = Arena::leap(slots);
   const size_t first = arena.take(at.cold ? calls : 0);
   return timed(at.threads, [&](unsigned thread) {
-    const size_t begin = skip + part_begin(at.n - skip, thread, at.threads), end = skip + part_begin(at.n - skip, thread + 1, at.threads);
+    const size_t begin = skip + part_begin(at.n - skip, thread, at.threads),
+        end = skip + part_begin(at.n - skip, thread + 1, at.threads);
     float *array[STREAMS];
     const auto place = [&](size_t slot) {
       for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, slot, arrays); }

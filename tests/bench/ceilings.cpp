@@ -1,5 +1,5 @@
-// ceilings.cpp - what the machine can do at most: streams of every mix of reads and writes that a kernel has, fused multiply-adds,
-// the divider. Vectors by name, as a compiler must not see through a ceiling.
+// ceilings.cpp - what the machine can do at most: streams of every mix of reads and writes that a kernel has, fused
+// multiply-adds, the divider. Vectors by name, as a compiler must not see through a ceiling.
 #include "../cycles.h"
 #include "ceilings.h"
 #include <algorithm>
@@ -40,7 +40,8 @@ struct Loops {
 FL_COMPUTE_LOOPS(avx512, Wide, FL_AVX512)
 FL_COMPUTE_LOOPS(avx2, Middle, FL_AVX2)
 // The compiler may turn the scalar form into 256-bit vectors.
-const Loops loops[] = { FL_ROW(FL_ISA_AVX512, avx512, Wide), FL_ROW(FL_ISA_AVX2, avx2, Middle), FL_ROW(FL_ISA_SCALAR_FMA, avx2, Middle) };
+const Loops loops[] = { FL_ROW(FL_ISA_AVX512, avx512, Wide), FL_ROW(FL_ISA_AVX2, avx2, Middle),
+                        FL_ROW(FL_ISA_SCALAR_FMA, avx2, Middle) };
 #elif defined(__aarch64__)
 FL_COMPUTE_LOOPS(neon, Neon, )
 const Loops loops[] = { FL_ROW(FL_ISA_NEON, neon, Neon) };

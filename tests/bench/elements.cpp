@@ -22,7 +22,8 @@ FL_EXAMPLE(fl_lion_args, { 0.9f, 0.1f, 0.99f, 0.01f, 1.0f, 1e-4f });
 FL_EXAMPLE(fl_sign_args, { 0.9f, 0.1f, 1.0f, 1e-4f, 0.1f, 0.0f });
 FL_EXAMPLE(fl_key, { 1, FL_PURPOSE_TEST, 2, 3, 4 });
 
-template <class T> constexpr bool is_array = std::is_same_v<T, float> || std::is_same_v<T, uint32_t> || std::is_same_v<T, int32_t> ||
+template <class T> constexpr bool is_array = std::is_same_v<T, float> || std::is_same_v<T, uint32_t> || std::is_same_v<T,
+    int32_t> ||
                                              std::is_same_v<T, uint8_t>;
 template <class T> constexpr bool is_stream = std::is_pointer_v<T> && is_array<std::remove_cv_t<std::remove_pointer_t<T>>>;
 template <class T> constexpr bool is_integers = std::is_pointer_v<T> && !std::is_const_v<std::remove_pointer_t<T>> &&
@@ -96,7 +97,9 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
   line.own_limit = !std::strcmp(op.family, "math") || !std::strcmp(op.family, "random");
   book.settle(line, at, arrays);
   // Near the core no stream binds what computes long.
-  if (!line.own_limit || line.paired) { line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays - static_cast<size_t>(__builtin_popcount(op.absent))), at); }
+  if (!line.own_limit || line.paired) {
+    line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays - static_cast<size_t>(__builtin_popcount(op.absent))), at);
+  }
   line.prepare = [=] { arena.refill(at, arrays, wild); };
   line.run = [=](int64_t calls, size_t skip) {
     return walk(at, arrays, calls, skip, [kernel, absent = op.absent](float *const *array, size_t begin, size_t end) {
@@ -126,7 +129,8 @@ void add_kernels(Book &book) {
   cases(tag_##name{}, book, Op{ #family, #name, formula, Traffic::parse(#traffic) }, &fl_kernels::name);
 #include <fedlane/ops.def>
   // AdaGrad's and the plain form: neither mean nor momentum.
-  cases(tag_rmsprop{}, book, Op{ "step", "rmsprop", "g/(sqrt(v) + e)", Traffic::parse("12r8w"), "plain/", 1u << 2 | 1u << 3 }, &fl_kernels::rmsprop);
+  cases(tag_rmsprop{}, book, Op{ "step", "rmsprop", "g/(sqrt(v) + e)", Traffic::parse("12r8w"), "plain/", 1u << 2 | 1u << 3 },
+        &fl_kernels::rmsprop);
 }
 
 } // namespace bench

@@ -48,7 +48,8 @@ static size_t power_below(size_t x) {
 Sizes sizes_of_machine() {
   const size_t l3 = cache_bytes(3);
   const size_t fits = available_memory() / 2 / (STREAMS * sizeof(float)), far = std::max<size_t>(67108864, l3 * 2);
-  return { power_below(cache_bytes(1) / 32), power_below(cache_bytes(2) / 32), power_below(l3 / 32), std::min(far, power_below(fits)) };
+  return { power_below(cache_bytes(1) / 32), power_below(cache_bytes(2) / 32), power_below(l3 / 32),
+           std::min(far, power_below(fits)) };
 }
 
 void Arena::reserve(size_t bytes, bool huge_pages) {

@@ -86,11 +86,13 @@ public:
     consider(2 * line.double_fmas * get(key("fma")), "ceiling/" + line.isa + "/fma, half as many doubles");
     const double pairs = std::min(line.divisions, line.roots);
     if (line.divisions + line.roots > 0) {
-      consider(pairs * get(key("div+sqrt")) + (line.divisions - pairs) * get(key("div")) + (line.roots - pairs) * get(key("sqrt")),
-               "ceiling/" + line.isa + "/div+sqrt");
+      consider(pairs * get(key("div+sqrt")) + (line.divisions - pairs) * get(key("div")) + (line.roots - pairs) *
+               get(key("sqrt")), "ceiling/" + line.isa + "/div+sqrt");
     }
     const auto own = alone.find(line.kernel + "/" + line.isa);
-    if (line.paired && own != alone.end()) { consider(line.elements * own->second / line.threads, "its own instructions, as near the core"); }
+    if (line.paired && own != alone.end()) {
+      consider(line.elements * own->second / line.threads, "its own instructions, as near the core");
+    }
     return bound;
   }
 private:
@@ -108,7 +110,10 @@ double seconds_of(const Run &run) { return run.GetAdjustedRealTime() / benchmark
 void annotate(Run &run, const Line &line, const Bound &bound) {
   run.run_name.time_type.clear(); // all times are of the team
   run.threads = line.threads;
-  if (run.run_type == Run::RT_Aggregate && run.aggregate_name != "mean" && run.aggregate_name != "median" && run.aggregate_name != "best") { return; }
+  if (run.run_type == Run::RT_Aggregate && run.aggregate_name != "mean" && run.aggregate_name != "median" && run.aggregate_name !=
+      "best") {
+    return;
+  }
   const double seconds = seconds_of(run);
   run.counters["ns/element"] = seconds * 1e9 / line.elements;
   if (line.bytes > 0) { run.counters["GB/s"] = line.bytes / seconds * 1e-9; }
@@ -149,13 +154,16 @@ public:
         bounds.see(line, seconds_of(run));
       }
     }
-    std::stable_sort(groups.begin(), groups.end(), [](const auto &a, const auto &b) { return a[0].family_index < b[0].family_index; });
+    std::stable_sort(groups.begin(), groups.end(),
+                     [](const auto &a, const auto &b) { return a[0].family_index < b[0].family_index; });
     for (auto &group : groups) {
       const Line &line = line_of(group[0]);
-      const Bound bound = line.ceiling.empty() && line.kernel != "ceiling" ? bounds.of(line, companies.at(&line), best[&line]) : Bound{};
+      const Bound bound = line.ceiling.empty() && line.kernel != "ceiling" ? bounds.of(line, companies.at(&line), best[&line])
+          : Bound{};
       for (Run &run : group) { annotate(run, line, bound); }
       if (only_best && group.size() > 1) {
-        group.erase(std::remove_if(group.begin(), group.end(), [](const Run &r) { return r.aggregate_name != "best"; }), group.end());
+        group.erase(std::remove_if(group.begin(), group.end(), [](const Run &r) { return r.aggregate_name != "best"; }),
+                    group.end());
       }
       if (!group.empty()) { to->ReportRuns(group); }
     }
@@ -175,8 +183,8 @@ double timed_warm(const Line &line, int64_t calls) {
   return line.run(calls, 0);
 }
 
-// Seconds of so many calls: near the core by the best of their parts, as a neighbour that takes the core seldom takes it for all of
-// them. What bounds many lines is looked at more often.
+// Seconds of so many calls: near the core by the best of their parts, as a neighbour that takes the core seldom takes it for all
+// of them. What bounds many lines is looked at more often.
 double measure_near(const Line &line, int64_t calls) {
   const int64_t parts = line.ceiling.empty() || line.isa.empty() ? 4 : 24, part = (calls + 3) / 4;
   double best = timed_warm(line, part);
@@ -236,7 +244,8 @@ int run_lines(Book &book, const std::vector<bool> &wanted, bool console) {
   std::unique_ptr<benchmark::BenchmarkReporter> display(benchmark::CreateDefaultDisplayReporter());
   benchmark::JSONReporter json;
   Later shown(of_name, companies, display.get(), console), kept(of_name, companies, &json, false);
-  const size_t ran = book.options.file ? benchmark::RunSpecifiedBenchmarks(&shown, &kept, ".") : benchmark::RunSpecifiedBenchmarks(&shown, ".");
+  const size_t ran = book.options.file ? benchmark::RunSpecifiedBenchmarks(&shown, &kept, ".")
+      : benchmark::RunSpecifiedBenchmarks(&shown, ".");
   benchmark::Shutdown();
   return ran ? 0 : 1;
 }

@@ -35,7 +35,9 @@ void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels
   line.fmas = shape.double_fmas > 0 ? 0 : shape.flops / 2;
   line.double_fmas = shape.double_fmas;
   line.bytes = shape.elements * (op.traffic.reads + op.traffic.writes);
-  if (line.bytes > 0 && shape.streams) { line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, line.bytes), 1, false }); }
+  if (line.bytes > 0 && shape.streams) {
+    line.bandwidth = book.bandwidth(op.traffic.mix(shape.in_place), { nearest_size(book.sizes, line.bytes), 1, false });
+  }
   line.prepare = [shape] { arena.refill({ shape.floats, 1, false }, shape.arrays, true); };
   line.run = [k, shape](int64_t calls, size_t) {
     float *array[STREAMS];
@@ -95,7 +97,8 @@ void add_products(Book &book, const Op &op, Form form, const Product (&list)[COU
 // The products that a symmetric result needs: one side of the diagonal, and the diagonal.
 void add_symmetric(Book &book, const Op &op, decltype(fl_kernels::gemm_syrk) fl_kernels::*member, size_t n, size_t k) {
   const double elements = static_cast<double>(n * n);
-  add_shape(book, op, { dimension("n", n) + "/" + dimension("k", k), elements, static_cast<double>(n * (n + 1) * k), n * std::max(n, k), 2,
+  add_shape(book, op, { dimension("n", n) + "/" + dimension("k", k), elements, static_cast<double>(n * (n + 1) * k),
+                        n * std::max(n, k), 2,
                         [=](const fl_kernels *t, float *const *a) { (t->*member)(n, k, a[0], k, a[1], n, FL_GEMM_PIECE); } });
 }
 
@@ -111,7 +114,8 @@ void add_update(Book &book, const Op &op, decltype(fl_kernels::gemm_nn_add) fl_k
   } });
 }
 
-// ---- means of runs: what Adam-mini and FedAdamW's blocks ask for -----------------------------------------------------------------
+// ---- means of runs: what Adam-mini and FedAdamW's blocks ask for
+// -----------------------------------------------------------------
 void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kernels::*member) {
   enum { RUNS = 64, LENGTH = 1000 };
   std::vector<fl_run> runs;
@@ -120,13 +124,15 @@ void add_runs(Book &book, const Op &op, decltype(fl_kernels::mean_runs) fl_kerne
                         [=](const fl_kernels *k, float *const *a) { (k->*member)(RUNS, runs.data(), a[0], a[1]); } });
 }
 
-// ---- pairs of vectors: a cohort's updates, in doubles ------------------------------------------------------------------------------
+// ---- pairs of vectors: a cohort's updates, in doubles
+// ------------------------------------------------------------------------------
 void add_pairs(Book &book, const Op &op, decltype(fl_kernels::gram) fl_kernels::*member, unsigned flops) {
   static const struct { size_t m, n; } shapes[] = { { 10, 7850 }, { 32, 4096 }, { 100, 7850 } };
   for (const auto &v : shapes) {
     const double pairs = static_cast<double>(v.m * (v.m + 1) / 2), n = static_cast<double>(v.n);
     Shape s = { dimension("m", v.m) + "/" + dimension("n", v.n), pairs, flops * pairs * n, v.m * v.n, 2,
-                [=](const fl_kernels *k, float *const *a) { (k->*member)(v.m, v.n, a[0], v.n, reinterpret_cast<double *>(a[1])); } };
+                [=](const fl_kernels *k,
+                    float *const *a) { (k->*member)(v.m, v.n, a[0], v.n, reinterpret_cast<double *>(a[1])); } };
     s.double_fmas = pairs * n;
     add_shape(book, op, s);
   }
@@ -148,8 +154,8 @@ const uint8_t *below(unsigned limit) { // labels, places of maxima
 // Softmax and bias may have their output where the input is; softmax computes so long that streams do not matter.
 void add_rows(Book &book, const Op &op, size_t rows, size_t n, size_t arrays,
               const std::function<void(const fl_kernels *, float *const *)> &call) {
-  add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays, call,
-                        op.traffic.reads && op.traffic.writes ? 1u : 0u, 1, 0, std::strncmp(op.name, "softmax", 7) != 0 });
+  add_shape(book, op, { dimension("rows", rows) + "/" + dimension("n", n), static_cast<double>(rows * n), 0, rows * n, arrays,
+                        call, op.traffic.reads && op.traffic.writes ? 1u : 0u, 1, 0, std::strncmp(op.name, "softmax", 7) != 0 });
 }
 
 void add_convolution(Book &book, const Op &op, const fl_conv &c,
@@ -185,7 +191,8 @@ FL_SHAPED(transpose) {
 }
 FL_SHAPED(qr_panel) {
   enum { SIZE = ORDER * PANEL };
-  add_shape(book, op, { dimension("m", ORDER) + "/" + dimension("n", PANEL), SIZE, 2.0 * SIZE * PANEL, SIZE, 4, [member](auto *k, auto *a) {
+  add_shape(book, op, { dimension("m", ORDER) + "/" + dimension("n", PANEL), SIZE, 2.0 * SIZE * PANEL, SIZE, 4,
+                        [member](auto *k, auto *a) {
     std::copy(a[0], a[0] + SIZE, a[1]);
     (k->*member)(ORDER, PANEL, a[1], a[2], a[3]);
   } });
@@ -198,7 +205,8 @@ FL_SHAPED(wy) {
 }
 FL_SHAPED(cholesky_panel) {
   enum { SIZE = ORDER * PANEL };
-  add_shape(book, op, { dimension("m", PANEL) + "/" + dimension("n", ORDER), SIZE, 1.0 * SIZE * PANEL, SIZE, 2, [member](auto *k, auto *a) {
+  add_shape(book, op, { dimension("m", PANEL) + "/" + dimension("n", ORDER), SIZE, 1.0 * SIZE * PANEL, SIZE, 2,
+                        [member](auto *k, auto *a) {
     for (size_t i = 0; i < PANEL; i++) { a[0][i * ORDER + i] = 4.0f * ORDER; } // the call before left its factor
     (k->*member)(PANEL, ORDER, a[0], ORDER, a[1], ORDER);
   } });
@@ -272,7 +280,8 @@ FL_SHAPED(conv_grad_input) {
 // n x n, in array 0; results in 1 and 2, work in 3. A call leaves its input as it was.
 static void add_square(Book &book, const char *name, double flops, size_t work, size_t n,
                 const std::function<void(const fl_kernels *, size_t n, float *const *a)> &call) {
-  add_shape(book, { "matrix", name, "", { 0, 0 } }, { dimension("n", n), static_cast<double>(n * n), flops, std::max(n * n, work), 4,
+  add_shape(book, { "matrix", name, "", { 0, 0 } },
+            { dimension("n", n), static_cast<double>(n * n), flops, std::max(n * n, work), 4,
                                                       [=](const fl_kernels *k, float *const *a) { call(k, n, a); } });
 }
 

@@ -35,7 +35,8 @@ struct Op {
 #define FL_OP(family, name, ret, args, traffic, formula) struct tag_##name {};
 #include <fedlane/ops.def>
 
-#define FL_SHAPED(name) void cases(tag_##name, Book &book, const Op &op, [[maybe_unused]] decltype(fl_kernels::name) fl_kernels::*member)
+#define FL_SHAPED(name) void cases(tag_##name, Book &book, const Op &op, \
+                                   [[maybe_unused]] decltype(fl_kernels::name) fl_kernels::*member)
 FL_SHAPED(mean_runs);
 FL_SHAPED(mean_sq_runs);
 FL_SHAPED(gram);

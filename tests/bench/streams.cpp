@@ -1,6 +1,7 @@
-// streams.cpp - ceilings of bandwidth: for each mix of streams loops that do next to nothing with what they read. A kernel of that
-// mix can do no better than the best of them: copies, sums and triads (2r1w plain is STREAM's), stored plainly or past the caches,
-// with as many outputs in place as the kernel has. Useful bytes only: what a plain store to a fresh line reads first is not counted.
+// streams.cpp - ceilings of bandwidth: for each mix of streams loops that do next to nothing with what they read. A kernel of
+// that mix can do no better than the best of them: copies, sums and triads (2r1w plain is STREAM's), stored plainly or past the
+// caches, with as many outputs in place as the kernel has. Useful bytes only: what a plain store to a fresh line reads first is
+// not counted.
 #include "ceilings.h"
 #include "shapes.h"
 #include <algorithm>
@@ -16,7 +17,8 @@ enum { COPY, ADD, TRIAD, FORMS };
 const char *const form_name[] = { "copy", "add", "triad" };
 volatile float half = 0.5f;
 
-// Values of a mean stay where they were, however often a loop runs in place. Four vectors a turn, so that loop control costs little.
+// Values of a mean stay where they were, however often a loop runs in place. Four vectors a turn, so that loop control costs
+// little.
 #define FL_STREAM_LOOP(name, V, attribute)                                                       \
   template <int FORM> attribute inline V::type mean_##name(V::type a, V::type b, V::type c) {    \
     return FORM == ADD ? V::mul(c, V::add(a, b)) : V::fma(c, a, V::mul(c, b));                   \
@@ -69,13 +71,16 @@ FL_STREAM_LOOP(avx512, Wide, FL_AVX512)
 FL_STREAM_LOOP(avx2, Middle, FL_AVX2)
 enum { CAN_PASS = 1 };
 template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) {
-  return isa == FL_ISA_AVX512 ? FL_STREAM_ROW(avx512, R, W, P) : isa == FL_ISA_AVX2 ? FL_STREAM_ROW(avx2, R, W, P) : FL_STREAM_ROW(plain, R, W, P);
+  return isa == FL_ISA_AVX512 ? FL_STREAM_ROW(avx512, R, W, P) : isa == FL_ISA_AVX2 ? FL_STREAM_ROW(avx2, R, W, P)
+      : FL_STREAM_ROW(plain, R, W, P);
 }
 #else
 enum { CAN_PASS = 0 };
 #if defined(__aarch64__)
 FL_STREAM_LOOP(neon, Neon, )
-template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) { return isa == FL_ISA_NEON ? FL_STREAM_ROW(neon, R, W, P) : FL_STREAM_ROW(plain, R, W, P); }
+template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) {
+  return isa == FL_ISA_NEON ? FL_STREAM_ROW(neon, R, W, P) : FL_STREAM_ROW(plain, R, W, P);
+}
 #else
 template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa) { return FL_STREAM_ROW(plain, R, W, P); }
 #endif
@@ -123,7 +128,8 @@ static void add_width(Book &book, Mix mix, const Place &at, const std::string &k
       line.prepare = [=] { arena.refill(at, arrays, false); };
       line.run = [=](int64_t calls, size_t skip) {
         return walk(at, arrays, calls, skip, [=](float *const *array, size_t begin, size_t end) {
-          // Fresh outputs first, as the kernels' arguments are: a store's address must not be that of a later load but for the page.
+          // Fresh outputs first, as the kernels' arguments are: a store's address must not be that of a later load but for the
+          // page.
           const size_t fresh = mix.writes - mix.in_place;
           std::array<const float *, STREAMS> in{};
           std::array<float *, STREAMS> out{};

@@ -28,6 +28,7 @@ typedef struct {
     k->name(n, y, other, x); \
   }
 ONE(exp) ONE(log) ONE(expm1) ONE(log1p) ONE(tanh) ONE(sigmoid) ONE(erf) ONE(gelu) ONE(gelu_tanh) 
+
 SLOPE(gelu_back) SLOPE(gelu_tanh_back)
 static void run_sinpi(const fl_kernels *k, size_t n, float *y, float *other, const float *x) { k->sincospi(n, y, other, x); }
 static void run_cospi(const fl_kernels *k, size_t n, float *y, float *other, const float *x) { k->sincospi(n, other, y, x); }

@@ -85,6 +85,40 @@ TEST_CASE("of a tensor of three axes Muon takes every slice along the first as a
   CHECK(rules::same(path(&one), path(&two)));
 }
 
+static double rounded(double x) {               // 8 significant bits, to nearest even
+  if (x == 0) return x;
+  int e;
+  const double m = std::frexp(x, &e);
+  return std::ldexp(std::nearbyint(std::ldexp(m, 8)), e - 8);
+}
+// x / norm through five steps, each stored value rounded; p <= q.
+static void newton_schulz(size_t p, size_t q, double norm, std::vector<double> &x) {
+  for (auto &v : x) v = rounded(v / norm);
+  std::vector<double> y;
+  for (int t = 0; t < 5; t++) {
+    std::vector<double> a(p * p, 0), b(p * p);
+    for (size_t i = 0; i < p; i++)
+      for (size_t j = 0; j < p; j++) {
+        for (size_t k = 0; k < q; k++) a[i * p + j] += x[i * q + k] * x[j * q + k];
+        a[i * p + j] = rounded(a[i * p + j]);
+      }
+    for (size_t i = 0; i < p; i++)
+      for (size_t j = 0; j < p; j++) {
+        double sum = 0;
+        for (size_t k = 0; k < p; k++) sum += a[i * p + k] * a[j * p + k];
+        b[i * p + j] = rounded(-4.7750 * a[i * p + j] + 2.0315 * sum);
+      }
+    y = x;
+    for (size_t i = 0; i < p; i++)
+      for (size_t j = 0; j < q; j++) {
+        double sum = 3.4445 * x[i * q + j];
+        for (size_t k = 0; k < p; k++) sum += b[i * p + k] * x[k * q + j];
+        y[i * q + j] = rounded(sum);
+      }
+    x = y;
+  }
+}
+
 TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16, the same bits on every instruction set",
           "[rules]") {
   for (auto shape : { std::pair<size_t, size_t>{ 9, 4 }, { 5, 17 }, { 16, 16 } }) {
@@ -102,14 +136,8 @@ TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16
     const rules::Floats half = run("bf16", nullptr), full = run("fp32", nullptr);
     for (const char *isa : { "scalar", "avx2", "avx512", "neon" })
       if (const fl_kernels *k = fl_kernels_select(isa, nullptr)) CHECK(rules::same(run("bf16", k), half));
-    auto rounded = [](double x) {               // 8 significant bits, to nearest even
-      if (x == 0) return x;
-      int e;
-      const double m = std::frexp(x, &e);
-      return std::ldexp(std::nearbyint(std::ldexp(m, 8)), e - 8);
-    };
     const size_t p = std::min(r, c), q = std::max(r, c);
-    std::vector<double> x(n), y;
+    std::vector<double> x(n);
     double norm = 0;
     const float u = float(1 - 0.95) * 1.0f;     // the scale of U is free: G itself, as it comes out of one step
     for (size_t i = 0; i < p; i++)
@@ -118,30 +146,7 @@ TEST_CASE("Muon in bfloat16: near its rounding in double, every entry a bfloat16
         x[i * q + j] = rounded(double(std::fmaf(u, v, 0.95f * m)));
         norm += x[i * q + j] * x[i * q + j];
       }
-    norm = rounded(std::sqrt(norm) + 1e-7);
-    for (auto &v : x) v = rounded(v / norm);
-    for (int t = 0; t < 5; t++) {
-      std::vector<double> a(p * p, 0), b(p * p);
-      for (size_t i = 0; i < p; i++)
-        for (size_t j = 0; j < p; j++) {
-          for (size_t k = 0; k < q; k++) a[i * p + j] += x[i * q + k] * x[j * q + k];
-          a[i * p + j] = rounded(a[i * p + j]);
-        }
-      for (size_t i = 0; i < p; i++)
-        for (size_t j = 0; j < p; j++) {
-          double sum = 0;
-          for (size_t k = 0; k < p; k++) sum += a[i * p + k] * a[j * p + k];
-          b[i * p + j] = rounded(-4.7750 * a[i * p + j] + 2.0315 * sum);
-        }
-      y = x;
-      for (size_t i = 0; i < p; i++)
-        for (size_t j = 0; j < q; j++) {
-          double sum = 3.4445 * x[i * q + j];
-          for (size_t k = 0; k < p; k++) sum += b[i * p + k] * x[k * q + j];
-          y[i * q + j] = rounded(sum);
-        }
-      x = y;
-    }
+    newton_schulz(p, q, rounded(std::sqrt(norm) + 1e-7), x);
     double apart = 0, coarse = 0, size = 0;
     for (size_t i = 0; i < n; i++) {
       const double want = -(r > c ? x[i % c * q + i / c] : x[i]);
