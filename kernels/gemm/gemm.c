@@ -177,7 +177,10 @@ static void in_pieces(const product *p) {
 
 /* Rows of B that lie far apart fall on few sets of the caches: where they do not fit, and there are rows of A enough, a copy
  * pays. Narrow tiles pass over B more often. */
-static int misses(const product *p) { return p->m >= 64 && p->k * p->ldb >= (TILE_V == 1 ? 1u << 17 : 1u << 19); }
+static int misses(const product *p) {
+  const size_t rows = TILE_V == 1 ? 64 : 256, floats = TILE_V == 1 ? 1u << 17 : 1u << 19;
+  return p->m >= rows && p->k * p->ldb >= floats;
+}
 
 static void multiply(const product *p) {
   if (p->k > p->piece) in_pieces(p);

@@ -12,14 +12,17 @@
 #define TILE_M 8
 #define TILE_V 3
 #define TILE_TALL 14            /* rows of a tile that is one vector wide; of two vectors: 12 */
+#define TILE_AHEAD 24           /* steps of k that a left factor read by columns, a line a step, is fetched ahead */
 #elif FL_VREGS >= 6
 #define TILE_M 6
 #define TILE_V 1
 #define TILE_TALL 6
+#define TILE_AHEAD 0            /* a narrow tile loads too much as it is */
 #else
 #define TILE_M 4
 #define TILE_V 1
 #define TILE_TALL 4
+#define TILE_AHEAD 0
 #endif
 #define TILE_N (16 * TILE_V)
 #define TILE_FLOATS (TILE_M * TILE_N) /* no tile is larger */
@@ -57,10 +60,12 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
     }
   }
   const size_t ars = t->ars, aks = t->aks, ldb = t->ldb, steps = t->k, groups = shifted ? t->groups : 1;
+  const size_t ahead = aks > 1 ? TILE_AHEAD * aks : 0;
   for (size_t g = 0; g < groups; g++) {
     const float *a = shifted ? t->a + g * t->agroup : t->a, *b = shifted ? t->b + g * t->bgroup : t->b;
     for (size_t k = 0; k < steps; k++) {
       const float *bk = shifted ? b + t->off[k] : b;
+      if (TILE_AHEAD && !shifted) __builtin_prefetch(a + ahead);
       v16 bv[TILE_V];
       TILE_UNROLL
       for (int j = 0; j < nv; j++) bv[j] = v_load(bk + 16 * j);
