@@ -44,7 +44,7 @@ def optimizer(a, parameters):
         return torch.optim.RMSprop(parameters, lr=a["lr"], alpha=a["beta2"], eps=a["eps"], weight_decay=decay,
                                    momentum=a["momentum"],
                                    centered=a["centred"] == "yes")
-    raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop of form pytorch" % rule)
+    raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop" % rule)
 
 
 def inputs(images, plan):

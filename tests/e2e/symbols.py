@@ -14,7 +14,7 @@ SETS = {"zmm": (x86, r"%zmm"), "ymm": (x86, r"%ymm"), "neon": (arm, r"\bv[0-9]+\
 OTHERWISE = {
     "transpose": (r"vshuf\w+|vunpck\w+|vperm\w+|zip[12]|trn[12]", "a change of places alone"),
     "absmax": (r"vpcmp\w*d|vpmaxu?d|cmgt", "magnitudes are compared as integers, by which a NaN is the largest"),
-    "maxpool2_back": (r"vpcmp\w*d|cmeq", "the places of the largest are compared"),
+    "maxpool2_back": (r"vpcmp\w*d|vpermt2ps|cmeq", "the places of the largest, bytes, are compared, and the gradient put there"),
 }
 # Reductions: eight doubles are two ymm in both sets of x86, which is no slower (kernels/simd/ymm_double.h).
 HALVES = ("sum", "asum", "dot", "sumsq", "sumsq_diff", "variance", "mean_runs", "mean_sq_runs")
