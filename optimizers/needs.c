@@ -88,13 +88,15 @@ static int any_holds(const fl_algorithm *a, const owner *all, size_t n, const ow
   return length == 0;
 }
 
-/* Two of the run's keys depend on more than one value. */
-static int run_key_idle(const fl_algorithm *a, size_t key, const char **allowed) {
+/* Some of the run's keys depend on more than a value: what such a key would need, NULL when it acts. */
+static const char *run_key_needs(const fl_algorithm *a, size_t key) {
   int moves = a->h_run[FL_H_LR_SCHEDULE] != 0 || a->h_run[FL_H_WARMUP] > 0;
-  for (size_t i = 0; i < a->n_stages; i++) moves |= a->stage[i]->after != NULL;
-  *allowed = key == FL_H_UNIT ? "only with an lr_schedule, a warmup or a stage that averages (swa, ema)"
-                              : "only with a rule that shares the means of blocks (adam, adamw, yogi, rmsprop)";
-  return (key == FL_H_UNIT && !moves) || (key == FL_H_BLOCK_RULE && !a->rule->block_means);
+  size_t terms = 0;
+  for (size_t i = 0; i < a->n_stages; i++) moves |= a->stage[i]->after != NULL, terms += a->stage[i]->terms;
+  if (key == FL_H_UNIT && !moves) return "only with an lr_schedule, a warmup or a stage that averages (swa, ema)";
+  if (key == FL_H_BLOCK_RULE && !a->rule->block_means) return "only with a rule that shares the means of blocks (adam, adamw, yogi, rmsprop)";
+  if (key == FL_H_CLIP && !terms) return "only with a stage whose vectors join the gradient (scaffold, cm, dyn ...)";
+  return NULL;
 }
 
 int fl_setting_idle(const fl_algorithm *a, const fl_algorithm *standard, const fl_setting *s, char *err, size_t size) {
@@ -103,7 +105,7 @@ int fl_setting_idle(const fl_algorithm *a, const fl_algorithm *standard, const f
   for (size_t i = 0; i < n; i++) {
     const size_t skip = strlen(all[i].prefix);
     for (size_t j = 0; j < all[i].n; j++) {
-      const char *name = all[i].p[j].name, *allowed;
+      const char *name = all[i].p[j].name;
       size_t length;
       if (strncmp(s->key, all[i].prefix, skip) || strcmp(name, s->key + skip) || all[i].h[j] == all[i].standard[j]) continue;
       const char *conditions = condition_of(all[i].needs, name, &length);
@@ -112,7 +114,8 @@ int fl_setting_idle(const fl_algorithm *a, const fl_algorithm *standard, const f
         fl_needs_text(all[i].needs, name, text, sizeof text);
         return snprintf(err, size, "%s: %s = '%s' would do nothing; allowed: %s", s->where, s->key, s->value, text), -1;
       }
-      if (i == 0 && run_key_idle(a, j, &allowed))
+      const char *allowed = i == 0 ? run_key_needs(a, j) : NULL;
+      if (allowed)
         return snprintf(err, size, "%s: %s = '%s' would do nothing; allowed: %s", s->where, s->key, s->value, allowed), -1;
     }
   }

@@ -197,6 +197,18 @@ TEST_CASE("a round's line gives every bit back", "[results]") {
   }
 }
 
+TEST_CASE("a rule's own number is in a round's line when there is one", "[results]") {
+  for (double v : {0.25, std::nan("")}) {
+    fl_metrics m = fixture::round_of(2), back;
+    m.unclipped = v;
+    char line[FL_RECORD_LINE], err[200] = "";
+    const size_t n = fl_record_line(&m, line);
+    CHECK((std::strstr(line, "\"unclipped\"") != nullptr) == std::isfinite(v));
+    REQUIRE(fl_record_parse(line, n, &back, err, sizeof err) == 0);
+    CHECK((std::isnan(v) ? std::isnan(back.unclipped) : back.unclipped == v));
+  }
+}
+
 TEST_CASE("hash counts every NaN as one, and is the sum of the safetensors data", "[results]") {
   scratch s;
   float x[8] = {1, -0.0f, std::numeric_limits<float>::denorm_min(), INFINITY, 0, 0, 0, 0}, y[8];

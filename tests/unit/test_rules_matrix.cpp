@@ -264,6 +264,7 @@ TEST_CASE("keys of the run and of stages that would do nothing are refused; said
     { { { "milestones", "5+7" } }, { { "lr_schedule", "multi_step" } } },
     { { { "unit", "epoch" } }, { { "warmup", "2" } } },
     { { { "unit", "epoch" } }, { { "stack", "ema" } } },
+    { { { "clip", "late" } }, { { "stack", "scaffold" } } },
     { { { "stack", "swa" }, { "swa_lr", "0.01" } }, { { "lr_schedule", "swa" } } },
     { { { "block_rule", "tensor" } }, { { "stack", "shared" }, { "rule", "adamw" } } },
     { { { "block_rule", "tensor" }, { "stack", "shared" }, { "aggregate", "no" }, { "rule", "adamw" } },
