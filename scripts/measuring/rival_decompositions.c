@@ -100,8 +100,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
       double best[2];
       compare(&p, i, best);
-      printf(",\n \"fedlane %s %d\": %.2f, \"lapack %s %d\": %.2f", operations[i].name, n, 1e6 * best[0], operations[i].name, n,
-             1e6 * best[1]);
+      const char *name = operations[i].name;
+      printf(",\n \"fedlane %s %d\": %.2f, \"lapack %s %d\": %.2f", name, n, 1e6 * best[0], name, n, 1e6 * best[1]);
     }
   }
   printf("}\n");

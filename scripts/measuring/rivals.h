@@ -23,7 +23,7 @@ static inline void die(const char *what, const char *why) {
 /* `count` arrays of n floats: huge pages, each begins nine cache lines further behind a multiple of 4 KiB than the one before, as
  * those of `fedlane bench` do. All libraries work on the same. */
 static inline void arrays(size_t count, size_t n, float **array) {
-  const size_t page = (size_t)2 << 20, stride = (n + 1023) / 1024 * 1024 + 144;
+  const size_t page = (size_t)2 << 20, stride = (n + 1023) / 1024 * 1024 + 5 * 1024 + 144;
   const size_t size = (count * stride * sizeof(float) + page - 1) / page * page;
   void *map = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) { die("mmap", "no memory"); }

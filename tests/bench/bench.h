@@ -68,7 +68,8 @@ Sizes sizes_of_machine();
 
 // ---- memory ------------------------------------------------------------------------------------------------------------
 // One mapping for all lines, so that no line owns pages of another kind. Array j of n floats; with a slot, another place for
-// the whole set. Arrays begin at odd multiples of cache lines: at multiples of 4 KiB loads would wait for unrelated stores.
+// the whole set. Arrays begin at odd multiples of cache lines: at multiples of 4 KiB loads would wait for unrelated stores. Some
+// pages between them keep streams of a power of two out of the same sets of a cache and the same banks of memory.
 class Arena {
 public:
   void reserve(size_t bytes, bool huge_pages);
@@ -80,7 +81,7 @@ public:
   static size_t leap(size_t slots);
   void refill(const Place &, size_t arrays, bool wild); // values in [0.5, 1.5); `wild`: the line leaves others
 private:
-  static size_t stride(size_t n) { return (n + 1023) / 1024 * 1024 + 16 * 9; }
+  static size_t stride(size_t n) { return (n + 1023) / 1024 * 1024 + 5 * 1024 + 16 * 9; }
   void fill(size_t bytes);
   float *base = nullptr;
   size_t size = 0;
@@ -101,8 +102,8 @@ template <class Make> double walk(const Place &at, size_t arrays, int64_t calls,
   const size_t slots = at.cold ? arena.slots(at.n, arrays) : 1, leap = Arena::leap(slots);
   const size_t first = arena.take(at.cold ? calls : 0);
   return timed(at.threads, [&](unsigned thread) {
-    const size_t begin = skip + part_begin(at.n - skip, thread, at.threads),
-        end = skip + part_begin(at.n - skip, thread + 1, at.threads);
+    const size_t n = at.n - skip;
+    const size_t begin = skip + part_begin(n, thread, at.threads), end = skip + part_begin(n, thread + 1, at.threads);
     float *array[STREAMS];
     const auto place = [&](size_t slot) {
       for (size_t j = 0; j < arrays; j++) { array[j] = arena.array(j, at.n, slot, arrays); }

@@ -96,10 +96,9 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
   line.double_fmas = line.elements * double_sums(op);
   line.own_limit = !std::strcmp(op.family, "math") || !std::strcmp(op.family, "random");
   book.settle(line, at, arrays);
+  const size_t present = arrays - static_cast<size_t>(__builtin_popcount(op.absent));
   // Near the core no stream binds what computes long.
-  if (!line.own_limit || line.paired) {
-    line.bandwidth = book.bandwidth(op.traffic.mix_of(arrays - static_cast<size_t>(__builtin_popcount(op.absent))), at);
-  }
+  if (!line.own_limit || line.paired) { line.bandwidth = book.bandwidth(op.traffic.mix_of(present), at); }
   line.prepare = [=] { arena.refill(at, arrays, wild); };
   line.run = [=](int64_t calls, size_t skip) {
     return walk(at, arrays, calls, skip, [kernel, absent = op.absent](float *const *array, size_t begin, size_t end) {
@@ -129,8 +128,8 @@ void add_kernels(Book &book) {
   cases(tag_##name{}, book, Op{ #family, #name, formula, Traffic::parse(#traffic) }, &fl_kernels::name);
 #include <fedlane/ops.def>
   // AdaGrad's and the plain form: neither mean nor momentum.
-  cases(tag_rmsprop{}, book, Op{ "step", "rmsprop", "g/(sqrt(v) + e)", Traffic::parse("12r8w"), "plain/", 1u << 2 | 1u << 3 },
-        &fl_kernels::rmsprop);
+  const Op plain = { "step", "rmsprop", "g/(sqrt(v) + e)", Traffic::parse("12r8w"), "plain/", 1u << 2 | 1u << 3 };
+  cases(tag_rmsprop{}, book, plain, &fl_kernels::rmsprop);
 }
 
 } // namespace bench

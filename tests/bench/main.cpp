@@ -63,9 +63,8 @@ void Book::add_ceilings(std::vector<bool> &wanted) {
   for (size_t i = 0; i < lines.size(); i++) {
     if (!wanted[i]) { continue; }
     bound[lines[i].bandwidth] = true;
-    if (lines[i].fmas + lines[i].double_fmas + lines[i].divisions + lines[i].roots > 0) {
-      computing[{ lines[i].isa, lines[i].threads }] = true;
-    }
+    const Line &line = lines[i];
+    if (line.fmas + line.double_fmas + line.divisions + line.roots > 0) { computing[{ line.isa, line.threads }] = true; }
   }
   for (const auto &[key, what] : needed) {
     if (bound[key]) { add_bandwidth(*this, what.first, what.second, key); }
@@ -89,9 +88,8 @@ const char usage[] =
     "  --pages     huge (default): ask for huge pages; 4k: refuse them\n"
     "Of Google Benchmark's flags the most useful: --benchmark_filter=REGEX --benchmark_list_tests --benchmark_repetitions=9\n"
     "  --benchmark_min_time=0.002 --benchmark_out=FILE (JSON) --benchmark_format=json; repetitions are interleaved at\n"
-    "random, and the best is shown. Beyond a core's own caches a line and its ceilings are timed in turns, seven times or more: "
-    "the\n"
-    "percentage is the median of their ratios.\n"
+    "random, and the best is shown. Beyond a core's own caches a line and its ceilings are timed in turns, seven times or\n"
+    "more: the percentage is the median of their ratios.\n"
     "scripts/report-bench FILE makes table and figure of it, and says whether the ceilings hold.\n";
 
 [[noreturn]] void refuse(const std::string &what) {

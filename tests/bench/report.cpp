@@ -158,8 +158,7 @@ public:
                      [](const auto &a, const auto &b) { return a[0].family_index < b[0].family_index; });
     for (auto &group : groups) {
       const Line &line = line_of(group[0]);
-      const Bound bound = line.ceiling.empty() && line.kernel != "ceiling" ? bounds.of(line, companies.at(&line), best[&line])
-          : Bound{};
+      const Bound bound = line.kernel != "ceiling" ? bounds.of(line, companies.at(&line), best[&line]) : Bound{};
       for (Run &run : group) { annotate(run, line, bound); }
       if (only_best && group.size() > 1) {
         group.erase(std::remove_if(group.begin(), group.end(), [](const Run &r) { return r.aggregate_name != "best"; }),
