@@ -16,7 +16,8 @@ FUNCTIONS = {"exp": 1.0, "log": 1.0, "tanh": 0.6, "sigmoid": 0.6, "erf": 0.6}
 DRAWS = {"uniform": 7.0, "gaussian": 3.5}
 BEHIND = {"qr": 1.5, "cholesky": 1.5, "eigh": 4.0}
 MET = "met"
-ASIDE = (MET, "limit", "ceiling", "GB/s", "PyTorch", "foreach", "default", "oneDNN", "OpenBLAS", "LAPACK (OpenBLAS)", "PyTorch's Muon (bf16)")
+ASIDE = (MET, "limit", "ceiling", "GB/s", "PyTorch", "foreach", "default", "oneDNN", "OpenBLAS",
+         "LAPACK (OpenBLAS)", "PyTorch's Muon (bf16)")
 
 
 def judged(condition):
@@ -45,7 +46,8 @@ class Record:
 
 
 def products(r):
-    header = ["product, m x n x k", "threads", "Fedlane, GFLOP/s", "% of the peak", "oneDNN", "OpenBLAS", "against oneDNN", "target", MET]
+    header = ["product, m x n x k", "threads", "Fedlane, GFLOP/s", "% of the peak", "oneDNN", "OpenBLAS", "against oneDNN",
+              "target", MET]
     rows, ratios = [], {}
     peak = {l.threads: l.gflops for l in r.all if l.kernel == "ceiling" and "/%s/fma/" % r.isa in l.name}
     for l in r.lines:
@@ -60,7 +62,8 @@ def products(r):
         goal = 1.3 if size[1] == 10 else 0.9
         if ratio:
             ratios.setdefault(l.threads, []).append(ratio)
-        rows.append([shape, str(l.threads), text(own, 1), text(100 * own / peak[l.threads], 1) if l.threads in peak else "-", text(onednn, 1),
+        share = 100 * own / peak[l.threads] if l.threads in peak else None
+        rows.append([shape, str(l.threads), text(own, 1), text(share, 1), text(onednn, 1),
                      text(r.most(job, "openblas " + shape), 1), text(ratio, 2), ">= %.1f" % goal if ratio else "",
                      judged(ratio and ratio >= goal)])
     for threads, found in sorted(ratios.items()):
@@ -76,8 +79,8 @@ def products_avx2(r):
         if l.kernel in FORMS and l.isa == "avx2" and l.threads == 1 and l.ceiling_ns:
             size = [int(part.split(":")[1]) for part in l.place.split("/")]
             large = size[0] * size[1] * size[2] >= LARGE
-            rows.append(["%s %s" % (FORMS[l.kernel], "x".join(map(str, size))), text(l.gflops, 1), l.share, ">= 85" if large else "",
-                         judged(l.percent >= 85 if large else None)])
+            name = "%s %s" % (FORMS[l.kernel], "x".join(map(str, size)))
+            rows.append([name, text(l.gflops, 1), l.share, ">= 85" if large else "", judged(l.percent >= 85 if large else None)])
     return "Products with AVX2, one thread", header, rows
 
 
@@ -94,8 +97,8 @@ def step_goal(l, n, fused):
 
 
 def steps(r):
-    header = ["step", "parameters", "threads", "Fedlane, ns a parameter", "GB/s", "% of its ceiling", "ceiling", "target", MET, "PyTorch fused",
-              "foreach", "default", "Fedlane is faster"]
+    header = ["step", "parameters", "threads", "Fedlane, ns a parameter", "GB/s", "% of its ceiling", "ceiling", "target", MET,
+              "PyTorch fused", "foreach", "default", "Fedlane is faster"]
     rows, family = [], {l.kernel for l in r.lines if l.n in (4096, 61706)}  # sizes that only steps have
     known = {kernel for kernel, _ in RIVALS.values()}
     of = lambda l: l.kernel + (" plain" if l.place.startswith("plain/") else "")
@@ -105,24 +108,26 @@ def steps(r):
         if l.kernel not in family or (l.n < DRAM and l.n not in (4096, 61706)):
             continue
         at = {61706: 61746}.get(l.n, l.n)  # the rivals' matrix nearest to LeNet-5
-        others = [r.least("optimizers torch %d" % l.threads, "%s %s %d" % (rival, form, at)) for form in ("fused", "foreach", "default")]
+        job = "optimizers torch %d" % l.threads
+        others = [r.least(job, "%s %s %d" % (rival, form, at)) for form in ("fused", "foreach", "default")]
         fastest = min((x for x in others if x), default=None)
         goal, met = step_goal(l, l.n, others[0])
         ceiling = l.ceiling.replace("ceiling/", "").split("/n:")[0]
-        rows.append([label, "{:,}".format(l.n), str(l.threads), text(l.best, 3), text(l.gb, 1), l.share, ceiling, goal, judged(met)] +
-                    [text(x, 2) for x in others] + ["%.1f x" % (fastest / l.best) if fastest else "-"])
+        rows.append([label, "{:,}".format(l.n), str(l.threads), text(l.best, 3), text(l.gb, 1), l.share, ceiling, goal,
+                     judged(met)] + [text(x, 2) for x in others] + ["%.1f x" % (fastest / l.best) if fastest else "-"])
     return "Steps: in memory beside the streams of their mix, and the call's cost", header, rows
 
 
 def newton_schulz(r):
-    header = ["Newton-Schulz, 5 steps", "Fedlane, ns a parameter", "% of its multiply-adds", "target", MET, "PyTorch's Muon (bf16)",
-              "Fedlane is faster"]
+    header = ["Newton-Schulz, 5 steps", "Fedlane, ns a parameter", "% of its multiply-adds", "target", MET,
+              "PyTorch's Muon (bf16)", "Fedlane is faster"]
     rows = []
     for l in r.lines:
         if l.kernel == "newton_schulz":
             goal, n = NEWTON_SCHULZ.get(l.place), int(l.place.split("/")[0][2:]) * l.n
             torch = r.least("optimizers torch 1", "Muon default %d" % n)
-            rows.append([l.place.replace("m:", "").replace("/n:", " x "), text(l.best, 1), l.share, "<= %d" % goal if goal else "",
+            size = l.place.replace("m:", "").replace("/n:", " x ")
+            rows.append([size, text(l.best, 1), l.share, "<= %d" % goal if goal else "",
                          judged(l.best <= goal if goal else None), text(torch, 1), "%.1f x" % (torch / l.best) if torch else "-"])
     return "Newton-Schulz, one thread, fp32", header, rows
 
@@ -153,15 +158,16 @@ def per_isa(r, kernels, title, header, value, goals):
             figure = value(l) if l else None
             if figure is not None:
                 goal = goals[kernel] * {"avx512": 1.0, "avx2": header[1]}.get(isa, 0) if kernel in goals else 0
-                rows.append([kernel, isa, text(figure, 2), ">= %.2f" % goal if goal else "", judged(figure >= goal if goal else None)])
+                rows.append([kernel, isa, text(figure, 2), ">= %.2f" % goal if goal else "",
+                             judged(figure >= goal if goal else None)])
     return title, [header[0], "instruction set", header[2], "target", MET], rows
 
 
 def pages(r):
     header = ["line", "threads", "huge pages, GB/s", "% of its ceiling", "4 KiB pages, GB/s", "% of its ceiling"]
     small = {l.name.replace("/pages:4k", ""): l for l in r.all if "/pages:4k" in l.name and l.kernel != "ceiling"}
-    rows = [["%s %s" % (l.kernel, l.place), str(l.threads), text(l.gb, 1), l.share, text(small[l.name].gb, 1), small[l.name].share]
-            for l in r.all if l.name in small]
+    both = [(l, small[l.name]) for l in r.all if l.name in small]
+    rows = [["%s %s" % (l.kernel, l.place), str(l.threads), text(l.gb, 1), l.share, text(s.gb, 1), s.share] for l, s in both]
     return "With and without huge pages", header, rows
 
 
@@ -172,13 +178,15 @@ def tables(record):
     made = [steps(r), products(r), products_avx2(r), newton_schulz(r), decompositions(r),
             per_isa(r, FUNCTIONS, "Functions, in a core's own caches", ("function", 0.7, "elements a cycle"),
                     lambda l: cycle / l.best if cycle else None, FUNCTIONS),
-            per_isa(r, DRAWS, "Random numbers, in a core's own caches", ("draw", 0.5, "GB/s a core"), lambda l: l.gb, DRAWS), pages(r)]
+            per_isa(r, DRAWS, "Random numbers, in a core's own caches", ("draw", 0.5, "GB/s a core"), lambda l: l.gb, DRAWS),
+            pages(r)]
     return [table for table in made if table[2]]
 
 
 def missed(all_tables):
     """One line for each target that is not reached, with what was."""
-    return ["%s: %s" % (row[0], ", ".join("%s %s" % (h, c) for h, c in list(zip(header, row))[1:] if c not in ("", "-") and h not in ASIDE))
+    told = lambda pairs: ", ".join("%s %s" % (h, c) for h, c in pairs if c not in ("", "-") and h not in ASIDE)
+    return ["%s: %s" % (row[0], told(list(zip(header, row))[1:]))
             for title, header, rows in all_tables if MET in header for row in rows if row[header.index(MET)] == "no"]
 
 

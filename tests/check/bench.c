@@ -1,5 +1,5 @@
-/* bench.c - the time an element of every operation's largest case, with the ratio to scalar: a first look. What the machine could do
- * at most, and other sizes: fedlane bench. */
+/* bench.c - the time an element of every operation's largest case, with the ratio to scalar: a first look. What the machine could
+ * do at most, and other sizes: fedlane bench. */
 #include "../cycles.h"
 #include "check.h"
 #include <string.h>
@@ -38,8 +38,8 @@ static void restore(const call *c, size_t nargs, const arg *a) {
   }
 }
 
-/* Nanoseconds of some calls. Where a call changes its inputs, the next gets them as they were, and each is timed alone: a matrix that
- * has been factored is no longer what it was. */
+/* Nanoseconds of some calls. Where a call changes its inputs, the next gets them as they were, and each is timed alone: a matrix
+ * that has been factored is no longer what it was. */
 static double run(const fl_kernels *k, caller f, call *c, size_t nargs, const arg *a, size_t calls, double look) {
   double all = 0, t0 = now_ns();
   if (!changes_inputs(nargs, a)) {
@@ -116,7 +116,8 @@ int bench(const fl_kernels *k, const fl_kernels *scalar, char *const *word, int 
     run_op(&t, &op_tests[i]);
     bad |= t.failures != 0;
     if (w.ns > 0) {
-      printf("%-20s %10zu %10.4f %10.4f %10.2f\n", op_tests[i].name, w.elements, w.ns, cycle > 0 ? w.ns / cycle : 0, w.scalar_ns / w.ns);
+      const double cycles = cycle > 0 ? w.ns / cycle : 0;
+      printf("%-20s %10zu %10.4f %10.4f %10.2f\n", op_tests[i].name, w.elements, w.ns, cycles, w.scalar_ns / w.ns);
     }
     fflush(stdout);
   }
