@@ -94,7 +94,8 @@ static const char *run_key_needs(const fl_algorithm *a, size_t key) {
   size_t terms = 0;
   for (size_t i = 0; i < a->n_stages; i++) moves |= a->stage[i]->after != NULL, terms += a->stage[i]->terms;
   if (key == FL_H_UNIT && !moves) return "only with an lr_schedule, a warmup or a stage that averages (swa, ema)";
-  if (key == FL_H_BLOCK_RULE && !a->rule->block_means) return "only with a rule that shares the means of blocks (adam, adamw, yogi, rmsprop)";
+  if (key == FL_H_BLOCK_RULE && !a->rule->block_means)
+    return "only with a rule that shares the means of blocks (adam, adamw, yogi, rmsprop)";
   if (key == FL_H_CLIP && !terms) return "only with a stage whose vectors join the gradient (scaffold, cm, dyn ...)";
   return NULL;
 }

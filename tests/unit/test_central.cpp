@@ -192,7 +192,8 @@ TEST_CASE("a server rule keeps its state over the rounds") {
 
 TEST_CASE("fl_check refuses what fl_open refuses, with the same words") {
   for (const Settings &set : { Settings{ { "rule", "fsgdm" } }, Settings{ { "rule", "sgd" }, { "warmup", "20" } },
-                               Settings{ { "rule", "sgd" }, { "stack", "swa" }, { "swa_start", "5" } }, Settings{ { "rule", "sgd" } } }) {
+                               Settings{ { "rule", "sgd" }, { "stack", "swa" }, { "swa_start", "5" } },
+                               Settings{ { "rule", "sgd" } } }) {
     session::Session s(set, objective, { 0, ROWS }, EPOCHS, BATCH);
     char err[512] = "";
     const int refused = fl_check(&s.problem, &s.a, &s.options, err, sizeof err);
@@ -203,10 +204,12 @@ TEST_CASE("fl_check refuses what fl_open refuses, with the same words") {
 
 TEST_CASE("Sophia tells the share of its unclipped coordinates, on any number of threads; other rules tell none") {
   for (bool central : { true, false }) {
-    const Settings set = { { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "gradient_square" }, { "hess_every", "2" }, { "sophia_rho", "1" } };
+    const Settings set = { { "rule", "sophia" }, { "lr", "0.01" }, { "hessian", "gradient_square" }, { "hess_every", "2" },
+                           { "sophia_rho", "1" } };
+    const std::vector<size_t> clients = central ? std::vector<size_t>{ 0, ROWS } : std::vector<size_t>{ 0, 9, ROWS };
     double share = -1;
     for (int threads : { 1, 3 }) {
-      session::Session s(set, objective, central ? std::vector<size_t>{ 0, ROWS } : std::vector<size_t>{ 0, 9, ROWS }, EPOCHS, BATCH);
+      session::Session s(set, objective, clients, EPOCHS, BATCH);
       s.options.threads = threads;
       s.open();
       REQUIRE(s.error == "");
