@@ -1,6 +1,6 @@
 /* descent.c - SGD, momentum, AdamW and the momentum of Muon. State that decays is stored without subnormals, and the step
  * uses the value that is stored: y is a function of the state before and the gradient alone. */
-#include "kernels/simd/each.h"
+#include "kernels/simd/stream.h"
 
 FL_INLINE void sgd16(size_t lanes, float *y, const float *g, v16 decay, v16 lr) {
   v_put(y, lanes, v_fnma(lr, v_get(g, lanes), v_mul(decay, v_get(y, lanes))));
@@ -46,17 +46,17 @@ void FL_FN(adamw)(size_t n, float *y, float *m, float *v, const float *g, const 
   FL_EACH(n, adamw16(lanes, y + i, m + i, v + i, g + i, &c));
 }
 
-FL_INLINE void muon16(size_t lanes, float *m, float *u, const float *g, v16 mu, v16 damp, int nesterov) {
+FL_INLINE void muon16(size_t lanes, float *m, float *u, const float *g, v16 mu, v16 damp, int nesterov, int past) {
   const v16 t = v_mul(damp, v_get(g, lanes)), s = v_flush(v_fma(mu, v_get(m, lanes), t));
   v_put(m, lanes, s);
-  v_put(u, lanes, nesterov ? v_fma(mu, s, t) : s);
+  v_out(u, lanes, nesterov ? v_fma(mu, s, t) : s, past);
 }
 
 void FL_FN(muon_momentum)(size_t n, float *m, float *u, const float *g, float mu, float damp, int nesterov) {
   const v16 vm = v_set(mu), vd = v_set(damp);
   if (nesterov) {
-    FL_EACH(n, muon16(lanes, m + i, u + i, g + i, vm, vd, 1));
+    FL_EACH_OUT(n, u, u == g, muon16(lanes, m + i, u + i, g + i, vm, vd, 1, past));
   } else {
-    FL_EACH(n, muon16(lanes, m + i, u + i, g + i, vm, vd, 0));
+    FL_EACH_OUT(n, u, u == g, muon16(lanes, m + i, u + i, g + i, vm, vd, 0, past));
   }
 }

@@ -2,6 +2,7 @@
 // of federated-adaptive 21.
 #include <catch2/catch.hpp>
 #include "kernels/isa.h"
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 #include <cstdlib>
@@ -320,5 +321,30 @@ TEST_CASE("Newton-Schulz gives the worked numbers") {
       for (int j = 0; j < 5; j++) { s = 3.4445 * s - 4.7750 * s * s * s + 2.0315 * s * s * s * s * s; }
       CHECK(o9[4 * i] == Approx(s).margin(1e-5));
     }
+  }
+}
+
+// The pieces are too short for the stores past the caches.
+TEST_CASE("arrays that no cache holds get the bits of short ones, and nothing behind them is written", "[kernels]") {
+  constexpr size_t piece = 1000003, n = (size_t{ 1 } << 23) + 37, at = 3;
+  const std::vector<float> g = numbers(n, 1), y = numbers(n, 2);
+  const fl_mix_args mix = { 0.9f, 0.1f, 0.2f, 0.3f };
+  for (const fl_kernels *k : tables()) {
+    if (k->isa == FL_ISA_SCALAR) { continue; } // the source of scalar+fma, and slow
+    INFO(k->name);
+    std::vector<float> far(n + at + 1, 7.0f), near(n), m = g, m_near = g;
+    const auto compare = [&](auto &&step) {
+      step(size_t{ 0 }, n, far.data() + at, m.data());
+      for (size_t i = 0; i < n; i += piece) { step(i, std::min(piece, n - i), near.data() + i, m_near.data() + i); }
+      CHECK(std::memcmp(far.data() + at, near.data(), n * sizeof(float)) == 0);
+      CHECK((far[at - 1] == 7.0f && far[at + n] == 7.0f));
+    };
+    compare([&](size_t i, size_t count, float *out, float *) { k->mix(count, out, &g[i], &y[i], &g[i], &y[i], &mix); });
+    compare([&](size_t i, size_t count, float *out, float *) { k->add(count, out, &g[i], &y[i]); });
+    compare([&](size_t i, size_t count, float *out, float *) { k->sub(count, out, &g[i], &y[i]); });
+    compare([&](size_t i, size_t count, float *out, float *) { k->scale(count, out, 0.3f, &g[i]); });
+    compare([&](size_t i, size_t count, float *out, float *) { k->stretch(count, out, &g[i], &y[i], 0.01f); });
+    compare([&](size_t i, size_t count, float *out, float *s) { k->muon_momentum(count, s, out, &y[i], 0.9f, 0.1f, 1); });
+    CHECK(m == m_near);
   }
 }
