@@ -86,6 +86,13 @@ static inline size_t fl_conv_ow(const fl_conv *s) { return s->w + 2 * s->p + 1 -
 size_t fl_sample_piece(size_t positions);
 /* Floats of scratch for the three conv kernels of shape s at batch n. */
 size_t fl_conv_work(const fl_conv *s, size_t n);
+/* A convolution, ReLU and 2x2 pooling as one layer (conv_pool, conv_pool_back): for shapes whose k is not cut. The output is that
+ * of conv_forward, relu, maxpool2. Of a window at most one place has a gradient; the products of the others are absent, where the
+ * three layers apart add +0 times a number: the same sums unless that number is infinite or NaN. A gradient that is infinite or
+ * NaN may make NaN of its neighbours in dx, the same ones on every ISA. at, a byte a window: bits 0 and 1 the place of the
+ * maximum, 4 when it is not positive (no gradient), 8 more when it is NaN (so is the gradient of the place). */
+int fl_conv_pool_fits(const fl_conv *s);
+size_t fl_conv_pool_work(const fl_conv *s, size_t n);
 
 typedef struct fl_kernels {
   fl_isa isa;

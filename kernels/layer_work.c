@@ -13,3 +13,19 @@ size_t fl_conv_work(const fl_conv *s, size_t n) {
                        s->c * conv_round16(s->h * conv_back_wp(s));
   return max_of(forward, max_of(weight, input));
 }
+
+int fl_conv_pool_fits(const fl_conv *s) {
+  const size_t kk = s->k * s->k;
+  return s->c * kk <= FL_GEMM_PIECE && s->o * kk <= FL_GEMM_PIECE;
+}
+
+size_t fl_conv_pool_work(const fl_conv *s, size_t n) {
+  const conv_sparse l = conv_sparse_of(s);
+  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), o16 = conv_round16(s->o);
+  const size_t piece = fl_sample_piece(oh * ow), pieces = (n + piece - 1) / piece, image = conv_round16(conv_image(s));
+  const size_t forward = image + conv_round16(s->k * s->k) +
+    (conv_across(s) ? (conv_taps(s) + oh * ow + 2 * conv_windows(s)) * o16 : s->o * conv_round16(oh * conv_wp(s)) + 32);
+  const size_t back = image + l.turned + l.strips + l.columns + conv_listing(s) + (1 + conv_levels(pieces)) * s->o * l.columns +
+                      l.sums + l.table;
+  return max_of(forward, back);
+}

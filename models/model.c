@@ -38,12 +38,28 @@ static void bind_linear(fl_model *m, fl_step *s, const fl_layer_spec *l, int lay
   s->bias = add_tensor(m, l->name, "bias", FL_BIAS, layer, 1, (const size_t[4]){ s->out, 0, 0, 0 });
 }
 
+/* A convolution, ReLU and pooling in a row become one step. */
+static void fuse_pooling(fl_model *m) {
+  size_t n = 0;
+  for (size_t i = 0; i < m->n_steps; n++) {
+    fl_step s = m->step[i];
+    const int three = i + 2 < m->n_steps && s.kind == FL_LAYER_CONV && m->step[i + 1].kind == FL_LAYER_RELU &&
+                      m->step[i + 2].kind == FL_LAYER_MAXPOOL2;
+    if (three && fl_conv_pool_fits(&s.conv)) {
+      s.pooled = 1;
+      s.out = m->step[i + 2].out;
+      i += 2;
+    }
+    m->step[n] = s;
+    i++;
+  }
+  m->n_steps = n;
+}
+
 /* Walks the layers from the shape of a sample; 0, or -1 with the layer that does not fit. */
 static int bind_layers(fl_model *m, const fl_net *net, char *err, size_t err_size) {
   size_t c = m->train.c, h = m->train.h, w = m->train.w;
   int layer = 0;
-  m->widest = c * h * w;
-  m->first = net->n;
   for (size_t i = 0; i < net->n; i++) {
     const fl_layer_spec *l = &net->layer[i];
     fl_step *s = &m->step[i];
@@ -68,10 +84,15 @@ static int bind_layers(fl_model *m, const fl_net *net, char *err, size_t err_siz
     case FL_LAYER_RELU:
       break;
     }
-    if (m->first == net->n && (l->kind == FL_LAYER_CONV || l->kind == FL_LAYER_LINEAR)) m->first = i;
-    if (s->out > m->widest) m->widest = s->out;
   }
   m->n_steps = net->n;
+  fuse_pooling(m);
+  m->first = m->n_steps;
+  for (size_t i = m->n_steps; i-- > 0;) {
+    if (m->step[i].fan_in) m->first = i;
+    if (m->step[i].in > m->widest) m->widest = m->step[i].in;
+    if (m->step[i].out > m->widest) m->widest = m->step[i].out;
+  }
   return 0;
 }
 
@@ -145,7 +166,10 @@ const fl_objective *fl_model_objective(const fl_model *m) { return &m->objective
 
 double fl_model_macs(const fl_model *m) {
   double macs = 0;
-  for (size_t i = 0; i < m->n_steps; i++)
-    macs += (double)m->step[i].out * (double)m->step[i].fan_in;
+  for (size_t i = 0; i < m->n_steps; i++) {
+    const fl_step *s = &m->step[i];
+    const size_t out = s->pooled ? s->conv.o * fl_conv_oh(&s->conv) * fl_conv_ow(&s->conv) : s->out;
+    macs += (double)out * (double)s->fan_in;
+  }
   return macs;
 }

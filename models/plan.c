@@ -18,9 +18,9 @@ void fl_plan_offsets(const fl_model *m, size_t batch, fl_offsets *o) {
   for (size_t i = 0; i < m->n_steps; i++) {
     const fl_step *s = &m->step[i];
     o->act[i + 1] = s->kind == FL_LAYER_RELU ? o->act[i] : take(&at, batch * s->out * sizeof(float));
-    o->at[i] = s->kind == FL_LAYER_MAXPOOL2 ? take(&at, batch * s->out) : at;
+    o->at[i] = s->kind == FL_LAYER_MAXPOOL2 || s->pooled ? take(&at, batch * s->out) : at;
     if (s->kind == FL_LAYER_CONV) {
-      size_t need = fl_conv_work(&s->conv, batch);
+      size_t need = s->pooled ? fl_conv_pool_work(&s->conv, batch) : fl_conv_work(&s->conv, batch);
       if (need > conv) conv = need;
     }
   }
@@ -74,7 +74,8 @@ static const float *forward(const fl_model *m, const fl_kernels *k, const float 
     float *y = floats(base, o->act[i + 1]);
     switch (s->kind) {
     case FL_LAYER_CONV:
-      k->conv_forward(&s->conv, n, x, p + s->weight, p + s->bias, y, floats(base, o->conv));
+      if (s->pooled) k->conv_pool(&s->conv, n, x, p + s->weight, p + s->bias, y, (uint8_t *)base + o->at[i], floats(base, o->conv));
+      else k->conv_forward(&s->conv, n, x, p + s->weight, p + s->bias, y, floats(base, o->conv));
       break;
     case FL_LAYER_LINEAR:
       k->gemm_nt(n, s->out, s->in, x, s->in, p + s->weight, s->in, y, s->out, FL_GEMM_PIECE);
@@ -103,7 +104,10 @@ static void backward(const fl_model *m, const fl_kernels *k, const float *p, siz
       k->relu_back(n * s->out, dy, dy, floats(base, o->act[i + 1]));
       continue;
     }
-    if (s->kind == FL_LAYER_CONV) {
+    if (s->pooled) {
+      k->conv_pool_back(&s->conv, n, x, p + s->weight, dy, (const uint8_t *)base + o->at[i], i > m->first ? dx : NULL, g + s->weight,
+                        g + s->bias, floats(base, o->conv));
+    } else if (s->kind == FL_LAYER_CONV) {
       k->conv_grad_weight(&s->conv, n, x, dy, g + s->weight, g + s->bias, floats(base, o->conv));
       if (i > m->first) k->conv_grad_input(&s->conv, n, p + s->weight, dy, dx, floats(base, o->conv));
     } else if (s->kind == FL_LAYER_LINEAR) {

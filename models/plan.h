@@ -12,6 +12,7 @@ typedef struct {
   size_t c, h, w;                               /* shape of the input */
   size_t weight, bias, fan_in;                  /* offsets in the flat vector (conv, linear) */
   fl_conv conv;
+  int pooled;                                   /* conv: ReLU and pooling, the next two layers, are part of this step */
 } fl_step;
 
 struct fl_model {

@@ -1,8 +1,8 @@
 /* tile.h - the micro-kernel of every matrix product and convolution: mr rows x nv vectors of C in registers, k ascending.
  *
  * Row i, step k of the left factor is a[i*ars + k*aks] (so NN and TN are one kernel) and is broadcast; row k of the right
- * factor starts at b + k*ldb. In the shifted form it starts at b + off[k] (windows of a padded image), and the whole is
- * repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in C unchanged, so that
+ * factor starts at b + k*ldb. In the shifted forms the left or the right factor moves by off[k] instead (windows of a padded
+ * image), and the whole is repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in C unchanged, so that
  * blocking does not show in the result; sums of earlier pieces of k are added in registers at the end. */
 #ifndef FL_GEMM_TILE_H
 #define FL_GEMM_TILE_H
@@ -27,6 +27,7 @@
 #define TILE_N (16 * TILE_V)
 #define TILE_FLOATS (TILE_M * TILE_N) /* no tile is larger */
 #define TILE_INLINE static inline __attribute__((always_inline))
+enum { TILE_PLAIN, TILE_SHIFT_B, TILE_SHIFT_A };
 #ifdef __clang__
 #define TILE_UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -39,7 +40,7 @@ typedef struct {
   size_t ars, aks;
   const float *b;
   size_t ldb;
-  const uint32_t *off;  /* these four: shifted form only */
+  const uint32_t *off;  /* these four: shifted forms only */
   size_t groups, agroup, bgroup;
   float *c;
   size_t ldc, cols;     /* cols <= 16*nv: columns of C that exist */
@@ -48,7 +49,7 @@ typedef struct {
   uint64_t add;         /* taken from bit 0 up. Rows of a level are 16*nv floats */
 } tile_args;
 
-TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const tile_args *t) {
+TILE_INLINE void tile_body(const int mr, const int nv, const int form, const tile_args *t) {
   v16 acc[TILE_TALL][TILE_V];
   const size_t tail = t->cols - 16 * (size_t)(nv - 1);
   TILE_UNROLL
@@ -59,24 +60,24 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
       acc[i][j] = !t->carry ? v_zero() : j < nv - 1 || tail == 16 ? v_load(c) : v_load_n(c, tail, 0.0f);
     }
   }
-  const size_t ars = t->ars, aks = t->aks, ldb = t->ldb, steps = t->k, groups = shifted ? t->groups : 1;
+  const size_t ars = t->ars, aks = t->aks, ldb = t->ldb, steps = t->k, groups = form ? t->groups : 1;
   const size_t ahead = aks > 1 ? TILE_AHEAD * aks : 0;
   for (size_t g = 0; g < groups; g++) {
-    const float *a = shifted ? t->a + g * t->agroup : t->a, *b = shifted ? t->b + g * t->bgroup : t->b;
+    const float *a = form ? t->a + g * t->agroup : t->a, *b = form ? t->b + g * t->bgroup : t->b;
     for (size_t k = 0; k < steps; k++) {
-      const float *bk = shifted ? b + t->off[k] : b;
-      if (TILE_AHEAD && !shifted) __builtin_prefetch(a + ahead);
+      const float *ak = form == TILE_SHIFT_A ? a + t->off[k] : a, *bk = form == TILE_SHIFT_B ? b + t->off[k] : b;
+      if (TILE_AHEAD && form == TILE_PLAIN) __builtin_prefetch(a + ahead);
       v16 bv[TILE_V];
       TILE_UNROLL
       for (int j = 0; j < nv; j++) bv[j] = v_load(bk + 16 * j);
       TILE_UNROLL
       for (int i = 0; i < mr; i++) {
-        const v16 x = v_set(a[(size_t)i * ars]);
+        const v16 x = v_set(ak[(size_t)i * ars]);
         TILE_UNROLL
         for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
       }
-      a += shifted ? 1 : aks;
-      if (!shifted) b += ldb;
+      if (form != TILE_SHIFT_A) a += form ? 1 : aks;
+      if (form != TILE_SHIFT_B) b += ldb;
     }
   }
   const float *left = t->level;
@@ -100,7 +101,7 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
   }
 }
 
-#define TILE_CASE(mr, nv, shifted) case 4 * (mr) + (nv): tile_body(mr, nv, shifted, t); break;
+#define TILE_CASE(mr, nv, form) case 4 * (mr) + (nv): tile_body(mr, nv, form, t); break;
 #if TILE_V == 3
 #define TILE_ROW(mr, s) TILE_CASE(mr, 1, s) TILE_CASE(mr, 2, s) TILE_CASE(mr, 3, s)
 #else
@@ -116,20 +117,25 @@ TILE_INLINE void tile_body(const int mr, const int nv, const int shifted, const 
 #endif
 
 #if TILE_V == 3
-#define TILE_TALLER TILE_ROW2(9) TILE_ROW2(10) TILE_ROW2(11) TILE_ROW2(12) TILE_CASE(13, 1, 0) TILE_CASE(14, 1, 0)
-#define TILE_ROW2(mr) TILE_CASE(mr, 1, 0) TILE_CASE(mr, 2, 0)
+#define TILE_TALLER(s) TILE_ROW2(9, s) TILE_ROW2(10, s) TILE_ROW2(11, s) TILE_ROW2(12, s) TILE_CASE(13, 1, s) TILE_CASE(14, 1, s)
+#define TILE_ROW2(mr, s) TILE_CASE(mr, 1, s) TILE_CASE(mr, 2, s)
 #else
-#define TILE_TALLER
+#define TILE_TALLER(s)
 #endif
 
 /* One tile of nv <= TILE_V vectors and mr rows: at most tile_most(nv). */
 static inline void tile_run(int mr, int nv, const tile_args *t) {
-  switch (4 * mr + nv) { TILE_ROWS(0) TILE_TALLER default: break; }
+  switch (4 * mr + nv) { TILE_ROWS(TILE_PLAIN) TILE_TALLER(TILE_PLAIN) default: break; }
 }
 
-/* At most TILE_M rows. */
+/* The right factor shifted: at most TILE_M rows. */
 static inline void tile_run_shifted(int mr, int nv, const tile_args *t) {
-  switch (4 * mr + nv) { TILE_ROWS(1) default: break; }
+  switch (4 * mr + nv) { TILE_ROWS(TILE_SHIFT_B) default: break; }
+}
+
+/* The left factor shifted; its rows are `ars` apart in the image. */
+static inline void tile_run_moving(int mr, int nv, const tile_args *t) {
+  switch (4 * mr + nv) { TILE_ROWS(TILE_SHIFT_A) TILE_TALLER(TILE_SHIFT_A) default: break; }
 }
 
 static inline size_t tile_most(int nv) { return TILE_V == 1 || nv == TILE_V ? TILE_M : nv == 2 ? 12 : TILE_TALL; }

@@ -4,25 +4,14 @@
  * stored as acc + (+0), so that the result is that of the chain without the tap. */
 #include "kernels/gemm/pieces.h"
 #include "kernels/layer/conv.h"
-
-static void copy_floats(float *to, const float *from, size_t n) {
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) v_store(to + i, v_load(from + i));
-  if (i < n) v_store_n(to + i, n - i, v_load_n(from + i, n - i, 0.0f));
-}
+#include "kernels/layer/image.h"
+#include "kernels/layer/pool.h"
 
 static void add_bias(float *to, const float *from, size_t n, float bias) {
   const v16 b = v_set(bias);
   size_t i = 0;
   for (; i + 16 <= n; i += 16) v_store(to + i, v_add(v_load(from + i), b));
   if (i < n) v_store_n(to + i, n - i, v_add(v_load_n(from + i, n - i, 0.0f), b));
-}
-
-/* Planes (h, w) into the middle of planes (hp, wp), `pad` rows above and columns to the left; the rest is zero already. */
-static void pad_planes(float *to, const float *from, size_t planes, size_t h, size_t w, size_t hp, size_t wp, size_t pad) {
-  for (size_t c = 0; c < planes; c++) {
-    for (size_t y = 0; y < h; y++) copy_floats(to + (c * hp + y + pad) * wp + pad, from + (c * h + y) * w, w);
-  }
 }
 
 /* out[m][y][x] = sum over planes, ky, kx of a[m][plane][ky][kx] times a padded image, shifted by off[ky*k + kx]. */
@@ -113,23 +102,14 @@ static void window_tiles(const window *d, tile_args *t, size_t positions, const 
   }
 }
 
-/* out: m planes of rows x cols. `flat` holds m planes of rows*wp floats, rounded up to 16, when not by rows.
- * A bias, one a plane, is added after the chain. */
-static void slide(const window *d, int rowwise, const float *image, const float *bias, float *flat, float *out) {
+/* m planes of `rows` rows, a row `cols` floats when by rows, else wp, whose last are of no use; a plane then is rounded up to 16. */
+static void slide(const window *d, int rowwise, const float *image, float *out) {
   const size_t kk = d->k * d->k;
   tile_args t = { .k = kk, .a = d->a, .ars = d->planes * kk, .off = d->off, .groups = d->planes, .agroup = kk, .bgroup = d->plane,
                   .last = 1 };
   if (!rowwise) {
     t.ldc = conv_round16(d->rows * d->wp);
-    window_tiles(d, &t, t.ldc, image, flat);
-    for (size_t i = 0; i < d->m; i++) {
-      for (size_t y = 0; y < d->rows; y++) {
-        float *to = out + (i * d->rows + y) * d->cols;
-        const float *from = flat + i * t.ldc + y * d->wp;
-        if (bias) add_bias(to, from, d->cols, bias[i]);
-        else copy_floats(to, from, d->cols);
-      }
-    }
+    window_tiles(d, &t, t.ldc, image, out);
     return;
   }
   t.ldc = d->rows * d->cols;
@@ -141,20 +121,146 @@ static void slide(const window *d, int rowwise, const float *image, const float 
     t.off = d->off + from * d->k;
     window_tiles(d, &t, d->cols, image + y * d->wp, out + y * d->cols);
   }
-  for (size_t i = 0; bias && i < d->m; i++) add_bias(out + i * t.ldc, out + i * t.ldc, t.ldc, bias[i]);
+}
+
+/* The same into planes of rows x cols, through `flat` when not by rows. A bias, one a plane, is added after the chain. */
+static void slide_planes(const window *d, int rowwise, const float *image, const float *bias, float *flat, float *out) {
+  const size_t plane = d->rows * d->cols, from = conv_round16(d->rows * d->wp);
+  slide(d, rowwise, image, rowwise ? out : flat);
+  for (size_t i = 0; i < d->m; i++, out += plane) {
+    for (size_t y = 0; !rowwise && y < d->rows; y++) {
+      if (bias) add_bias(out + y * d->cols, flat + i * from + y * d->wp, d->cols, bias[i]);
+      else copy_floats(out + y * d->cols, flat + i * from + y * d->wp, d->cols);
+    }
+    if (rowwise && bias) add_bias(out, out, plane, bias[i]);
+  }
+}
+
+static void tap_offsets(size_t k, size_t wp, uint32_t *off) {
+  for (size_t i = 0; i < k * k; i++) off[i] = (uint32_t)(i / k * wp + i % k);
 }
 
 void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, float *work) {
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), positions = oh * ow;
   float *image = work, *flat = work + conv_image(s) + s->k * s->k;
   uint32_t *off = (uint32_t *)(void *)(work + conv_image(s));
-  for (size_t i = 0; i < s->k * s->k; i++) off[i] = (uint32_t)(i / s->k * wp + i % s->k);
+  tap_offsets(s->k, wp, off);
   memset(image, 0, conv_image(s) * sizeof *image);
   const window d = { s->o, s->c, s->k, w, conv_plane(s), wp, off, oh, ow, s->p, s->h, 0 };
   const int rowwise = by_rows(&d);
   for (size_t i = 0; i < n; i++, y += s->o * positions) {
     pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, wp, s->p);
-    slide(&d, rowwise, image, b, flat, y);
+    slide_planes(&d, rowwise, image, b, flat, y);
+  }
+}
+
+/* What pooling says of a window: the place of its maximum; 4 where that is not positive, so that nothing goes back; 8 more where
+ * it is NaN. */
+static u16 window_code(best16 b) {
+  const u16 dead = u_sel(v_gt(b.value, v_zero()), b.at, u_set(4));
+  return u_sel(v_eq(b.value, b.value), dead, u_add(b.at, u_set(8)));
+}
+
+static v16 relu16(v16 x) { return v_sel(v_lt(x, v_zero()), v_zero(), x); }
+
+/* 2x2 windows of a plane of rows `ld` floats apart; 32 floats behind it may be read. */
+static void pool_plane(size_t oh, size_t ow, const float *x, size_t ld, float bias, float *y, uint8_t *at) {
+  const v16 add = v_set(bias);
+  for (size_t r = 0; r < oh; r++, x += 2 * ld) {
+    for (size_t j = 0; j < ow; j += 16) {
+      const size_t lanes = ow - j < 16 ? ow - j : 16;
+      const float *top = x + 2 * j, *low = top + ld;
+      const v16 t0 = v_add(v_load(top), add), t1 = v_add(v_load(top + 16), add);
+      const v16 l0 = v_add(v_load(low), add), l1 = v_add(v_load(low + 16), add);
+      const best16 b = best_of(v_even(t0, t1), v_odd(t0, t1), v_even(l0, l1), v_odd(l0, l1));
+      v_store_n(y + r * ow + j, lanes, relu16(b.value));
+      put_places(at + r * ow + j, lanes, window_code(b));
+    }
+  }
+}
+
+/* out[position][o] = the chain of the taps, k ascending; the weights are packed (tap, o). */
+static void across(const fl_conv *s, const float *image, const float *packed, const uint32_t *off, float *out) {
+  const size_t ow = fl_conv_ow(s), o16 = conv_round16(s->o), kk = s->k * s->k;
+  tile_args t = { .k = kk, .ars = 1, .ldb = o16, .off = off, .groups = s->c, .agroup = conv_plane(s), .bgroup = kk * o16, .ldc = o16,
+                  .last = 1 };
+  for (size_t n0 = 0; n0 < o16; n0 += TILE_N) {
+    const int nv = tile_vectors(o16 - n0);
+    t.b = packed + n0;
+    t.cols = 16 * (size_t)nv;
+    for (size_t y = 0; y < fl_conv_oh(s); y++) {
+      size_t rows;
+      for (size_t x = 0; x < ow; x += rows) {
+        rows = tile_even(ow - x, tile_most(nv));
+        t.a = image + y * conv_wp(s) + x;
+        t.c = out + (y * ow + x) * o16 + n0;
+        tile_run_moving((int)rows, nv, &t);
+      }
+    }
+  }
+}
+
+/* Windows of (position, o) into values and codes (window, o). */
+static void pool_across(const fl_conv *s, const float *x, const float *bias, float *value, uint32_t *code) {
+  const size_t oh = fl_conv_oh(s) / 2, ow = fl_conv_ow(s) / 2, o16 = conv_round16(s->o), row = fl_conv_ow(s) * o16;
+  for (size_t o = 0; o < s->o; o += 16) {
+    const v16 add = s->o - o < 16 ? v_load_n(bias + o, s->o - o, 0.0f) : v_load(bias + o);
+    for (size_t r = 0; r < oh; r++) {
+      for (size_t j = 0; j < ow; j++) {
+        const float *p = x + 2 * r * row + 2 * j * o16 + o;
+        const best16 b = best_of(v_add(v_load(p), add), v_add(v_load(p + o16), add), v_add(v_load(p + row), add),
+                                 v_add(v_load(p + row + o16), add));
+        v_store(value + (r * ow + j) * o16 + o, relu16(b.value));
+        u_store(code + (r * ow + j) * o16 + o, window_code(b));
+      }
+    }
+  }
+}
+
+/* (window, o) to (o, window). */
+static void turn_windows(const fl_conv *s, const float *value, const uint32_t *code, float *y, uint8_t *at) {
+  const size_t windows = conv_windows(s), o16 = conv_round16(s->o);
+  float square[16 * 16];
+  for (size_t o = 0; o < s->o; o += 16) {
+    const size_t rows = s->o - o < 16 ? s->o - o : 16;
+    for (size_t j = 0; j < windows; j += 16) {
+      const size_t lanes = windows - j < 16 ? windows - j : 16, from = j * o16 + o;
+      v_turn(square, 16, value + from, o16, lanes);
+      for (size_t i = 0; i < rows; i++) v_store_n(y + (o + i) * windows + j, lanes, v_load(square + 16 * i));
+      v_turn(square, 16, (const float *)(const void *)code + from, o16, lanes);
+      for (size_t i = 0; i < rows; i++) put_places(at + (o + i) * windows + j, lanes, v_bits(v_load(square + 16 * i)));
+    }
+  }
+}
+
+static void pack_across(const fl_conv *s, const float *w, float *packed) {
+  const size_t taps = conv_taps(s), o16 = conv_round16(s->o);
+  for (size_t i = 0; i < taps; i++) {
+    for (size_t o = 0; o < o16; o++) packed[i * o16 + o] = o < s->o ? w[o * taps + i] : 0.0f;
+  }
+}
+
+void FL_FN(conv_pool)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, uint8_t *at, float *work) {
+  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), windows = conv_windows(s), o16 = conv_round16(s->o);
+  float *image = work, *packed = image + conv_round16(conv_image(s)) + conv_round16(s->k * s->k);
+  float *out = conv_across(s) ? packed + conv_taps(s) * o16 : packed, *value = out + oh * ow * o16;
+  uint32_t *off = (uint32_t *)(void *)(image + conv_round16(conv_image(s))), *code = (uint32_t *)(void *)(value + windows * o16);
+  const window d = { s->o, s->c, s->k, w, conv_plane(s), wp, off, oh, ow, s->p, s->h, 0 };
+  const int rowwise = by_rows(&d);
+  const size_t ld = rowwise ? ow : wp, plane = rowwise ? oh * ow : conv_round16(oh * wp);
+  tap_offsets(s->k, wp, off);
+  memset(image, 0, conv_image(s) * sizeof *image);
+  if (conv_across(s)) pack_across(s, w, packed);
+  for (size_t i = 0; i < n; i++, y += s->o * windows, at += s->o * windows) {
+    pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, wp, s->p);
+    if (conv_across(s)) {
+      across(s, image, packed, off, out);
+      pool_across(s, out, b, value, code);
+      turn_windows(s, value, code, y, at);
+    } else {
+      slide(&d, rowwise, image, out);
+      for (size_t o = 0; o < s->o; o++) pool_plane(oh / 2, ow / 2, out + o * plane, ld, b[o], y + o * windows, at + o * windows);
+    }
   }
 }
 
@@ -172,7 +278,7 @@ void FL_FN(conv_grad_input)(const fl_conv *s, size_t n, const float *w, const fl
   const int rowwise = by_rows(&d);
   for (size_t i = 0; i < n; i++) {
     pad_planes(image, dy + i * s->o * oh * ow, s->o, oh, ow, hp, wp, pad);
-    slide(&d, rowwise, image, NULL, flat, dx + i * s->c * s->h * s->w);
+    slide_planes(&d, rowwise, image, NULL, flat, dx + i * s->c * s->h * s->w);
   }
 }
 

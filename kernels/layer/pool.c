@@ -1,12 +1,5 @@
 /* pool.c - 2x2 maximum pooling with stride 2. An odd last row or column takes no part and gets a gradient of +0. */
-#include "kernels/simd/decl.h"
-
-typedef struct { v16 value; u16 at; } best16;
-
-static inline best16 better(best16 b, v16 x, uint32_t at) {
-  const m16 m = m_or(v_gt(x, b.value), m_not(v_eq(x, x)));
-  return (best16){ v_sel(m, x, b.value), u_sel(m, u_set(at), b.at) };
-}
+#include "kernels/layer/pool.h"
 
 /* 32 floats of a row, of which n exist. */
 static inline void load_pair(const float *p, size_t n, v16 *lo, v16 *hi) {
@@ -31,19 +24,11 @@ void FL_FN(maxpool2)(size_t planes, size_t h, size_t w, const float *x, float *y
         v16 t0, t1, l0, l1;
         load_pair(top + 2 * j, 2 * lanes, &t0, &t1);
         load_pair(low + 2 * j, 2 * lanes, &l0, &l1);
-        best16 b = { v_even(t0, t1), u_set(0) };
-        b = better(b, v_odd(t0, t1), 1);
-        b = better(b, v_even(l0, l1), 2);
-        b = better(b, v_odd(l0, l1), 3);
+        const best16 b = best_of(v_even(t0, t1), v_odd(t0, t1), v_even(l0, l1), v_odd(l0, l1));
         const size_t to = (c * oh + r) * ow + j;
-        uint32_t index[16];
-        uint8_t bytes[16];
-        u_store(index, b.at);
-        for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)index[i];
         v_store_n(y + to, lanes, b.value);
         /* Sixteen at once where there is room: what is too much is overwritten by the next row. */
-        if (to + 16 <= total) memcpy(at + to, bytes, 16);
-        else memcpy(at + to, bytes, lanes);
+        put_places(at + to, to + 16 <= total ? 16 : lanes, b.at);
       }
     }
   }

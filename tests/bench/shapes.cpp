@@ -159,15 +159,15 @@ void add_rows(Book &book, const Op &op, size_t rows, size_t n, size_t arrays,
 }
 
 void add_convolution(Book &book, const Op &op, const fl_conv &c,
-                     const std::function<void(const fl_kernels *, const fl_conv *, float *const *)> &call) {
+                     const std::function<void(const fl_kernels *, const fl_conv *, float *const *)> &call, double products = 1) {
   const size_t out = c.o * fl_conv_oh(&c) * fl_conv_ow(&c), taps = c.c * c.k * c.k;
   Shape s;
   s.name = dimension("n", BATCH) + "/" + dimension("c", c.c) + "/" + dimension("h", c.h) + "/" + dimension("o", c.o) + "/" +
            dimension("k", c.k) + "/" + dimension("p", c.p);
   s.elements = static_cast<double>(BATCH * out);
-  s.flops = 2.0 * s.elements * static_cast<double>(taps);
-  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH) });
-  s.arrays = 5;
+  s.flops = 2.0 * products * s.elements * static_cast<double>(taps);
+  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH), fl_conv_pool_work(&c, BATCH) });
+  s.arrays = 7;
   s.call = [c, call](const fl_kernels *k, float *const *a) { call(k, &c, a); };
   add_shape(book, op, s);
 }
@@ -272,6 +272,22 @@ FL_SHAPED(conv_grad_weight) {
 FL_SHAPED(conv_grad_input) {
   for (const fl_conv &c : convolutions) {
     add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
+  }
+}
+FL_SHAPED(conv_pool) {
+  for (const fl_conv &c : convolutions) {
+    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) {
+      (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], reinterpret_cast<uint8_t *>(a[4]), a[5]);
+    });
+  }
+}
+// Of the windows a fifth has no gradient, the others' places are anywhere; products for the weights and for the input.
+FL_SHAPED(conv_pool_back) {
+  const double products = 2 * 0.8 / INSIDE;
+  for (const fl_conv &c : convolutions) {
+    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) {
+      (k->*member)(s, BATCH, a[0], a[1], a[2], below(INSIDE + 1), a[3], a[4], a[5], a[6]);
+    }, products);
   }
 }
 

@@ -62,6 +62,8 @@ FL_SHAPED(maxpool2_back);
 FL_SHAPED(conv_forward);
 FL_SHAPED(conv_grad_weight);
 FL_SHAPED(conv_grad_input);
+FL_SHAPED(conv_pool);
+FL_SHAPED(conv_pool_back);
 
 } // namespace bench
 #endif

@@ -187,3 +187,51 @@ void check_conv_forward(check *t) {
 }
 void check_conv_grad_weight(check *t) { all_convs(t, GRAD_WEIGHT); }
 void check_conv_grad_input(check *t) { all_convs(t, GRAD_INPUT); }
+
+/* ---- convolution with pooling ----------------------------------------------------------------------------------------- */
+static const fl_conv pooled[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 2, 7, 9, 3, 3, 1 }, { 17, 6, 6, 33, 3, 1 },
+                                  { 3, 6, 40, 17, 1, 0 }, { 4, 13, 5, 1, 9, 5 }, { 1, 3, 3, 2, 2, 0 } };
+
+static void call_conv_pool(const fl_kernels *k, call *c) {
+  k->conv_pool(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->p[5]);
+}
+static void call_conv_pool_back(const fl_kernels *k, call *c) {
+  k->conv_pool_back(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->p[5], c->p[6], c->p[7]);
+}
+static void call_conv_pool_weights(const fl_kernels *k, call *c) {
+  k->conv_pool_back(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], NULL, c->p[4], c->p[5], c->p[6]);
+}
+
+static void one_conv_pool(check *t, int back, const fl_conv *s, size_t n, int kind) {
+  const size_t in = n * s->c * s->h * s->w, w = s->o * s->c * s->k * s->k;
+  const size_t out = n * s->o * (fl_conv_oh(s) / 2) * (fl_conv_ow(s) / 2);
+  const arg work = { 's', 'f', fl_conv_pool_work(s, n), NULL, -1, 0, 0 };
+  const float *x = some_floats(t, 0, in, kind), *dy = some_floats(t, 1, out, kind);
+  const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind), *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
+  const uint8_t *at = some_bytes(t, 4, out, kind == KIND_SPECIAL ? 16 : 8);
+  const arg forward[] = { IN('f', in, x), IN('f', w, weight), IN('f', s->o, bias), OUT('f', out), OUT('b', out), work };
+  const arg all[] = { IN('f', in, x), IN('f', w, weight), IN('f', out, dy), IN('b', out, at), OUT('f', in), OUT('f', w), OUT('f', s->o),
+                      work };
+  const arg weights[] = { all[0], all[1], all[2], all[3], all[5], all[6], work };
+  call c = { .s = { n }, .param = s };
+  char what[96];
+  snprintf(what, sizeof what, "batch=%zu %zux%zux%zu o=%zu k=%zu p=%zu kind=%d", n, s->c, s->h, s->w, s->o, s->k, s->p, kind);
+  if (!back) {
+    run_case(t, what, call_conv_pool, &c, 6, forward);
+    return;
+  }
+  run_case(t, what, call_conv_pool_back, &c, 8, all);
+  run_case(t, what, call_conv_pool_weights, &c, 7, weights);
+}
+
+static void all_conv_pools(check *t, int back) {
+  for (size_t i = 0; i < COUNT(pooled); i++) {
+    for (size_t j = 0; j < COUNT(batches) - (t->quick ? 1u : 0u); j++) {
+      const int kind = (int)((i + j) % KINDS);
+      one_conv_pool(t, back, &pooled[i], batches[j], KIND_UNIFORM);
+      if (kind != KIND_UNIFORM && !t->quick) { one_conv_pool(t, back, &pooled[i], batches[j], kind); }
+    }
+  }
+}
+void check_conv_pool(check *t) { all_conv_pools(t, 0); }
+void check_conv_pool_back(check *t) { all_conv_pools(t, 1); }

@@ -177,6 +177,50 @@ void check_conv(const fl_conv &s, size_t n) {
     CHECK(work.back() == 42.0f);
   });
 }
+
+// Convolution, ReLU and pooling as three layers in plain loops, then back through all of them.
+void check_conv_pool(const fl_conv &s, size_t n) {
+  INFO("c " << s.c << " h " << s.h << " w " << s.w << " o " << s.o << " k " << s.k << " p " << s.p << " n " << n);
+  REQUIRE(fl_conv_pool_fits(&s));
+  conv_data d = { s, n, fl_conv_oh(&s), fl_conv_ow(&s), {}, {}, {}, {} };
+  d.x = draw(n * s.c * s.h * s.w, 3);
+  d.w = draw(s.o * s.c * s.k * s.k, 4);
+  d.b = draw(s.o, 5);
+  const size_t ph = d.oh / 2, pw = d.ow / 2, windows = n * s.o * ph * pw;
+  const floats full = conv_forward_ref(d), dy = draw(windows, 6);
+  floats y(windows);
+  std::vector<uint8_t> at(windows);
+  d.dy.assign(full.size(), 0.0f);
+  for (size_t i = 0; i < windows; i++) {
+    const size_t from = (i / (ph * pw) * d.oh + i / pw % ph * 2) * d.ow + i % pw * 2, four[] = { 0, 1, d.ow, d.ow + 1 };
+    float best = -1.0f;
+    for (uint8_t j = 0; j < 4; j++) {
+      const float v = full[from + four[j]], relu = v < 0 ? 0.0f : v;
+      if (relu > best) { best = relu; at[i] = j; }
+    }
+    y[i] = best;
+    if (best > 0) d.dy[from + four[at[i]]] = dy[i];
+    else at[i] = 4;
+  }
+  const floats dx = conv_input_ref(d);
+  floats dw, db;
+  conv_weight_ref(d, dw, db);
+  each_isa([&](const fl_kernels *t) {
+    floats work(fl_conv_pool_work(&s, n) + 1, nan_f), gy(windows), gx(dx.size(), nan_f), gw(dw.size()), gb(db.size());
+    std::vector<uint8_t> ga(windows);
+    work.back() = 42.0f;
+    t->conv_pool(&s, n, d.x.data(), d.w.data(), d.b.data(), gy.data(), ga.data(), work.data());
+    CHECK(same(gy, y));
+    CHECK(ga == at);
+    for (float *to : { gx.data(), static_cast<float *>(nullptr) }) {
+      t->conv_pool_back(&s, n, d.x.data(), d.w.data(), dy.data(), at.data(), to, gw.data(), gb.data(), work.data());
+      CHECK(same(gw, dw));
+      CHECK(same(gb, db));
+    }
+    CHECK(same(gx, dx));
+    CHECK(work.back() == 42.0f);
+  });
+}
 }  // namespace
 
 TEST_CASE("matrix products equal plain loops in the documented order", "[gemm]") {
@@ -400,4 +444,36 @@ TEST_CASE("2x2 pooling and its gradient", "[layer]") {
       CHECK(same(gx, dx));
     });
   }
+}
+
+TEST_CASE("convolution, ReLU and pooling in one equal the three layers", "[conv]") {
+  const fl_conv shapes[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 2, 7, 9, 3, 3, 1 }, { 17, 6, 6, 33, 3, 1 }, { 3, 6, 40, 17, 1, 0 },
+                             { 4, 13, 5, 1, 9, 5 }, { 1, 3, 3, 2, 2, 0 }, { 1, 2, 70, 1, 1, 0 }, { 40, 5, 4, 5, 3, 1 }, { 2, 4, 2, 61, 3, 1 },
+                             { 8, 4, 134, 2, 3, 1 } };
+  for (const fl_conv &s : shapes) {
+    check_conv_pool(s, 1);
+    check_conv_pool(s, 3);
+  }
+  check_conv_pool({ 1, 28, 28, 6, 5, 2 }, 13);
+  check_conv_pool({ 6, 14, 14, 16, 5, 0 }, 50);
+  const fl_conv cut[] = { { 4, 8, 8, 164, 5, 2 }, { 164, 8, 8, 4, 5, 2 } };
+  for (const fl_conv &s : cut) CHECK_FALSE(fl_conv_pool_fits(&s));
+}
+
+// A NaN in a window: the window's value, and the gradient of its last NaN, are NaN, whatever came back.
+TEST_CASE("convolution, ReLU and pooling in one hand NaN on", "[conv]") {
+  const fl_conv s = { 1, 4, 4, 1, 1, 0 };
+  const floats x = { 1, nan_f, 1, 2, nan_f, 1, -3, 4, -1, -1, 0, 0, -1, -1, 0, 0 }, w = { 1 }, b = { 0 }, dy = { 1, 2, 3, 4 };
+  each_isa([&](const fl_kernels *t) {
+    floats work(fl_conv_pool_work(&s, 1)), y(4), dx(16), dw(1), db(1);
+    std::vector<uint8_t> at(4);
+    t->conv_pool(&s, 1, x.data(), w.data(), b.data(), y.data(), at.data(), work.data());
+    CHECK(same(y, { nan_f, 4, 0, 0 }));
+    CHECK(at == std::vector<uint8_t>{ 10, 3, 4, 4 });
+    t->conv_pool_back(&s, 1, x.data(), w.data(), dy.data(), at.data(), dx.data(), dw.data(), db.data(), work.data());
+    CHECK(std::isnan(dx[4]));           // what shares its vector may be too
+    for (size_t i = 8; i < 16; i++) CHECK(dx[i] == 0.0f);
+    CHECK(std::isnan(dw[0]));
+    CHECK(std::isnan(db[0]));
+  });
 }

@@ -1,0 +1,25 @@
+/* pool.h - the largest of four, the first of equals, and which it was; a NaN is larger than all before it. */
+#ifndef FL_LAYER_POOL_H
+#define FL_LAYER_POOL_H
+#include "kernels/simd/decl.h"
+
+typedef struct { v16 value; u16 at; } best16;
+
+static inline best16 better(best16 b, v16 x, uint32_t at) {
+  const m16 m = m_or(v_gt(x, b.value), m_not(v_eq(x, x)));
+  return (best16){ v_sel(m, x, b.value), u_sel(m, u_set(at), b.at) };
+}
+
+static inline best16 best_of(v16 x0, v16 x1, v16 x2, v16 x3) {
+  return better(better(better((best16){ x0, u_set(0) }, x1, 1), x2, 2), x3, 3);
+}
+
+static inline void put_places(uint8_t *at, size_t n, u16 places) {
+  uint32_t index[16];
+  uint8_t bytes[16];
+  u_store(index, places);
+  for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)index[i];
+  if (n >= 16) memcpy(at, bytes, 16);
+  else memcpy(at, bytes, n);
+}
+#endif
