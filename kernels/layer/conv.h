@@ -40,26 +40,28 @@ static inline size_t conv_windows(const fl_conv *s) { return fl_conv_oh(s) / 2 *
 
 /* Backward: of a window at most one position has a gradient, so that products are by position, its taps the lanes.
  *
- * Weight gradient: strip y holds for every column x of the padded image the rows y .. y+k-1 of all channels and a one, the bias,
- * so that the taps of position (y, x) are neighbours, ordered (kx, c, ky). They are cut from the turned image (x, c, y).
- * Input gradient: sums lie as (y, x, c); a position adds to k rows, in whole vectors that begin at a multiple of 16, so that a
- * kernel's row is kept once for each place in a vector where it may begin. */
+ * Weight gradient: strip g holds for every column x of the padded image the rows that output rows g*rows .. g*rows + rows-1 need,
+ * all channels, so that the taps of a position are neighbours, ordered (kx, ky, c), and the last lane is free for the bias. Strips
+ * are cut from the turned image (x, y, c). Input gradient: sums lie as (y, x, c); a position adds to k rows, in whole vectors that
+ * begin at a multiple of 16, so that a kernel's row is kept once for each place in a vector where it may begin. */
 typedef struct {
-  size_t step, columns, strip;          /* floats from x to x+1, of all taps (whole vectors), of a strip */
-  size_t side, turned, strips;          /* of a turned image's (x, c); of it; of all strips without the patch of zeros behind */
+  size_t rows, step, columns, strip;    /* output rows of a strip; floats from x to x+1, of all taps (whole vectors), of a strip */
+  size_t side, turned, strips;          /* of a turned image's x; of it; of all strips without the patch of zeros behind */
   size_t channels, starts, wide, row;   /* of a sum's (y, x); places; of a kernel's row; of a row of sums */
   size_t sums, table;
 } conv_sparse;
 
+static inline size_t conv_columns_at(const fl_conv *s, size_t step) { return conv_round16((s->k - 1) * step + s->k * s->c + 1); }
 static inline conv_sparse conv_sparse_of(const fl_conv *s) {
-  conv_sparse l = { .step = s->c * s->k + 1 };
-  const size_t whole = conv_round16(l.step);
-  if (whole * s->k <= conv_round16(l.step * s->k)) l.step = whole;      /* aligned at no cost */
-  l.columns = conv_round16(l.step * s->k);
+  conv_sparse l = { .rows = 1, .step = s->c * s->k };
+  const size_t least = conv_columns_at(s, l.step);
+  if (conv_columns_at(s, l.step + s->c) == least) l.rows = 2, l.step += s->c;           /* two rows at no cost */
+  if (conv_columns_at(s, conv_round16(l.step)) == least) l.step = conv_round16(l.step); /* aligned at no cost */
+  l.columns = least;
   l.strip = conv_wp(s) * l.step;
-  l.side = conv_round16(s->h + 2 * s->p);
-  l.turned = conv_round16(conv_wp(s)) * s->c * l.side + 16;
-  l.strips = conv_round16(fl_conv_oh(s) * l.strip + 16);
+  l.side = conv_round16((s->h + 2 * s->p) * s->c + 16);
+  l.turned = conv_round16(conv_wp(s)) * l.side + 16;
+  l.strips = conv_round16(fl_conv_oh(s) / 2 * 2 / l.rows * l.strip + s->c + 16);
   l.channels = 1;
   while (l.channels < s->c && l.channels < 16) l.channels *= 2;
   if (l.channels < s->c) l.channels = conv_round16(s->c);
@@ -71,7 +73,7 @@ static inline conv_sparse conv_sparse_of(const fl_conv *s) {
   return l;
 }
 #define CONV_LISTS 8            /* output channels whose positions are listed at once */
-typedef struct { float value; uint32_t at, place; } conv_entry;        /* taps at `at` of the strips; place of a window */
+typedef struct { uint32_t at; float value; uint32_t place; } conv_entry;        /* taps at `at` of the strips; place of a window */
 typedef struct { uint32_t sum, kernel; } conv_target;                  /* of a place: its sums, its kernel in a table */
 static inline size_t conv_bits(const fl_conv *s) { return 2 * ((conv_windows(s) / 8 + 16) / 8 * 8); }    /* bytes, two bits a window */
 static inline size_t conv_listing(const fl_conv *s) {                   /* floats of all that */

@@ -21,7 +21,7 @@ typedef struct {
   const float *strips;
   float *acc;                   /* rows `columns` apart */
   size_t columns;
-  int carry;
+  int carry, bias;              /* start from acc instead of +0; the last lane is the bias, with ones for taps */
 } sparse_args;
 
 TILE_INLINE void sparse_body(const int m, const int nv, const sparse_args *a) {
@@ -32,6 +32,8 @@ TILE_INLINE void sparse_body(const int m, const int nv, const sparse_args *a) {
     for (int j = 0; j < nv; j++) acc[i][j] = a->carry ? v_load(a->acc + (size_t)i * a->columns + 16 * j) : v_zero();
   }
   const size_t apart = a->windows, count = a->count;
+  const m16 is_bias = u_eq(u_iota(), u_set(a->bias ? 15 : 16));
+  const v16 one = v_set(1.0f);
   const conv_entry *e = a->list;
   const float *strips = a->strips;
   for (size_t k = 0; k < count; k++, e++) {
@@ -40,7 +42,10 @@ TILE_INLINE void sparse_body(const int m, const int nv, const sparse_args *a) {
       const v16 d = v_set(e[(size_t)i * apart].value);
       const float *taps = strips + e[(size_t)i * apart].at;
       TILE_UNROLL
-      for (int j = 0; j < nv; j++) acc[i][j] = v_fma(d, v_load(taps + 16 * j), acc[i][j]);
+      for (int j = 0; j < nv; j++) {
+        const v16 x = v_load(taps + 16 * j);
+        acc[i][j] = v_fma(d, j < nv - 1 ? x : v_sel(is_bias, one, x), acc[i][j]);
+      }
     }
   }
   TILE_UNROLL
@@ -63,27 +68,32 @@ static void sparse_run(size_t m, size_t nv, const sparse_args *a) {
   }
 }
 
+/* Sixteen floats are written at a time: what is too much is overwritten by what follows. */
 static void turn_image(const fl_conv *s, const conv_sparse *l, const float *image, float *turned) {
-  const size_t hp = s->h + 2 * s->p, wp = conv_wp(s);
-  for (size_t c = 0; c < s->c; c++) {
-    for (size_t x = 0; x < wp; x += 16) {
-      for (size_t y = 0; y < hp; y += 16) {
-        v_turn(turned + (x * s->c + c) * l->side + y, s->c * l->side, image + c * hp * wp + y * wp + x, wp, hp - y < 16 ? hp - y : 16);
+  const size_t hp = s->h + 2 * s->p, wp = conv_wp(s), plane = hp * wp;
+  for (size_t x = 0; x < wp; x += 16) {
+    float *to = turned + x * l->side;
+    if (s->c == 1) {
+      for (size_t y = 0; y < hp; y += 16) v_turn(to + y, l->side, image + y * wp + x, wp, hp - y < 16 ? hp - y : 16);
+      continue;
+    }
+    for (size_t y = 0; y < hp; y++) {
+      for (size_t c = 0; c < s->c; c += 16) {
+        v_turn(to + y * s->c + c, l->side, image + c * plane + y * wp + x, plane, s->c - c < 16 ? s->c - c : 16);
       }
     }
   }
 }
 
-/* Short columns are copied as 8 floats: what is written too much is overwritten by the next copy. */
+/* Likewise in eights or sixteens. */
 static void build_strips(const fl_conv *s, const conv_sparse *l, const float *turned, float *strips) {
-  const size_t wp = conv_wp(s), rows = fl_conv_oh(s) / 2 * 2, k = s->k;
-  for (size_t y = 0; y < rows; y++) {
+  const size_t wp = conv_wp(s), count = fl_conv_oh(s) / 2 * 2 / l->rows, run = s->c * (s->k + l->rows - 1), skip = l->rows * s->c;
+  for (size_t g = 0; g < count; g++, strips += l->strip, turned += skip) {
     for (size_t x = 0; x < wp; x++) {
-      const float *from = turned + x * s->c * l->side + y;
-      float *to = strips + y * l->strip + x * l->step;
-      if (k <= 8) for (size_t c = 0; c < s->c; c++) memcpy(to + c * k, from + c * l->side, 8 * sizeof *to);
-      else for (size_t c = 0; c < s->c; c++) copy_floats(to + c * k, from + c * l->side, k);
-      to[s->c * k] = 1.0f;
+      const float *from = turned + x * l->side;
+      float *to = strips + x * l->step;
+      if (run <= 8) memcpy(to, from, 8 * sizeof *to);
+      else for (size_t i = 0; i < run; i += 16) v_store(to + i, v_load(from + i));
     }
   }
 }
@@ -136,7 +146,7 @@ static size_t list_word(const lister *l, uint64_t word, size_t window, const flo
     const size_t w = window + (bit >> (l->field + 1)) * l->ow + (bit & ((1u << l->field) - 1));
     const unsigned code = at[w];
     const size_t place = 4 * w + (code & 3);
-    *to = (conv_entry){ gradient_of(dy[w], code), l->at[place], (uint32_t)place };
+    *to = (conv_entry){ l->at[place], gradient_of(dy[w], code), (uint32_t)place };
   }
   return (size_t)(to - list);
 }
@@ -221,11 +231,15 @@ static void store_input(const fl_conv *s, const conv_sparse *l, const float *sum
 
 /* Where the taps and the sums of every place are. */
 static void find_places(const fl_conv *s, const conv_sparse *l, uint32_t *at, conv_target *target) {
-  const size_t ow = fl_conv_ow(s) / 2;
-  for (size_t i = 0; i < 4 * conv_windows(s); i++) {
-    const size_t y = 2 * (i / 4 / ow) + i % 4 / 2, x = 2 * (i / 4 % ow) + i % 2;
-    at[i] = (uint32_t)(y * l->strip + x * l->step);
-    target[i] = (conv_target){ (uint32_t)(y * l->row + x * l->channels / 16 * 16), (uint32_t)(x % l->starts * s->k * l->wide) };
+  const size_t ow = fl_conv_ow(s) / 2, rows = fl_conv_oh(s) / 2 * 2;
+  for (size_t y = 0; y < rows; y++) {
+    const size_t strip = y / l->rows * l->strip + y % l->rows * s->c, first = 4 * (y / 2 * ow) + 2 * (y % 2);
+    for (size_t x = 0; x < 2 * ow; x++) {
+      const size_t place = first + 4 * (x / 2) + x % 2;
+      at[place] = (uint32_t)(strip + x * l->step);
+      target[place].sum = (uint32_t)(y * l->row + x * l->channels / 16 * 16);
+      target[place].kernel = (uint32_t)((x & (l->starts - 1)) * s->k * l->wide);
+    }
   }
 }
 
@@ -268,11 +282,12 @@ static void sample_back(const fl_conv *s, const conv_sparse *l, const scratch *b
       if (input) scatter(s, l, list, count[i], b->target, b->table + (o + i) * l->starts * s->k * l->wide, b->sums);
     }
     for (size_t i = 0; i < m; i++) {    /* lists of one length: +0 times the patch of zeros */
-      for (size_t j = count[i]; j < longest; j++) b->list[i * windows + j] = (conv_entry){ 0.0f, (uint32_t)l->strips, 0 };
+      for (size_t j = count[i]; j < longest; j++) b->list[i * windows + j] = (conv_entry){ (uint32_t)l->strips, 0.0f, 0 };
     }
     for (size_t v = 0, nv; v < vectors; v += nv) {
       nv = vectors - v < panel ? vectors - v : panel;
-      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, b->acc + o * l->columns + 16 * v, l->columns, carry });
+      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, b->acc + o * l->columns + 16 * v, l->columns, carry,
+                                        v + nv == vectors });
     }
   }
 }
@@ -281,10 +296,10 @@ static void store_weights(const fl_conv *s, const conv_sparse *l, const float *s
   for (size_t o = 0; o < s->o; o++, sum += l->columns) {
     for (size_t c = 0; c < s->c; c++) {
       for (size_t ky = 0; ky < s->k; ky++) {
-        for (size_t kx = 0; kx < s->k; kx++) *dw++ = sum[kx * l->step + c * s->k + ky] + 0.0f;
+        for (size_t kx = 0; kx < s->k; kx++) *dw++ = sum[kx * l->step + ky * s->c + c] + 0.0f;
       }
     }
-    db[o] = sum[s->c * s->k] + 0.0f;
+    db[o] = sum[l->columns - 1] + 0.0f;
   }
 }
 
