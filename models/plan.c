@@ -74,8 +74,10 @@ static const float *forward(const fl_model *m, const fl_kernels *k, const float 
     float *y = floats(base, o->act[i + 1]);
     switch (s->kind) {
     case FL_LAYER_CONV:
-      if (s->pooled) k->conv_pool(&s->conv, n, x, p + s->weight, p + s->bias, y, (uint8_t *)base + o->at[i], floats(base, o->conv));
-      else k->conv_forward(&s->conv, n, x, p + s->weight, p + s->bias, y, floats(base, o->conv));
+      if (s->pooled)
+        k->conv_pool(&s->conv, n, x, p + s->weight, p + s->bias, y, (uint8_t *)base + o->at[i], floats(base, o->conv));
+      else
+        k->conv_forward(&s->conv, n, x, p + s->weight, p + s->bias, y, floats(base, o->conv));
       break;
     case FL_LAYER_LINEAR:
       k->gemm_nt(n, s->out, s->in, x, s->in, p + s->weight, s->in, y, s->out, FL_GEMM_PIECE);
@@ -105,8 +107,8 @@ static void backward(const fl_model *m, const fl_kernels *k, const float *p, siz
       continue;
     }
     if (s->pooled) {
-      k->conv_pool_back(&s->conv, n, x, p + s->weight, dy, (const uint8_t *)base + o->at[i], i > m->first ? dx : NULL, g + s->weight,
-                        g + s->bias, floats(base, o->conv));
+      k->conv_pool_back(&s->conv, n, x, p + s->weight, dy, (const uint8_t *)base + o->at[i], i > m->first ? dx : NULL,
+                        g + s->weight, g + s->bias, floats(base, o->conv));
     } else if (s->kind == FL_LAYER_CONV) {
       k->conv_grad_weight(&s->conv, n, x, dy, g + s->weight, g + s->bias, floats(base, o->conv));
       if (i > m->first) k->conv_grad_input(&s->conv, n, p + s->weight, dy, dx, floats(base, o->conv));

@@ -2,8 +2,8 @@
  *
  * Row i, step k of the left factor is a[i*ars + k*aks] (so NN and TN are one kernel) and is broadcast; row k of the right
  * factor starts at b + k*ldb. In the shifted forms the left or the right factor moves by off[k] instead (windows of a padded
- * image), and the whole is repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in C unchanged, so that
- * blocking does not show in the result; sums of earlier pieces of k are added in registers at the end. */
+ * image), and the whole is repeated for `groups` planes, agroup and bgroup apart. Between blocks of k the accumulators rest in
+ * C unchanged, so that blocking does not show in the result; sums of earlier pieces of k are added in registers at the end. */
 #ifndef FL_GEMM_TILE_H
 #define FL_GEMM_TILE_H
 #include "kernels/simd/decl.h"

@@ -102,7 +102,8 @@ static void window_tiles(const window *d, tile_args *t, size_t positions, const 
   }
 }
 
-/* m planes of `rows` rows, a row `cols` floats when by rows, else wp, whose last are of no use; a plane then is rounded up to 16. */
+/* m planes of `rows` rows, a row `cols` floats when by rows; else wp, of which the last are of no use, and a plane is rounded up
+ * to 16. */
 static void slide(const window *d, int rowwise, const float *image, float *out) {
   const size_t kk = d->k * d->k;
   tile_args t = { .k = kk, .a = d->a, .ars = d->planes * kk, .off = d->off, .groups = d->planes, .agroup = kk, .bgroup = d->plane,
@@ -182,8 +183,8 @@ static void pool_plane(size_t oh, size_t ow, const float *x, size_t ld, float bi
 /* out[position][o] = the chain of the taps, k ascending; the weights are packed (tap, o). */
 static void across(const fl_conv *s, const float *image, const float *packed, const uint32_t *off, float *out) {
   const size_t ow = fl_conv_ow(s), o16 = conv_round16(s->o), kk = s->k * s->k;
-  tile_args t = { .k = kk, .ars = 1, .ldb = o16, .off = off, .groups = s->c, .agroup = conv_plane(s), .bgroup = kk * o16, .ldc = o16,
-                  .last = 1 };
+  tile_args t = { .k = kk, .ars = 1, .ldb = o16, .off = off, .groups = s->c, .agroup = conv_plane(s), .bgroup = kk * o16,
+                  .ldc = o16, .last = 1 };
   for (size_t n0 = 0; n0 < o16; n0 += TILE_N) {
     const int nv = tile_vectors(o16 - n0);
     t.b = packed + n0;
@@ -240,7 +241,8 @@ static void pack_across(const fl_conv *s, const float *w, float *packed) {
   }
 }
 
-void FL_FN(conv_pool)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, uint8_t *at, float *work) {
+void FL_FN(conv_pool)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, uint8_t *at,
+                      float *work) {
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), windows = conv_windows(s), o16 = conv_round16(s->o);
   float *image = work, *packed = image + conv_round16(conv_image(s)) + conv_round16(s->k * s->k);
   float *out = conv_across(s) ? packed + conv_taps(s) * o16 : packed, *value = out + oh * ow * o16;

@@ -40,12 +40,12 @@ static inline size_t conv_windows(const fl_conv *s) { return fl_conv_oh(s) / 2 *
 
 /* Backward: of a window at most one position has a gradient, so that products are by position, its taps the lanes.
  *
- * Weight gradient: strip g holds for every column x of the padded image the rows that output rows g*rows .. g*rows + rows-1 need,
- * all channels, so that the taps of a position are neighbours, ordered (kx, ky, c), and the last lane is free for the bias. Strips
- * are cut from the turned image (x, y, c). Input gradient: sums lie as (y, x, c); a position adds to k rows, in whole vectors that
- * begin at a multiple of 16, so that a kernel's row is kept once for each place in a vector where it may begin. */
+ * Weight gradient: strip g holds for every column x of the padded image the rows that output rows g*rows .. g*rows + rows-1
+ * need, all channels, so that the taps of a position are neighbours, ordered (kx, ky, c), and the last lane is free for the bias.
+ * Strips are cut from the turned image (x, y, c). Input gradient: sums lie as (y, x, c); a position adds to k rows, in whole
+ * vectors that begin at a multiple of 16, so that a kernel's row is kept once for each place in a vector where it may begin. */
 typedef struct {
-  size_t rows, step, columns, strip;    /* output rows of a strip; floats from x to x+1, of all taps (whole vectors), of a strip */
+  size_t rows, step, columns, strip;    /* output rows of a strip; floats from x to x+1, of all taps, of a strip */
   size_t side, turned, strips;          /* of a turned image's x; of it; of all strips without the patch of zeros behind */
   size_t channels, starts, wide, row;   /* of a sum's (y, x); places; of a kernel's row; of a row of sums */
   size_t sums, table;
@@ -73,10 +73,12 @@ static inline conv_sparse conv_sparse_of(const fl_conv *s) {
   return l;
 }
 #define CONV_LISTS 8            /* output channels whose positions are listed at once */
-typedef struct { uint32_t at; float value; uint32_t place; } conv_entry;        /* taps at `at` of the strips; place of a window */
+typedef struct { uint32_t at; float value; uint32_t place; } conv_entry; /* taps at `at` of the strips; place of a window */
 typedef struct { uint32_t sum, kernel; } conv_target;                  /* of a place: its sums, its kernel in a table */
-static inline size_t conv_bits(const fl_conv *s) { return 2 * ((conv_windows(s) / 8 + 16) / 8 * 8); }    /* bytes, two bits a window */
+/* Bytes of two bits a window. */
+static inline size_t conv_bits(const fl_conv *s) { return 2 * ((conv_windows(s) / 8 + 16) / 8 * 8); }
 static inline size_t conv_listing(const fl_conv *s) {                   /* floats of all that */
-  return conv_windows(s) * ((CONV_LISTS * sizeof(conv_entry) + 4 * sizeof(conv_target)) / sizeof(float) + 4) + conv_bits(s) / sizeof(float);
+  const size_t bytes = CONV_LISTS * sizeof(conv_entry) + 4 * (sizeof(conv_target) + sizeof(uint32_t));
+  return (conv_windows(s) * bytes + conv_bits(s)) / sizeof(float);
 }
 #endif

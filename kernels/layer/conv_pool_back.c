@@ -130,8 +130,8 @@ static uint64_t bits_from(const uint8_t *bits, size_t i, size_t n) {
   return eight_bytes(bits + i / 8) >> i % 8 & (((uint64_t)1 << n) - 1);
 }
 
-/* The positions of one output channel that have a gradient, in order. Rows of few windows share a word: in it each has the bits of
- * its upper row, then those of its lower one, 2^field bits each. */
+/* The positions of one output channel that have a gradient, in order. Rows of few windows share a word: in it each has the bits
+ * of its upper row, then those of its lower one, 2^field bits each. */
 typedef struct {
   size_t rows, ow;              /* of windows */
   unsigned field;
@@ -268,7 +268,8 @@ static scratch lay_out(const fl_conv *s, const conv_sparse *l, float *work) {
 }
 
 /* One sample: dy and at are its own; `input`: sums for the input are wanted. */
-static void sample_back(const fl_conv *s, const conv_sparse *l, const scratch *b, const float *dy, const uint8_t *at, int carry, int input) {
+static void sample_back(const fl_conv *s, const conv_sparse *l, const scratch *b, const float *dy, const uint8_t *at,
+                        int carry, int input) {
   const size_t windows = conv_windows(s), vectors = l->columns / 16;
   const size_t panel = tile_even(vectors, SPARSE_V), most = most_lists[panel];
   size_t m;
@@ -286,8 +287,8 @@ static void sample_back(const fl_conv *s, const conv_sparse *l, const scratch *b
     }
     for (size_t v = 0, nv; v < vectors; v += nv) {
       nv = vectors - v < panel ? vectors - v : panel;
-      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, b->acc + o * l->columns + 16 * v, l->columns, carry,
-                                        v + nv == vectors });
+      float *acc = b->acc + o * l->columns + 16 * v;
+      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, acc, l->columns, carry, v + nv == vectors });
     }
   }
 }
@@ -303,8 +304,8 @@ static void store_weights(const fl_conv *s, const conv_sparse *l, const float *s
   }
 }
 
-void FL_FN(conv_pool_back)(const fl_conv *s, size_t n, const float *x, const float *w, const float *dy, const uint8_t *at, float *dx,
-                           float *dw, float *db, float *work) {
+void FL_FN(conv_pool_back)(const fl_conv *s, size_t n, const float *x, const float *w, const float *dy, const uint8_t *at,
+                           float *dx, float *dw, float *db, float *work) {
   const conv_sparse l = conv_sparse_of(s);
   const size_t size = s->o * l.columns, windows = s->o * conv_windows(s), in = s->c * s->h * s->w;
   const size_t piece = fl_sample_piece(fl_conv_oh(s) * fl_conv_ow(s));

@@ -166,7 +166,8 @@ void add_convolution(Book &book, const Op &op, const fl_conv &c,
            dimension("k", c.k) + "/" + dimension("p", c.p);
   s.elements = static_cast<double>(BATCH * out);
   s.flops = 2.0 * products * s.elements * static_cast<double>(taps);
-  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH), fl_conv_pool_work(&c, BATCH) });
+  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH),
+                        fl_conv_pool_work(&c, BATCH) });
   s.arrays = 7;
   s.call = [c, call](const fl_kernels *k, float *const *a) { call(k, &c, a); };
   add_shape(book, op, s);

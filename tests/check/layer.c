@@ -205,13 +205,14 @@ static void call_conv_pool_weights(const fl_kernels *k, call *c) {
 static void one_conv_pool(check *t, int back, const fl_conv *s, size_t n, int kind) {
   const size_t in = n * s->c * s->h * s->w, w = s->o * s->c * s->k * s->k;
   const size_t out = n * s->o * (fl_conv_oh(s) / 2) * (fl_conv_ow(s) / 2);
+  const int weights_kind = kind == KIND_SPECIAL ? KIND_UNIFORM : kind;
   const arg work = { 's', 'f', fl_conv_pool_work(s, n), NULL, -1, 0, 0 };
   const float *x = some_floats(t, 0, in, kind), *dy = some_floats(t, 1, out, kind);
-  const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind), *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
+  const float *weight = some_floats(t, 2, w, weights_kind), *bias = some_floats(t, 3, s->o, KIND_UNIFORM);
   const uint8_t *at = some_bytes(t, 4, out, kind == KIND_SPECIAL ? 16 : 8);
   const arg forward[] = { IN('f', in, x), IN('f', w, weight), IN('f', s->o, bias), OUT('f', out), OUT('b', out), work };
-  const arg all[] = { IN('f', in, x), IN('f', w, weight), IN('f', out, dy), IN('b', out, at), OUT('f', in), OUT('f', w), OUT('f', s->o),
-                      work };
+  const arg all[] = { IN('f', in, x), IN('f', w, weight), IN('f', out, dy), IN('b', out, at), OUT('f', in), OUT('f', w),
+                      OUT('f', s->o), work };
   const arg weights[] = { all[0], all[1], all[2], all[3], all[5], all[6], work };
   call c = { .s = { n }, .param = s };
   char what[96];
