@@ -288,7 +288,8 @@ static void sample_back(const fl_conv *s, const conv_sparse *l, const scratch *b
     for (size_t v = 0, nv; v < vectors; v += nv) {
       nv = vectors - v < panel ? vectors - v : panel;
       float *acc = b->acc + o * l->columns + 16 * v;
-      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, acc, l->columns, carry, v + nv == vectors });
+      const int bias = v + nv == vectors;
+      sparse_run(m, nv, &(sparse_args){ b->list, windows, longest, b->strips + 16 * v, acc, l->columns, carry, bias });
     }
   }
 }
