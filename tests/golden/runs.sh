@@ -3,7 +3,7 @@
 # batch; one smaller than a batch; one with a single sample; one with none; partial last batches), all methods, every number
 # of threads and every ISA that runs here. Then the other side: method, seed and one flipped label byte change the hash.
 # NEON under an emulator: e2e/check-neon.sh. With GOLDEN_SLOW=1 (a sanitizer's build) only 3 threads
-# and no scalar form, which would take an hour.
+# and no scalar form, which would take an hour. GOLDEN_THREADS: other numbers of threads.
 # usage: runs.sh FEDLANE SOURCE_DIR SCRATCH_DIR [--print]; --print writes what runs.txt should hold, by the scalar form, and
 # leaves the runs' folders in SCRATCH_DIR/main/out-MODEL.
 set -euo pipefail
@@ -65,7 +65,7 @@ fi
 [ -z "$mode" ] || fail "unknown argument $mode; allowed: --print"
 [ -s "$golden" ] || fail "$golden is missing; scripts/golden --accept makes it"
 
-ran='' count=0 numbers="1 2 3"
+ran='' count=0 numbers=${GOLDEN_THREADS:-1 2 3}
 case $(uname -m) in
   aarch64 | arm64) isas="scalar neon" ;;
   *) isas="scalar avx2 avx512" ;;
