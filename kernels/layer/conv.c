@@ -1,4 +1,5 @@
-/* conv.c - stride-1 convolution: forward, weight and bias gradient, input gradient (layout of `work`: conv.h).
+/* conv.c - stride-1 convolution: forward, alone and with ReLU and pooling; weight and bias gradient, input gradient (layout of
+ * `work`: conv.h). The gradients with pooling: conv_pool_back.c.
  *
  * An absent tap is a product with the +0 of the padding: it can only turn an accumulator of -0 into +0, and every output is
  * stored as acc + (+0), so that the result is that of the chain without the tap. */
