@@ -211,7 +211,7 @@ static int apply_defaults(fl_algorithm *a, const fl_method *m, char *err, size_t
     char *eq = strchr(p, '=');
     *eq = 0;
     const fl_setting s = { p, eq + 1, "catalogue" };
-    if (is_part(p) || (other && !strncmp(p, "server_", 7) && strcmp(p, fl_run_params[FL_H_SERVER_LR].name))) continue;
+    if (is_part(p) || (other && !strncmp(p, "server_", 7))) continue;
     if (set_one(a, &s, err, size)) return -1;
   }
   return 0;
@@ -256,7 +256,7 @@ int fl_algorithm_build(const fl_setting *set, size_t n, fl_algorithm *a, char *e
   for (size_t i = 0; i < a->n_stages; i++) defaults_of(a->stage[i]->params, a->stage[i]->n_params, a->h_stage[i]);
   if (a->rule->lr > 0) a->h_run[FL_H_LR] = a->rule->lr;
   for (size_t i = 0; !method && i < a->n_stages; i++)
-    if (needs_clients(a->stage[i])) a->h_run[FL_H_WEIGHTS] = 1;
+    if (needs_clients(a->stage[i]) && !(a->stage[i]->acts & FL_BY_SAMPLES)) a->h_run[FL_H_WEIGHTS] = 1;
   if (method && apply_defaults(a, method, err, size)) return -1;
   name_it(a, method);
   const fl_algorithm standard = *a;
@@ -322,6 +322,20 @@ static int same_key(const fl_job *job, char *err, size_t size) {
   return 0;
 }
 
+/* Stages of which each is right alone and that together are neither method. */
+static int two_meanings(const fl_job *job, char *err, size_t size) {
+  for (size_t i = 0; i < job->n_stages; i++)
+    for (size_t j = 0; j < job->n_stages; j++) {
+      const fl_stage *a = job->stage[i], *b = job->stage[j];
+      if (i < j && a->acts & b->acts & FL_SETS_X)
+        return snprintf(err, size, "stages %s and %s both set x; allowed: one of them", a->name, b->name), -1;
+      if (i != j && a->acts & FL_NORMALISES && (b->client_finish || b->acts & (FL_SETS_X | FL_FALLS)))
+        return snprintf(err, size, "stage %s sends each change divided by what the steps add up to, stage %s takes changes and steps as "
+                                   "they are; allowed: one of them", a->name, b->name), -1;
+    }
+  return 0;
+}
+
 int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
   char text[FL_WHY];
   fl_job own = *asked;
@@ -350,7 +364,7 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
     if (s->grad) grad = s->name;
     if (s->model) model = s->name;
   }
-  return same_key(job, err, size);
+  return two_meanings(job, err, size) || same_key(job, err, size) ? -1 : 0;
 }
 
 int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t size) {

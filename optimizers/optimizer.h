@@ -79,7 +79,7 @@ struct fl_local {
   double clip;      /* clip: scale found by the loop for g (<= 1), folded into mix.ga by rules */
   float *y, *g, *state, *work;
   const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
-  uint64_t steps, evaluations, rows; double lr, loss; /* K_i; counted by the loop; lr_r; mean over the steps */
+  uint64_t steps; double lr, loss;              /* K_i; lr_r; mean over the steps */
   double effective_steps;                       /* step sizes of the run over lr: K_i, unless a stage lets them fall (restart) */
   int visited;                                  /* this client had a round before: its FL_CLIENT slots are what it left there */
   uint64_t elements, unclipped;                 /* what a rule that clips its step by elements looked at, and left as it was */
@@ -103,6 +103,10 @@ struct fl_server {                              /* one round on the server, or x
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
 };
+enum { FL_SETS_X = 1,                           /* x itself, of the clients' models: no other server rule or step, one a stack */
+       FL_NORMALISES = 2,                       /* up[0] is sent divided by something: nobody else may read it as Delta_i */
+       FL_FALLS = 4,                            /* the step size changes inside a round */
+       FL_BY_SAMPLES = 8 };                     /* clients count by their samples where the configuration does not say (adaptive 0.5) */
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
@@ -111,6 +115,7 @@ typedef struct fl_stage {
    * rule and stages, layout NULL) when a configuration is read, and by fl_check and fl_open with all of the job. */
   const char *(*setup)(const double *h, const fl_job *);
   size_t terms, drifts;                         /* terms of the mix (q) and drifts that the stage takes: 2 and 1 are there */
+  unsigned acts;                                /* what it does that others must know */
   void (*server_start)(const double *h, fl_server *);   /* before the clients of a round: at[] has the SERVER slots */
   void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */

@@ -88,6 +88,7 @@ static void start_server(fl_session *s) {
     fl_server sv = fl_server_of(s, s->round);
     fl_server_slots(s, i, at);
     sv.at = at;
+    sv.send = s->send;
     s->job.stage[i]->server_start(s->job.h_stage[i], &sv);
     s->send = sv.send;
   }

@@ -13,7 +13,7 @@
 #include "averaging.h"
 
 enum { H_ALPHA, H_AVERAGE, H_EVALUATE, H_SIZES };
-enum { S_Z, S_ZBAR, S_MEAN, S_Q, S_Z_UP, S_COUNT };
+enum { S_Z, S_ZBAR, S_MEAN, S_Q, S_DELTA, S_Z_UP, S_COUNT };
 static const fl_param params[] = {
   [H_ALPHA] = { "alpha", 0.1, 0, 1e6, NULL, "strength of the regulariser (FedSpeed, FedSMOO: lamb)", 0 },
   [H_AVERAGE] = { "dyn_average", 0, 0, 0, "all|active", "whose past changes move x: all clients', or those of this round's", 0 },
@@ -24,12 +24,15 @@ static const fl_param params[] = {
 static size_t mean_floats(const fl_job *job, const double *h) {
   return h[H_EVALUATE] == 0 ? job->layout->d + job->layout->buffers : 0;
 }
+static size_t all_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] == 0 ? job->layout->d : 0; }
+static size_t active_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] != 0 ? job->layout->d : 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_Z] = { "z_i", FL_CLIENT, 0, NULL },
-  [S_ZBAR] = { "zbar", FL_SERVER, 0, NULL },
+  [S_ZBAR] = { "zbar", FL_SERVER, 0, all_floats },
   [S_MEAN] = { "mean", FL_SERVER, 0, mean_floats },
   [S_Q] = { "z_minus_x", FL_WORK, 0, NULL },
-  [S_Z_UP] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, NULL },
+  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, all_floats },
+  [S_Z_UP] = { "z_i", FL_UP, FL_EQUAL, active_floats },
 };
 
 static const char *setup(const double *h, const fl_job *job) { (void)h; return averaging_only(job, "stage dyn"); }
@@ -44,15 +47,17 @@ static void client_start(const double *h, fl_local *lo) {
 static void client_finish(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
   lo->k->add(d, lo->at[S_Z], lo->at[S_Z], lo->up[0].v);
-  if (h[H_AVERAGE] != 0) lo->k->add(d, lo->up[0].v, lo->up[0].v, lo->at[S_Z]);
+  if (h[H_AVERAGE] == 0) return;
+  memcpy(lo->at[S_Z_UP], lo->at[S_Z], d * sizeof(float));
+  for (size_t u = 1; u < lo->n_up; u++)         /* y_i + z_i is sent as one vector; kept apart here for the mean of the y_i */
+    if (lo->up[u].v == lo->at[S_Z_UP]) lo->up[u].bits = 0;
 }
 static void server_finish(const double *h, fl_server *sv) {
   const fl_layout *l = sv->job->layout;
   float *mean = sv->at[S_MEAN];
   if (h[H_EVALUATE] == 0) sv->k->add(l->d + l->buffers, mean, sv->x, sv->move);
-  if (h[H_AVERAGE] != 0) return;
-  sv->k->add(l->d, sv->at[S_ZBAR], sv->at[S_ZBAR], sv->at[S_Z_UP]);
-  sv->k->add(l->d, sv->move, sv->move, sv->at[S_ZBAR]);
+  if (h[H_AVERAGE] == 0) sv->k->add(l->d, sv->at[S_ZBAR], sv->at[S_ZBAR], sv->at[S_DELTA]);
+  sv->k->add(l->d, sv->move, sv->move, sv->at[h[H_AVERAGE] == 0 ? S_ZBAR : S_Z_UP]);
 }
 static const float *model(const double *h, const fl_server *sv) {
   return h[H_EVALUATE] == 0 && sv->t > 0 ? sv->at[S_MEAN] : NULL;
@@ -60,5 +65,5 @@ static const float *model(const double *h, const fl_server *sv) {
 
 const fl_stage fl_stage_dyn = { .name = "dyn", .help = "a regulariser that remembers each client's past changes",
                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                .terms = 1, .setup = setup, .client_start = client_start, .client_finish = client_finish,
+                                .terms = 1, .acts = FL_SETS_X, .setup = setup, .client_start = client_start, .client_finish = client_finish,
                                 .server_finish = server_finish, .model = model };

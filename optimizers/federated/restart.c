@@ -25,4 +25,4 @@ static void before_step(const double *h, fl_local *lo) {
 
 const fl_stage fl_stage_restart = { .name = "restart", .help = "a step size that falls along a client's round", .params = params,
                                     .n_params = sizeof params / sizeof *params, .client_start = client_start,
-                                    .before_step = before_step };
+                                    .before_step = before_step, .acts = FL_FALLS };

@@ -18,8 +18,8 @@
  *                    clipped sign step, in both forms of the denominator.
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
- * The share of coordinates that the clip left alone, at the steps where an estimate is due, is the column `unclipped` of a run's
- * rounds. hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
+ * The share of coordinates that the clip left alone, at the last step of a round or epoch where an estimate is due, is the column
+ * `unclipped` of a run's rounds. hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
  * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}:
  * 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
@@ -138,14 +138,16 @@ static void step(const double *h, fl_local *lo) {
   const int due = done % every == 0 && !(h[H_FIRST] != 0 && done == 0), kind = (int)h[H_HESSIAN];
   const double rows = h[H_BS] > 0 ? h[H_BS] : lo->oracle ? (double)lo->oracle->batch : 1.0;
   const double omb2 = (1.0 - h[H_BETA2]) * rows;
-  step_args s = { .square = due && kind == GRADIENT_SQUARE, .count = due, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
+  const uint64_t begin = lo->steps ? done / lo->steps * lo->steps : done;
+  const int last = done + every >= begin + lo->steps;
+  step_args s = { .square = due && kind == GRADIENT_SQUARE, .count = due && last, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
   s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)h[H_RHO],
                           .eps = (float)h[H_EPS], .lr = (float)lo->clock.lr,
                           .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };
   if (due && kind == GNB) refresh_gnb(h, lo, omb2);
   if (due && kind == HUTCHINSON) refresh_hutchinson(h, lo);
   fl_mixed_step(lo, 0, dim(lo->job), plain, &s);
-  if (due) lo->elements += dim(lo->job), lo->unclipped += s.unclipped;
+  if (s.count) lo->elements += dim(lo->job), lo->unclipped += s.unclipped;
 }
 
 const fl_rule fl_rule_sophia = { .name = "sophia", .help = "clipped step by diagonal curvature (Sophia-G, Sophia-H)",

@@ -31,8 +31,8 @@ static double grad(const double *h, fl_local *lo) {
   const fl_mix_args less = { .ga = 1.0f, .gq0 = -1.0f, .gq1 = -1.0f };
   lo->k->mix(d, q, lo->g, NULL, mu, s, &less);
   const float length = radius(lo, h[H_RHO], q);
-  const fl_mix_args move = { .ga = length, .gq0 = 1.0f, .gq1 = -1.0f };
-  lo->k->mix(d, mu, q, NULL, mu, s, &move);
+  const fl_mix_args move = { .ga = 1.0f, .gq0 = length, .gq1 = -1.0f };
+  lo->k->mix(d, mu, mu, NULL, q, s, &move);
   if (h[H_LAST] != 0) {
     const fl_mix_args last = { .ga = -length, .gq0 = 1.0f };
     lo->k->mix(d, lo->at[S_A], q, NULL, mu, NULL, &last);

@@ -280,7 +280,7 @@ struct Sophia {
   uint64_t unclipped = 0;
   void step(Matrix &p, const Matrix &g, const Matrix *estimate) {
     if (m.empty()) m.assign(p.size(), 0), h.assign(p.size(), 0);
-    if (estimate) ema(h, b2, 1 - b2, *estimate);
+    if (estimate) ema(h, b2, 1 - b2, *estimate), unclipped = 0;   // of the last estimate
     ema(m, b1, 1 - b1, g);
     for (size_t i = 0; i < p.size(); i++) {
       const double ratio = m[i] / (rho * std::max(h[i], 0.0) + eps);  // h < 0: the clipped sign step

@@ -1,7 +1,8 @@
-// Every federated method against a plain double-precision reference, written from federated-adaptive and federated-flat-private
+// The first-order federated methods against plain double-precision references, written from federated-adaptive and federated-flat-private
 // and not from the implementation: seven unequal clients, four of them a round, batches of two, on a quadratic whose curvature
 // differs by coordinate.
 #include "federated.hpp"
+#include "session.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fedlane/session.h>
@@ -13,47 +14,38 @@
 
 namespace {
 // ---- the product --------------------------------------------------------------------------------------------------------
-struct Session {
-  fl_algorithm a;
-  fl_session *s = nullptr;
-  Session(const settings &set, int threads) {
-    static uint32_t index[29];
-    for (uint32_t i = 0; i < 29; i++) index[i] = i;
-    std::vector<fl_setting> list;
-    for (auto &p : set) list.push_back({ p.first.c_str(), p.second.c_str(), "test" });
-    char err[512] = "";
-    const int bad = fl_algorithm_build(list.data(), list.size(), &a, err, sizeof err);
-    REQUIRE(std::string(err) == "");
-    REQUIRE(bad == 0);
-    fl_problem p = {};
-    p.objective = &objective, p.clients = N, p.offset = offset, p.index = index, p.cohort = cohort, p.batch = batch;
-    fl_options o = {};
-    o.rounds = R, o.participation = (double)M / N, o.local_epochs = EPOCHS, o.batch_size = BATCH, o.threads = threads;
-    REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
+struct Run : session::Session {
+  Run(const settings &set, int threads) : Session(set, objective, std::vector<size_t>(offset, offset + N + 1), R, BATCH) {
+    problem.cohort = cohort, problem.batch = batch;
+    options.participation = (double)M / N, options.local_epochs = EPOCHS, options.threads = threads;
+    open();
+    REQUIRE(error == "");
   }
-  Session(const Session &) = delete;
-  ~Session() { fl_close(s); }
 };
-std::vector<float> product(settings set, int threads) {
+// The parameters after R rounds; evaluated: what is evaluated and saved in their place.
+std::vector<float> product(settings set, int threads, std::vector<float> *evaluated = nullptr) {
   const settings common = { { "lr", "0.05" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.9" }, { "clip_norm", ".inf" } };
   for (auto &p : common) {
     bool said = false;
     for (auto &q : set) said |= q.first == p.first;
     if (!said) set.push_back(p);
   }
-  Session run(set, threads);
+  Run run(set, threads);
   CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
-  return std::vector<float>(fl_params(run.s, nullptr), fl_params(run.s, nullptr) + D);
+  if (evaluated) *evaluated = run.average();
+  return run.x();
 }
-// To 1e-4 of the way that x went; one and three threads the same bits.
-void agree(const settings &set, const Vec &want) {
+// To 1e-4 of the way that x went; one and three threads the same bits. point: what is to be evaluated, x if not given.
+void agree(const settings &set, const Vec &want, const Vec *point = nullptr) {
   INFO(set[0].second);
-  const std::vector<float> got = product(set, 1), again = product(set, 3);
+  std::vector<float> seen;
+  const std::vector<float> got = product(set, 1, &seen), again = product(set, 3);
   double worst = 0, way = 0;
   for (int i = 0; i < D; i++) {
     worst = std::fmax(worst, std::fabs(got[i] - want[i]));
     way = std::fmax(way, std::fabs(want[i] - start_of(i)));
     CHECK(got[i] == again[i]);
+    CHECK(seen[i] == Approx(point ? (*point)[i] : (double)got[i]).margin(1e-5));
   }
   CHECK(way > 1e-3);
   CHECK(worst <= 1e-4 * way);
@@ -146,8 +138,8 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
   for (size_t i = 0; i < N; i++) h[i] = zero;
   Vec H = zero;
   auto alpha_of = [&](size_t i) { return alpha * (29.0 / N) / (double)size_of(i); };
-  agree({ { "name", "feddyn" }, { "alpha", "0.4" }, decay },
-        reference({ [&](Client &c) {
+  Vec active_mean = zero;
+  const Vec dyn = reference({ [&](Client &c) {
                      const double a = alpha_of(c.id);
                      const Vec y = descend(c, [&](uint64_t k, const Vec &z) { return c.grad(k, z) - h[c.id] + a * (z - c.x); });
                      h[c.id] = h[c.id] - a * (y - c.x);
@@ -155,8 +147,11 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
                    },
                     [&](const Vec &x, const Clients &c, const Vecs &d) {
                       for (auto &v : d) H = H - (alpha / N) * v;
-                      return x + mean(c, d) - (1 / alpha) * H;
-                    } }, false));
+                      active_mean = x + mean(c, d);
+                      return active_mean - (1 / alpha) * H;
+                    } }, false);
+  agree({ { "name", "feddyn" }, { "alpha", "0.4" }, decay }, dyn, &active_mean);
+  agree({ { "name", "feddyn" }, { "alpha", "0.4" }, { "dyn_evaluate", "broadcast" }, decay }, dyn);
 
   enum { PGN, SMOO, LESAM };
   for (const int search : { PGN, SMOO, LESAM })
@@ -169,7 +164,7 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
                      { "sam_rho", "0.3" }, { "dyn_average", active ? "active" : "all" }, decay };
     if (search == PGN) set.push_back({ "pgn_alpha", "0.7" });
     if (last) set.push_back({ "smoo_subtract_last", "yes" });
-    agree(set, reference({ [&](Client &c) {
+    const Vec want = reference({ [&](Client &c) {
                             const Vec e0 = old.count(c.id) ? rho * unit(old[c.id] - c.x) : zero, before = sum[c.id];
                             const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                               const Vec g1 = c.grad(k, z);
@@ -194,8 +189,10 @@ TEST_CASE("FedDyn, FedSpeed, FedSMOO and FedLESAM-D equal their references", "[f
                                    mine = mine + (1.0 / M) * sum[k.id];
                              for (size_t i = 0; i < N; i++) all = all + (1.0 / N) * sum[i];
                              s = rho * unit(a);
-                             return x + mean(c, d) + (active ? mine : all);
-                           } }, false));
+                             active_mean = x + mean(c, d);
+                             return active_mean + (active ? mine : all);
+                           } }, false);
+    agree(set, want, &active_mean);
   }
 }
 
@@ -297,10 +294,48 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
   }
 }
 
+TEST_CASE("a raw clip beside a correction bounds the gradient alone", "[federated]") {
+  std::map<size_t, Vec> ci;
+  for (size_t i = 0; i < N; i++) ci[i] = zero;
+  Vec c0 = zero, change = zero;
+  agree({ { "name", "scaffold" }, { "clip_norm", "1.5" }, decay },
+        reference({ [&](Client &c) {
+                     const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
+                       const Vec g = c.grad(k, z);
+                       return std::fmin(1.0, 1.5 / (norm(g) + 1e-6)) * g + c0 - ci[c.id];
+                     });
+                     const Vec fresh = ci[c.id] - c0 - (1.0 / (c.K * c.lr)) * (y - c.x);
+                     change = change + (1.0 / N) * (fresh - ci[c.id]);
+                     ci[c.id] = fresh;
+                     return y;
+                   },
+                    [&](const Vec &x, const Clients &c, const Vecs &d) {
+                      c0 = c0 + change;
+                      change = zero;
+                      return x + mean(c, d);
+                    } }, false));
+}
+
+TEST_CASE("neutral values give FedAvg to the bit, at the methods' own defaults", "[federated]") {
+  const settings few[] = { { { "name", "fedprox" }, { "mu", "0" } }, { { "name", "fedavgm" }, { "server_momentum", "0" } },
+                           { { "name", "fedsam" }, { "sam_rho", "0" }, { "weights", "samples" } },
+                           { { "name", "fedcm" }, { "alpha", "1" }, { "weights", "samples" } },
+                           { { "name", "fedlesam" }, { "sam_rho", "0" }, { "weights", "samples" } } };
+  Run plain({ { "name", "fedavg" } }, 1);
+  CHECK(fl_rounds(plain.s, nullptr, nullptr) == 1);
+  for (const settings &set : few) {
+    INFO(set[0].second);
+    Run run(set, 1);
+    CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
+    CHECK(rules::same(run.x(), plain.x()));
+  }
+}
+
 TEST_CASE("clip=late clips the gradient with what joins it, but not the multiples of y", "[federated]") {
   std::map<size_t, Vec> sum;
   for (size_t i = 0; i < N; i++) sum[i] = zero;
-  agree({ { "name", "fedspeed" }, { "alpha", "0.4" }, { "sam_rho", "0.3" }, { "clip_norm", "1.5" }, decay },
+  agree({ { "name", "fedspeed" }, { "alpha", "0.4" }, { "sam_rho", "0.3" }, { "clip_norm", "1.5" },
+          { "dyn_evaluate", "broadcast" }, decay },
         reference({ [&](Client &c) {
                      const Vec before = sum[c.id];
                      const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
@@ -345,7 +380,7 @@ std::vector<std::string> cells(const std::string &line) {
 }
 void compare_costs(const std::string &name, const std::vector<std::string> &row) {
   INFO(name);
-  Session run({ { "name", name }, { "clip_norm", ".inf" } }, 1);
+  Run run({ { "name", name }, { "clip_norm", ".inf" } }, 1);
   const fl_job *job = fl_session_job(run.s);
   fl_metrics m;
   REQUIRE(fl_round(run.s, &m) == 0);

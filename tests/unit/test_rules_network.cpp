@@ -150,7 +150,7 @@ TEST_CASE("Sophia on LeNet-5 within 1e-4 of the specification, with its share of
     CHECK(asked == net.gradient.size());
     CHECK(labels == net.sampled.size());
     net.compare(y, p, 1e-4);
-    const double share = double(unclipped) / double(4 * p.size()), want = double(rule.unclipped) / double(4 * p.size());
+    const double share = double(unclipped) / double(p.size()), want = double(rule.unclipped) / double(p.size());
     INFO("unclipped " << share << ", in double " << want);
     CHECK(std::fabs(share - want) < 1e-4);
     CHECK(want > 0);

@@ -252,9 +252,14 @@ TEST_CASE("stages that exclude each other are refused") {
         "test: stages shared and lada both pull along a direction after the step; allowed: one of them");
   for (const char *stage : { "acg", "dyn" }) {
     const std::string sets = std::string("test: stage ") + stage +
-        " sets x itself; allowed: server_rule sgd without decay, server_lr 1";
+        " sets x itself: server_rule = ";
     CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_lr", "0.5" } }).find(sets) == 0);
     CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }).find(sets) == 0);
+  }
+  CHECK(build({ { "rule", "sgd" }, { "stack", "acg+dyn" } }) == "test: stages acg and dyn both set x; allowed: one of them");
+  for (const char *stack : { "nova+scaffold", "scaffold+nova", "nova+cm", "nova+dyn", "acg+nova", "restart+nova", "nova+moswa" }) {
+    INFO(stack);
+    CHECK(build({ { "rule", "sgd" }, { "stack", stack } }).find("test: stage nova sends each change divided by") == 0);
   }
   CHECK(build({ { "rule", "adam" }, { "stack", "nova" } }) ==
         "test: stage nova: what a step adds up to is known for the rules sgd and momentum; rule is 'adam'");
