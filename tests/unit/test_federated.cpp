@@ -15,7 +15,7 @@
 namespace {
 // ---- the product --------------------------------------------------------------------------------------------------------
 struct Run : session::Session {
-  Run(const settings &set, int threads) : Session(set, objective, std::vector<size_t>(offset, offset + N + 1), R, BATCH) {
+  Run(const settings &set, int threads) : Session(set, objective, std::vector<size_t>(::offset, ::offset + N + 1), R, BATCH) {
     problem.cohort = cohort, problem.batch = batch;
     options.participation = (double)M / N, options.local_epochs = EPOCHS, options.threads = threads;
     open();
