@@ -330,8 +330,8 @@ static int two_meanings(const fl_job *job, char *err, size_t size) {
       if (i < j && a->acts & b->acts & FL_SETS_X)
         return snprintf(err, size, "stages %s and %s both set x; allowed: one of them", a->name, b->name), -1;
       if (i != j && a->acts & FL_NORMALISES && (b->client_finish || b->acts & (FL_SETS_X | FL_FALLS)))
-        return snprintf(err, size, "stage %s sends each change divided by what the steps add up to, stage %s takes changes and steps as "
-                                   "they are; allowed: one of them", a->name, b->name), -1;
+        return snprintf(err, size, "stage %s sends each change divided by what the steps add up to, stage %s takes changes and "
+                                   "steps as they are; allowed: one of them", a->name, b->name), -1;
     }
   return 0;
 }

@@ -106,7 +106,7 @@ struct fl_server {                              /* one round on the server, or x
 enum { FL_SETS_X = 1,                           /* x itself, of the clients' models: no other server rule or step, one a stack */
        FL_NORMALISES = 2,                       /* up[0] is sent divided by something: nobody else may read it as Delta_i */
        FL_FALLS = 4,                            /* the step size changes inside a round */
-       FL_BY_SAMPLES = 8 };                     /* clients count by their samples where the configuration does not say (adaptive 0.5) */
+       FL_BY_SAMPLES = 8 };                     /* clients weigh by samples unless the configuration says (adaptive 0.5) */
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;

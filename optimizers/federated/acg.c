@@ -42,5 +42,6 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_acg = { .name = "acg", .help = "clients start from a look-ahead point along the last change",
                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                .terms = 1, .acts = FL_SETS_X, .setup = setup, .server_start = server_start, .client_start = client_start,
+                                .terms = 1, .acts = FL_SETS_X, .setup = setup,
+                                .server_start = server_start, .client_start = client_start,
                                 .server_finish = server_finish };

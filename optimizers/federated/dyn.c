@@ -65,5 +65,6 @@ static const float *model(const double *h, const fl_server *sv) {
 
 const fl_stage fl_stage_dyn = { .name = "dyn", .help = "a regulariser that remembers each client's past changes",
                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                .terms = 1, .acts = FL_SETS_X, .setup = setup, .client_start = client_start, .client_finish = client_finish,
+                                .terms = 1, .acts = FL_SETS_X, .setup = setup,
+                                .client_start = client_start, .client_finish = client_finish,
                                 .server_finish = server_finish, .model = model };

@@ -35,7 +35,8 @@ static const char *setup(const double *h, const fl_job *job) {
   if (h[H_MU] != 0 && of_rule(job, "momentum") != 0) return "stage nova: nova_mu > 0 with momentum > 0; allowed: one of them";
   size_t terms = h[H_MU] != 0;
   for (size_t i = 0; i < job->n_stages; i++) terms += job->stage[i]->terms;
-  if (terms > 2) return fl_why(job, "stage nova: with nova_mu = %g %zu vectors of the stack join the gradient; allowed: 2", h[H_MU], terms);
+  if (terms > 2)
+    return fl_why(job, "stage nova: with nova_mu = %g %zu vectors of the stack join the gradient; allowed: 2", h[H_MU], terms);
   for (size_t i = 0; i < job->n_stages; i++)
     if (!strcmp(job->stage[i]->name, "prox"))
       return "stage nova has the proximal term itself (nova_mu); leave the stage prox out";
@@ -65,6 +66,7 @@ static void server_finish(const double *h, fl_server *sv) {
 }
 
 const fl_stage fl_stage_nova = { .name = "nova", .help = "changes normalised by what each client's steps add up to",
-                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .acts = FL_NORMALISES | FL_BY_SAMPLES,
+                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
+                                 .acts = FL_NORMALISES | FL_BY_SAMPLES,
                                  .setup = setup, .client_start = client_start, .client_finish = client_finish,
                                  .server_finish = server_finish };

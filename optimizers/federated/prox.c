@@ -18,4 +18,5 @@ static void client_start(const double *h, fl_local *lo) {
 }
 
 const fl_stage fl_stage_prox = { .name = "prox", .help = "a proximal term towards the server's model", .params = params,
-                                 .n_params = sizeof params / sizeof *params, .terms = 1, .acts = FL_BY_SAMPLES, .client_start = client_start };
+                                 .n_params = sizeof params / sizeof *params, .terms = 1, .acts = FL_BY_SAMPLES,
+                                 .client_start = client_start };

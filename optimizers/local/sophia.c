@@ -19,7 +19,8 @@
  *   never            h stays 0 (or the server's): y moves by lr*sign(m), as a released federated script did by mistake.
  *
  * The share of coordinates that the clip left alone, at the last step of a round or epoch where an estimate is due, is the column
- * `unclipped` of a run's rounds. hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1 (the paper).
+ * `unclipped` of a run's rounds. hess_first = after: the first refresh after step hess_every, as in the authors' code; before: at step 1
+ * (the paper).
  * The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}:
  * 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
@@ -140,7 +141,8 @@ static void step(const double *h, fl_local *lo) {
   const double omb2 = (1.0 - h[H_BETA2]) * rows;
   const uint64_t begin = lo->steps ? done / lo->steps * lo->steps : done;
   const int last = done + every >= begin + lo->steps;
-  step_args s = { .square = due && kind == GRADIENT_SQUARE, .count = due && last, .beta2 = (float)h[H_BETA2], .omb2 = (float)omb2 };
+  step_args s = { .square = due && kind == GRADIENT_SQUARE, .count = due && last, .beta2 = (float)h[H_BETA2],
+                  .omb2 = (float)omb2 };
   s.a = (fl_sophia_args){ .beta1 = (float)h[H_BETA1], .omb1 = (float)(1.0 - h[H_BETA1]), .c = (float)h[H_RHO],
                           .eps = (float)h[H_EPS], .lr = (float)lo->clock.lr,
                           .decay = (float)(1.0 - lo->clock.lr * h[H_WEIGHT_DECAY]), .floored = h[H_DENOMINATOR] != 0 };

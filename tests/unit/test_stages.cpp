@@ -257,7 +257,7 @@ TEST_CASE("stages that exclude each other are refused") {
     CHECK(build({ { "rule", "sgd" }, { "stack", stage }, { "server_rule", "momentum" }, { "server_lr", "1" } }).find(sets) == 0);
   }
   CHECK(build({ { "rule", "sgd" }, { "stack", "acg+dyn" } }) == "test: stages acg and dyn both set x; allowed: one of them");
-  for (const char *stack : { "nova+scaffold", "scaffold+nova", "nova+cm", "nova+dyn", "acg+nova", "restart+nova", "nova+moswa" }) {
+  for (const char *stack : { "nova+scaffold", "scaffold+nova", "nova+cm", "nova+dyn", "acg+nova", "restart+nova" }) {
     INFO(stack);
     CHECK(build({ { "rule", "sgd" }, { "stack", stack } }).find("test: stage nova sends each change divided by") == 0);
   }
