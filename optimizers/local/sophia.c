@@ -20,8 +20,8 @@
  *
  * The share of coordinates that the clip left alone, at the last step of a round or epoch where an estimate is due, is the column
  * `unclipped` of a run's rounds (a pass over m and h, in the optimizer's time). hess_first = after: the first refresh after step
- * hess_every, as in the authors' code; before: at step 1 (the paper). The decay uses the step's own lr, also where a stage lowers it (FedPAC). theta (FedPAC): h, with B. Streams
- * R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
+ * hess_every, as in the authors' code; before: at step 1 (the paper). The decay uses the step's own lr, also where a stage lowers
+ * it (FedPAC). theta (FedPAC): h, with B. Streams R{y,g,m,h} W{y,m}: 24 bytes; a refresh R{h,s} W{h}. */
 #include <fedlane/optimizer.h>
 #include <string.h>
 
