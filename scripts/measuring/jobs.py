@@ -179,7 +179,9 @@ def steps(s, threads):
 
 def optimizers(s, threads):
     budget = 1 << 13 if s.smoke else TORCH_PARAMETERS
-    out, _ = execute([s.python, os.path.join(os.path.dirname(__file__), "torch_optimizers.py"), str(threads), str(budget)])
+    # huge pages for PyTorch's arrays, too, which it does not ask for by itself
+    out, _ = execute([s.python, os.path.join(os.path.dirname(__file__), "torch_optimizers.py"), str(threads), str(budget)],
+                     dict(os.environ, THP_MEM_ALLOC_ENABLE="1"))
     found = json.loads(out)
     s.torch = found.pop("torch")
     return found

@@ -1,5 +1,5 @@
 """The rivals: PyTorch's optimizers, each form it has. Prints one JSON object of "OPTIMIZER FORM N": nanoseconds a parameter, the
-best of some short repetitions. Muon takes a matrix: N is then its number of elements.
+best of eight short repetitions. Muon takes a matrix: N is then its number of elements.
 
 torch_optimizers.py THREADS BUDGET   BUDGET: about how many parameters a repetition updates
 """
@@ -45,7 +45,7 @@ def main(threads, budget):
                 try:
                     optimizer = getattr(torch.optim, kind)([p], lr=1e-9, **settings, **FORMS[form])
                     found["%s %s %d" % (name, form, n)] = best(optimizer.step, n, budget if kind != "Muon" else budget >> 6,
-                                                               7 if n < 1 << 22 else 3)
+                                                               8)
                 except (RuntimeError, TypeError) as e: # this PyTorch has no such form
                     print("%s %s: %s" % (name, form, e), file=sys.stderr)
     print(json.dumps(dict(found, torch=torch.__version__)))

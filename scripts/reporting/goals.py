@@ -120,7 +120,7 @@ def steps(r):
 
 def newton_schulz(r):
     header = ["Newton-Schulz, 5 steps", "Fedlane, ns a parameter", "% of its multiply-adds", "target", MET,
-              "PyTorch's Muon (bf16)", "Fedlane is faster"]
+              "a whole step of PyTorch's Muon (bf16)"]
     rows = []
     for l in r.lines:
         if l.kernel == "newton_schulz":
@@ -128,7 +128,7 @@ def newton_schulz(r):
             torch = r.least("optimizers torch 1", "Muon default %d" % n)
             size = l.place.replace("m:", "").replace("/n:", " x ")
             rows.append([size, text(l.best, 1), l.share, "<= %d" % goal if goal else "",
-                         judged(l.best <= goal if goal else None), text(torch, 1), "%.1f x" % (torch / l.best) if torch else "-"])
+                         judged(l.best <= goal if goal else None), text(torch, 1)])
     return "Newton-Schulz, one thread, fp32", header, rows
 
 
