@@ -7,7 +7,7 @@
 
 static int copy_rows(const fl_dataset *d, const uint32_t *row, size_t n, fl_samples *out, void **pixels, void **label) {
   const size_t bytes = d->train.c * d->train.h * d->train.w;
-  uint8_t *p = malloc(n * bytes), *l = malloc(n);
+  uint8_t *p = fl_pixels_alloc(n * bytes), *l = malloc(n);
   *pixels = p, *label = l;
   if (!p || !l) return -1;
   for (size_t i = 0; i < n; i++) {

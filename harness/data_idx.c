@@ -54,7 +54,7 @@ static size_t header(fl_reader *r, job *j) {
 static int body(fl_reader *r, job *j, size_t total) {
   uint8_t extra;
   size_t got;
-  j->bytes = malloc(total);
+  j->bytes = fl_pixels_alloc(total);
   if (!j->bytes) {
     snprintf(j->err, sizeof j->err, "%s: no memory for %zu bytes", r->blob->path, total);
     return -1;

@@ -178,7 +178,7 @@ static int read_images(const archive *a, const char *key, fl_part *part) {
   part->c = x.ndim < 4 ? 1 : last ? s[3] : s[1];
   part->h = x.ndim == 2 ? 1 : x.ndim == 3 || last ? s[1] : s[2];
   part->w = x.ndim == 2 ? s[1] : x.ndim == 3 || last ? s[2] : s[3];
-  part->pixels = malloc(x.count);
+  part->pixels = fl_pixels_alloc(x.count);
   if (!part->pixels) {
     snprintf(a->err, a->err_size, "%s, array %s: no memory for %zu bytes", a->blob->path, key, x.count);
     free(x.memory);
