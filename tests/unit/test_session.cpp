@@ -179,7 +179,7 @@ TEST_CASE("more clients than a window: the same bits with any number of threads"
 }
 
 TEST_CASE("SCAFFOLD: a client without samples leaves the controls alone; the server divides by all clients, not by the cohort") {
-  const Settings set = { { "name", "scaffold" }, { "weight_decay", "0" }, { "lr", "0.1" } };
+  const Settings set = { { "name", "scaffold" }, { "weight_decay", "0" }, { "lr", "0.1" }, { "lr_schedule", "constant" } };
   Run empty(Clients{ { 0 }, {} });
   empty.open(set);
   CHECK(empty.round() == Approx(7.6).epsilon(1e-6));       // change -0.8, halved; c_1 = 8, c = 4
