@@ -24,8 +24,8 @@ void fl_dataset_free(fl_dataset *);
 int fl_dataset_holdout(fl_dataset *, double fraction, char *err, size_t err_size);
 size_t fl_dataset_known_count(void);
 const char *fl_dataset_known(size_t i, const char **help);
-/* Memory for n bytes of pixels, given back by free(). Rows are read in random order: on pages of 4 KiB each costs walks through the
- * page tables, so a large set asks for huge pages. */
+/* Memory for n bytes of pixels, given back by free(). Rows are read in random order: on pages of 4 KiB each costs walks through
+ * the page tables, so a large set asks for huge pages. */
 void *fl_pixels_alloc(size_t n);
 /* Hex SHA-256 of bytes (libcrypto). out: 65 bytes. */
 void fl_sha256(const void *, size_t, char out[65]);

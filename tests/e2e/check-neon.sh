@@ -46,7 +46,7 @@ same "program, native" "$scratch/program.txt"
 same "library, native" "$scratch/native.txt"
 $emulate "$cross/fedlane-replay" 2 "${plans[@]}" >"$scratch/neon.txt"
 same "library, NEON, 2 threads" "$scratch/neon.txt"
-# Emulated arithmetic is slow: the other numbers of threads only for the small model, which runs every method too.
+# Emulated arithmetic is slow: the other numbers of threads only for one of the small models.
 golden=$scratch/logistic.txt
 grep '^logistic/' "$source/tests/golden/runs.txt" >"$golden"
 for threads in 1 3; do

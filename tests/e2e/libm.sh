@@ -33,7 +33,7 @@ bash "$source/tests/e2e/make_data.sh" "$scratch/data" 200 60 1
 # The golden runs (every rule and method) on a Dirichlet partition; central training; then the schedules.
 dirichlet='partition: {name: dirichlet, dirichlet_alpha: 0.3, min_size: 1}'
 cp "$source/tests/golden/central.yaml" "$scratch"
-for model in logistic lenet5; do
+for model in logistic lenet5 methods; do
   sed "s/^partition:.*/$dirichlet/" "$source/tests/golden/$model.yaml" > "$scratch/$model.yaml"
 done
 cat > "$scratch/schedules.yaml" << END
@@ -50,7 +50,7 @@ algorithms:
 END
 runs() { # FOLDER
   local model summary
-  for model in central logistic lenet5 schedules; do
+  for model in central logistic lenet5 methods schedules; do
     "$fedlane" run "$scratch/$model.yaml" --threads 2 --out "$scratch/$1/$model" > "$scratch/stdout" 2> "$scratch/stderr" || {
       cat "$scratch/stderr" >&2
       fail "$model, $1"
