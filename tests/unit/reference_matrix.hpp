@@ -132,8 +132,9 @@ struct Shampoo {
       State &st = state[t];
       const Matrix g(gradient.begin() + long(tensor.offset), gradient.begin() + long(tensor.offset + tensor.size));
       if (k == 1) {
-        st.m.assign(g.size(), 0), st.v.assign(g.size(), 0), st.a.assign(g.size(), eps), st.root.resize(axes.size());
-        for (auto &a : axes) st.s.push_back(Matrix(a.n * a.n, 0));
+        st.m.assign(g.size(), 0), st.v.assign(g.size(), 0), st.root.resize(axes.size());
+        if (st.a.empty()) st.a.assign(g.size(), eps);     // else handed in, as a server's means are
+        if (st.s.empty()) for (auto &a : axes) st.s.push_back(Matrix(a.n * a.n, 0));
       }
       const double c1 = 1 - std::pow(b1, k), c2 = 1 - std::pow(b2, k);
       Matrix d = g, graft = g;
@@ -177,7 +178,7 @@ struct Soap {
       };
       if (k == 1) {
         st.m.assign(g.size(), 0), st.v.assign(g.size(), 0), st.q.resize(axes.size());
-        for (auto &a : axes) st.s.push_back(Matrix(a.n * a.n, 0));
+        if (st.s.empty()) for (auto &a : axes) st.s.push_back(Matrix(a.n * a.n, 0));    // else handed in
         statistics();
         std::vector<double> w;
         for (size_t i = 0; i < axes.size(); i++) jacobi(axes[i].n, st.s[i], w, st.q[i]);

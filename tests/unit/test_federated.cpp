@@ -1,8 +1,7 @@
-// The first-order federated methods against plain double-precision references, written from federated-adaptive and
-// federated-flat-private and not from the implementation: seven unequal clients, four of them a round, batches of two, on a
-// quadratic whose curvature differs by coordinate.
+// The first-order federated methods (the others: test_federated_adaptive.cpp) against plain double-precision references, written
+// from federated-adaptive and federated-flat-private and not from the implementation: seven unequal clients, four of them a round,
+// batches of two, on a quadratic whose curvature differs by coordinate.
 #include "federated.hpp"
-#include "session.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fedlane/session.h>
@@ -12,58 +11,17 @@
 #include <string>
 #include <vector>
 
-namespace {
-// ---- the product --------------------------------------------------------------------------------------------------------
-struct Run : session::Session {
-  Run(const settings &set, int threads) : Session(set, objective, std::vector<size_t>(::offset, ::offset + N + 1), R, BATCH) {
-    problem.cohort = cohort, problem.batch = batch;
-    options.participation = (double)M / N, options.local_epochs = EPOCHS, options.threads = threads;
-    open();
-    REQUIRE(error == "");
-  }
-};
-// The parameters after R rounds; evaluated: what is evaluated and saved in their place.
-std::vector<float> product(settings set, int threads, std::vector<float> *evaluated = nullptr) {
-  const settings common = { { "lr", "0.05" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.9" }, { "clip_norm", ".inf" } };
-  for (auto &p : common) {
-    bool said = false;
-    for (auto &q : set) said |= q.first == p.first;
-    if (!said) set.push_back(p);
-  }
-  Run run(set, threads);
-  CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
-  if (evaluated) *evaluated = run.average();
-  return run.x();
-}
-// To 1e-4 of the way that x went; one and three threads the same bits. point: what is to be evaluated, x if not given.
-void agree(const settings &set, const Vec &want, const Vec *point = nullptr) {
-  INFO(set[0].second);
-  std::vector<float> seen;
-  const std::vector<float> got = product(set, 1, &seen), again = product(set, 3);
-  double worst = 0, way = 0;
-  for (int i = 0; i < D; i++) {
-    worst = std::fmax(worst, std::fabs(got[i] - want[i]));
-    way = std::fmax(way, std::fabs(want[i] - start_of(i)));
-    CHECK(got[i] == again[i]);
-    CHECK(seen[i] == Approx(point ? (*point)[i] : (double)got[i]).margin(1e-5));
-  }
-  CHECK(way > 1e-3);
-  CHECK(worst <= 1e-4 * way);
-}
-const std::pair<std::string, std::string> decay = { "weight_decay", "0.01" };
-} // namespace
-
 TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[federated]") {
-  agree({ { "name", "fedavg" }, decay }, reference({ [](Client &c) { return descend(c, plain(c)); }, average }, true));
+  agree({ { "name", "fedavg" }, decay }, simulate({ [](Client &c) { return descend(c, plain(c)); }, average }, true));
 
   Vec u = zero;
   agree({ { "name", "fedavgm" }, { "server_momentum", "0.7" }, { "server_lr", "0.8" }, decay },
-        reference({ [](Client &c) { return descend(c, plain(c)); },
+        simulate({ [](Client &c) { return descend(c, plain(c)); },
                     [&](const Vec &x, const Clients &c, const Vecs &d) { u = 0.7 * u + mean(c, d); return x + 0.8 * u; } },
                     true));
   u = zero;
   agree({ { "name", "fedavgm" }, { "server_momentum", "0.7" }, { "server_nesterov", "yes" }, { "server_lr", "0.8" }, decay },
-        reference({ [](Client &c) { return descend(c, plain(c)); },
+        simulate({ [](Client &c) { return descend(c, plain(c)); },
                     [&](const Vec &x, const Clients &c, const Vecs &d) {
                       const Vec move = mean(c, d);
                       u = 0.7 * u + move;
@@ -71,7 +29,7 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
                     } }, true));
 
   agree({ { "name", "fedprox" }, { "mu", "0.5" }, decay },
-        reference({ [](Client &c) { return descend(c,
+        simulate({ [](Client &c) { return descend(c,
                                                    [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.5 * (y - c.x); }); },
                                                    average }, true));
 
@@ -79,7 +37,7 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
     if (momentum > 0 && mu > 0) continue;
     std::map<size_t, double> a;
     agree({ { "name", "fednova" }, { "momentum", std::to_string(momentum) }, { "nova_mu", std::to_string(mu) }, decay },
-          reference({ [&](Client &c) {
+          simulate({ [&](Client &c) {
                        Vec y = c.x, buf = zero;
                        for (uint64_t k = 0; k < (uint64_t)c.K; k++) {
                          buf = momentum * buf + (c.grad(k, y) + WD * y);
@@ -111,7 +69,7 @@ TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federate
     settings set = { { "name", search == SAM ? "fedgamma" : search == LESAM ? "fedlesam_s" : "scaffold" },
                      { "option", std::to_string(option) }, decay };
     if (search != PLAIN) set.push_back({ "sam_rho", "0.3" });
-    agree(set, reference({ [&](Client &c) {
+    agree(set, simulate({ [&](Client &c) {
                             const Vec e = old.count(c.id) ? 0.3 * unit(old[c.id] - c.x) : zero;
                             const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                               const Vec g = search == SAM ? sam(c, k, z, 0.3) : search == LESAM ? c.grad(k, z + e) : c.grad(k, z);
@@ -139,7 +97,7 @@ TEST_CASE("FedDyn equals its reference", "[federated]") {
   Vec H = zero;
   auto alpha_of = [&](size_t i) { return alpha * (29.0 / N) / (double)size_of(i); };
   Vec active_mean = zero;
-  const Vec dyn = reference({ [&](Client &c) {
+  const Vec dyn = simulate({ [&](Client &c) {
                      const double a = alpha_of(c.id);
                      const Vec y = descend(c, [&](uint64_t k, const Vec &z) { return c.grad(k, z) - h[c.id] + a * (z - c.x); });
                      h[c.id] = h[c.id] - a * (y - c.x);
@@ -168,7 +126,7 @@ TEST_CASE("FedSpeed, FedSMOO and FedLESAM-D equal their references", "[federated
                      { "sam_rho", "0.3" }, { "dyn_average", active ? "active" : "all" }, decay };
     if (search == PGN) set.push_back({ "pgn_alpha", "0.7" });
     if (last) set.push_back({ "smoo_subtract_last", "yes" });
-    const Vec want = reference({ [&](Client &c) {
+    const Vec want = simulate({ [&](Client &c) {
                             const Vec e0 = old.count(c.id) ? rho * unit(old[c.id] - c.x) : zero, before = sum[c.id];
                             const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                               const Vec g1 = c.grad(k, z);
@@ -205,7 +163,7 @@ TEST_CASE("FedCM, MoFedSAM, FedACG, FedSAM, FedASAM and FedLESAM equal their ref
     Vec g0 = zero;
     settings set = { { "name", rho > 0 ? "mofedsam" : "fedcm" }, { "alpha", "0.25" }, { "server_lr", "0.9" }, decay };
     if (rho > 0) set.push_back({ "sam_rho", "0.3" });
-    agree(set, reference({ [&](Client &c) {
+    agree(set, simulate({ [&](Client &c) {
                             return descend(c, [&](uint64_t k,
                                                   const Vec &y) { return 0.25 * (rho > 0 ? sam(c, k, y, rho) : c.grad(k, y)) +
                                                                   0.75 * g0;
@@ -218,15 +176,15 @@ TEST_CASE("FedCM, MoFedSAM, FedACG, FedSAM, FedASAM and FedLESAM equal their ref
   }
   Vec u = zero;
   agree({ { "name", "fedacg" }, { "acg_momentum", "0.6" }, { "mu", "0.3" }, decay },
-        reference({ [](Client &c) { return descend(c,
+        simulate({ [](Client &c) { return descend(c,
                                                    [&](uint64_t k, const Vec &y) { return c.grad(k, y) + 0.3 * (y - c.x); }); },
                     [&](const Vec &x, const Clients &c, const Vecs &d) { u = 0.6 * u + mean(c, d); return x + u; },
                     [&](const Vec &x) { return x + 0.6 * u; } }, false));
   agree({ { "name", "fedsam" }, { "sam_rho", "0.3" }, decay },
-        reference({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return sam(c, k, y, 0.3); }); }, average },
+        simulate({ [](Client &c) { return descend(c, [&](uint64_t k, const Vec &y) { return sam(c, k, y, 0.3); }); }, average },
                   false));
   agree({ { "name", "fedasam" }, { "sam_rho", "0.3" }, { "asam_eta", "0.1" }, decay },
-        reference({ [](Client &c) {
+        simulate({ [](Client &c) {
                      return descend(c, [&](uint64_t k, const Vec &y) {
                        Vec T(D, 1.0), g = c.grad(k, y), e = g;
                        for (int i = 0; i < 24; i++) T[i] = std::fabs(y[i]) + 0.1;
@@ -236,7 +194,7 @@ TEST_CASE("FedCM, MoFedSAM, FedACG, FedSAM, FedASAM and FedLESAM equal their ref
                    }, average }, false));
   std::map<size_t, Vec> old;
   agree({ { "name", "fedlesam" }, { "sam_rho", "0.3" }, decay },
-        reference({ [&](Client &c) {
+        simulate({ [&](Client &c) {
                      const Vec e = old.count(c.id) ? 0.3 * unit(old[c.id] - c.x) : zero;
                      old[c.id] = c.x;
                      return descend(c, [&](uint64_t k, const Vec &y) { return c.grad(k, y + e); });
@@ -249,7 +207,7 @@ TEST_CASE("FedAdagrad, FedYogi and FedAdam equal their references", "[federated]
     const double b1 = name == "fedadagrad" ? 0 : 0.9, b2 = 0.99;
     agree({ { "name", name }, { "server_lr", "0.05" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" },
             decay },
-          reference({ [](Client &c) { return descend(c, plain(c)); },
+          simulate({ [](Client &c) { return descend(c, plain(c)); },
                       [&](const Vec &x, const Clients &c, const Vecs &d) {
                         const Vec move = mean(c, d);
                         Vec out = x;
@@ -274,7 +232,7 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
     return y;
   };
   agree({ { "name", "fedswa" }, { "lr_end_ratio", "0.2" }, { "server_lr", "1.5" }, decay },
-        reference({ [&](Client &c) { return fall(c, zero); },
+        simulate({ [&](Client &c) { return fall(c, zero); },
                     [](const Vec &x, const Clients &c, const Vecs &d) { return x + 1.5 * mean(c, d); } }, false));
   for (const int option : { 2, 1 }) {
     std::map<size_t, Vec> ci;
@@ -282,7 +240,7 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
     Vec m = zero, fresh = zero;
     agree({ { "name", "fedmoswa" }, { "lr_end_ratio", "0.2" }, { "gamma", "0.3" }, { "server_lr", "1.5" },
             { "option", std::to_string(option) }, decay },
-          reference({ [&](Client &c) {
+          simulate({ [&](Client &c) {
                        double sum = 0;
                        for (uint64_t k = 0; k < (uint64_t)c.K; k++) sum += eta(c, k);
                        const Vec y = fall(c, m - ci[c.id]);
@@ -303,7 +261,7 @@ TEST_CASE("a raw clip beside a correction bounds the gradient alone", "[federate
   for (size_t i = 0; i < N; i++) ci[i] = zero;
   Vec c0 = zero, change = zero;
   agree({ { "name", "scaffold" }, { "clip_norm", "1.5" }, decay },
-        reference({ [&](Client &c) {
+        simulate({ [&](Client &c) {
                      const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                        const Vec g = c.grad(k, z);
                        return std::fmin(1.0, 1.5 / (norm(g) + 1e-6)) * g + c0 - ci[c.id];
@@ -340,7 +298,7 @@ TEST_CASE("clip=late clips the gradient with what joins it, but not the multiple
   for (size_t i = 0; i < N; i++) sum[i] = zero;
   agree({ { "name", "fedspeed" }, { "alpha", "0.4" }, { "sam_rho", "0.3" }, { "clip_norm", "1.5" },
           { "dyn_evaluate", "broadcast" }, decay },
-        reference({ [&](Client &c) {
+        simulate({ [&](Client &c) {
                      const Vec before = sum[c.id];
                      const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                        const Vec v = sam(c, k, z, 0.3) + 0.4 * (before - c.x);

@@ -1,0 +1,175 @@
+// The federated methods over adaptive and matrix rules (federated-adaptive 11-20) against plain double-precision references: what is
+// shared, the pull along the global direction, and whose counter corrects what. The rules alone are test_rules*.cpp's.
+#include "federated.hpp"
+#include "reference_matrix.hpp"
+
+namespace {
+using reference::Matrix;
+const std::vector<reference::Tensor> tensors = { { 0, 24, { 6, 4 } }, { 24, 5, { 5 } } };
+const double LONGEST = EPOCHS * 4;              // local_steps: the largest client has 8 samples
+const std::pair<std::string, std::string> none = { "weight_decay", "0" };
+
+// K steps of the rule, each followed by the pull y <- y - pull*D.
+template <class Step> Vec walk(const Client &c, double pull, const Vec &D0, Step step) {
+  Vec y = c.x;
+  for (uint64_t k = 0; k < (uint64_t)c.K; k++) {
+    step(y, c.grad(k, y), (int)k + 1);
+    y = y - pull * D0;
+  }
+  return y;
+}
+// theta is summed with weights 1/M while the clients run, and taken over by the server.
+struct Shared {
+  Vec D0 = zero;
+  Matrix theta, sum;
+  void add(const Matrix &mine) {
+    if (sum.empty()) sum.assign(mine.size(), 0);
+    for (size_t i = 0; i < mine.size(); i++) sum[i] += mine[i] / M;
+  }
+  Vec serve(const Vec &x, const Clients &c, const Vecs &d) {
+    theta = sum;
+    sum.clear();
+    D0 = direction(c, d);
+    return x + mean(c, d);
+  }
+};
+} // namespace
+
+TEST_CASE("FedLADA equals its reference", "[federated]") {
+  Shared s;
+  const double alpha = 0.3;
+  agree({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, none },
+        simulate({ [&](Client &c) {
+                     Vec m = zero, v = s.theta.empty() ? Vec(D, 1e-4) : s.theta, top = v;
+                     const Vec y = walk(c, c.lr * (1 - alpha), s.D0, [&](Vec &p, const Vec &g, int) {
+                       for (int i = 0; i < D; i++) {
+                         m[i] = 0.9 * m[i] + 0.1 * g[i], v[i] = 0.99 * v[i] + 0.01 * g[i] * g[i];
+                         top[i] = std::fmax(top[i], v[i]);
+                         p[i] -= c.lr * alpha * m[i] / std::sqrt(top[i]);
+                       }
+                     });
+                     s.add(top);
+                     return y;
+                   },
+                    [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false));
+}
+
+TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
+  enum { LOCAL, ADDITIVE, CONVEX };
+  for (const int kind : { LOCAL, ADDITIVE, CONVEX }) {
+    Shared s;
+    const double alpha = kind == LOCAL ? 0 : 0.4, share = kind == CONVEX ? 1 - alpha : 1;
+    settings set = { { "name", kind == LOCAL ? "local_adamw" : "fedadamw" }, { "eps", "1e-3" }, { "weight_decay", "0.1" } };
+    if (kind != LOCAL)
+      set.insert(set.end(), { { "alpha", "0.4" }, { "block_rule", "tensor" }, { "mix", kind == CONVEX ? "convex" : "additive" } });
+    agree(set, simulate({ [&](Client &c) {
+                            Vec m = zero, v = zero;
+                            if (kind != LOCAL && !s.theta.empty())
+                              for (int i = 0; i < D; i++) v[i] = s.theta[i < 24 ? 0 : 1];
+                            const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) {
+                              const double t = kind == LOCAL ? k : (double)c.r * LONGEST + k;
+                              for (int i = 0; i < D; i++) {
+                                m[i] = 0.9 * m[i] + 0.1 * g[i], v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];
+                                const double mh = m[i] / (1 - std::pow(0.9, k)), vh = v[i] / (1 - std::pow(0.999, t));
+                                p[i] = (1 - c.lr * 0.1) * p[i] - share * c.lr * mh / (std::sqrt(vh) + 1e-3);
+                              }
+                            });
+                            Matrix block(2, 0);
+                            for (int i = 0; i < D; i++) block[i < 24 ? 0 : 1] += v[i] / (i < 24 ? 24 : 5);
+                            s.add(block);
+                            return y;
+                          },
+                           [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false));
+  }
+}
+
+TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[federated]") {
+  for (const std::string name : { "local_muon", "fedmuon", "fedpac_muon" }) {
+    Shared s;
+    const double alpha = name == "local_muon" ? 0 : 0.5;
+    agree({ { "name", name }, { "weight_decay", "0.1" } },
+          simulate({ [&](Client &c) {
+                       reference::Muon rule;
+                       rule.lr = (1 - alpha) * c.lr, rule.scale = 0.5, rule.decay = 0.1;
+                       rule.momentum = name == "fedmuon" ? 0.98 : 0.95;
+                       rule.m = { Matrix(24, 0), Matrix(5, 0) }, rule.v = rule.m;
+                       if (alpha > 0 && !s.theta.empty()) rule.m[0] = s.theta;
+                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       s.add(rule.m[0]);
+                       return y;
+                     },
+                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
+  }
+}
+
+TEST_CASE("Local Sophia and FedPAC over Sophia equal their references", "[federated]") {
+  for (const std::string name : { "local_sophia", "fedpac_sophia" }) {
+    Shared s;
+    const double alpha = name == "local_sophia" ? 0 : 0.5;
+    agree({ { "name", name }, { "sophia_rho", "0.5" } },
+          simulate({ [&](Client &c) {
+                       reference::Sophia rule;
+                       rule.lr = (1 - alpha) * c.lr, rule.b2 = 0.99, rule.rho = 0.5, rule.eps = 1e-15, rule.decay = 0.1;
+                       rule.m = zero, rule.h = alpha > 0 && !s.theta.empty() ? s.theta : zero;
+                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int) {
+                         Matrix estimate(D);
+                         const double rows = size_of(c.id) < BATCH ? 1 : BATCH;
+                         for (int i = 0; i < D; i++) estimate[i] = rows * g[i] * g[i];
+                         rule.step(p, g, &estimate);
+                       });
+                       s.add(rule.h);
+                       return y;
+                     },
+                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false));
+  }
+}
+
+// SOAP's factors, or Shampoo's with the vectors' sums, one after the other.
+template <class Rule> Matrix packed(const Rule &rule, const Matrix *vectors) {
+  Matrix out;
+  for (auto &m : rule.state[0].s) out.insert(out.end(), m.begin(), m.end());
+  if (vectors) out.insert(out.end(), vectors->begin(), vectors->end());
+  return out;
+}
+template <class Rule> void unpack(Rule &rule, const Matrix &theta) {
+  rule.state.resize(2);
+  rule.state[0].s = { Matrix(theta.begin(), theta.begin() + 36), Matrix(theta.begin() + 36, theta.begin() + 52) };
+}
+
+// The first gradient of 6 x 4 leaves two of the six axes free, along which no two programs agree: hence the tolerance.
+TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]") {
+  for (const std::string name : { "local_soap", "fedpac_soap" }) {
+    Shared s;
+    const double alpha = name == "local_soap" ? 0 : 0.5;
+    agree({ { "name", name }, { "eps", "0.1" }, { "precond_every", "2" }, { "weight_decay", "0.1" } },
+          simulate({ [&](Client &c) {
+                       reference::Soap rule;
+                       rule.lr = (1 - alpha) * c.lr, rule.b1 = 0.95, rule.eps = 0.1;
+                       if (alpha > 0 && !s.theta.empty()) unpack(rule, s.theta);
+                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       s.add(packed(rule, nullptr));
+                       return y;
+                     },
+                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 5e-2);
+  }
+}
+
+TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[federated]") {
+  for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) {
+    Shared s;
+    const double alpha = name == "local_shampoo" ? 0 : 0.5;
+    agree({ { "name", name }, { "eps", "0.01" }, { "precond_every", "1" } },
+          simulate({ [&](Client &c) {
+                       reference::Shampoo rule;
+                       rule.lr = (1 - alpha) * c.lr;
+                       if (alpha > 0 && !s.theta.empty()) {
+                         unpack(rule, s.theta);
+                         rule.state[1].a = Matrix(s.theta.begin() + 52, s.theta.end());
+                       }
+                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       s.add(packed(rule, &rule.state[1].a));
+                       return y;
+                     },
+                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
+  }
+}
