@@ -1,6 +1,6 @@
 // The first-order federated methods (the others: test_federated_adaptive.cpp) against plain double-precision references, written
-// from federated-adaptive and federated-flat-private and not from the implementation: seven unequal clients, four of them a round,
-// batches of two, on a quadratic whose curvature differs by coordinate.
+// from federated-adaptive and federated-flat-private and not from the code: seven unequal clients, four of them a round, batches
+// of two, on a quadratic whose curvature differs by coordinate.
 #include "federated.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
