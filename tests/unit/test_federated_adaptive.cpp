@@ -1,5 +1,5 @@
-// The federated methods over adaptive and matrix rules (federated-adaptive 11-20) against plain double-precision references: what is
-// shared, the pull along the global direction, and whose counter corrects what. The rules alone are test_rules*.cpp's.
+// The federated methods over adaptive and matrix rules (federated-adaptive 11-20) against plain double-precision references: what
+// is shared, the pull along the global direction, and whose counter corrects what. The rules alone are test_rules*.cpp's.
 #include "federated.hpp"
 #include "reference_matrix.hpp"
 
@@ -61,7 +61,8 @@ TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
     const double alpha = kind == LOCAL ? 0 : 0.4, share = kind == CONVEX ? 1 - alpha : 1;
     settings set = { { "name", kind == LOCAL ? "local_adamw" : "fedadamw" }, { "eps", "1e-3" }, { "weight_decay", "0.1" } };
     if (kind != LOCAL)
-      set.insert(set.end(), { { "alpha", "0.4" }, { "block_rule", "tensor" }, { "mix", kind == CONVEX ? "convex" : "additive" } });
+      set.insert(set.end(), { { "alpha", "0.4" }, { "block_rule", "tensor" },
+                              { "mix", kind == CONVEX ? "convex" : "additive" } });
     agree(set, simulate({ [&](Client &c) {
                             Vec m = zero, v = zero;
                             if (kind != LOCAL && !s.theta.empty())
@@ -94,7 +95,8 @@ TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[f
                        rule.momentum = name == "fedmuon" ? 0.98 : 0.95;
                        rule.m = { Matrix(24, 0), Matrix(5, 0) }, rule.v = rule.m;
                        if (alpha > 0 && !s.theta.empty()) rule.m[0] = s.theta;
-                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       const Vec y = walk(c, c.lr * alpha, s.D0,
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
                        s.add(rule.m[0]);
                        return y;
                      },
@@ -146,7 +148,8 @@ TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]
                        reference::Soap rule;
                        rule.lr = (1 - alpha) * c.lr, rule.b1 = 0.95, rule.eps = 0.1;
                        if (alpha > 0 && !s.theta.empty()) unpack(rule, s.theta);
-                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       const Vec y = walk(c, c.lr * alpha, s.D0,
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
                        s.add(packed(rule, nullptr));
                        return y;
                      },
@@ -166,7 +169,8 @@ TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[fede
                          unpack(rule, s.theta);
                          rule.state[1].a = Matrix(s.theta.begin() + 52, s.theta.end());
                        }
-                       const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
+                       const Vec y = walk(c, c.lr * alpha, s.D0,
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
                        s.add(packed(rule, &rule.state[1].a));
                        return y;
                      },
