@@ -155,6 +155,6 @@ int fl_cli_bench(int argc, char **argv) {
   snprintf(path, sizeof path, "%s/fedlane-bench", self);
   if (access(path, X_OK))
     return fprintf(stderr, "fedlane: bench: '%s' is not there; it is built with the tests where Google Benchmark is installed "
-                           "(scripts/setup --test)\n", path), FL_EXIT_FAILED;
+                           "(cmake -DFEDLANE_TESTS=ON, after scripts/setup --test)\n", path), FL_EXIT_FAILED;
   return become(path, argv);
 }

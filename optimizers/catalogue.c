@@ -54,7 +54,9 @@ const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_CLIP] = { "clip", 0, 0, 0, "raw|late",
                   "what is clipped: the mini-batch gradient, or with it all that joins it but multiples of y", 0 },
   [FL_H_SERVER_LR] = { "server_lr", 1, 0, 1e6, NULL, "server step size", FL_FEDERATED },
-  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal", "aggregation weight of a client: its samples, or 1/m", FL_FEDERATED },
+  [FL_H_WEIGHTS] = { "weights", 0, 0, 0, "samples|equal",
+                     "aggregation weight of a client: its samples, or 1/m (of a stack, not given: equal with a "
+                      "stage that acts on clients, other than prox and nova)", FL_FEDERATED },
   [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
 };
 

@@ -126,8 +126,14 @@ def figures():
                 "in parentheses %% of what binds it." % (name, name, date[:10], commit[:12]), "",
                 "| kernel | place | threads | " + " | ".join(isas) + " |", "| --- | --- | --- |" + " --- |" * len(isas)]
         rows = {}
+        refuted = [l for l in lines if l.ceiling_ns and l.percent > bench_lines.ABOVE]
+        if refuted:
+            out[-2:-2] = ["%d of %d lines are faster than their ceiling by more than %d %% and stand as *refuted*: what is "
+                          "measured there, or the ceiling, is wrong." % (len(refuted), len(lines), bench_lines.ABOVE - 100), ""]
         for l in lines:
             text = "%.3g" % l.best + (" (%.0f %%)" % l.percent if l.ceiling_ns else "")
+            if l in refuted:
+                text = "*refuted*"
             rows.setdefault((l.kernel, l.place, l.threads), {})[l.isa] = text
         out += ["| `%s` | %s | %d | %s |" % (k + (" | ".join(found.get(isa, "") for isa in isas),)) for k, found in rows.items()]
     return out

@@ -79,8 +79,8 @@ void Arena::fill(size_t bytes) {
 }
 
 void Arena::refill(const Place &at, size_t arrays, bool wild) {
-  // A large set is filled anew only where the line before left other values: it is far slower to fill than to time.
-  const size_t one = std::min(size, bytes(at.n, arrays)), own = at.n <= (1u << 18) && !at.cold ? one : 0;
+  // A large set of a step is filled anew only where the line before left other values: it is far slower to fill than to time.
+  const size_t one = std::min(size, bytes(at.n, arrays)), own = (wild || at.n <= (1u << 18)) && !at.cold ? one : 0;
   fill(std::max(own, spoiled));
   spoiled = !wild ? 0 : at.cold ? size : one;
 }
