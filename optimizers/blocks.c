@@ -28,3 +28,8 @@ size_t fl_blocks_of(const fl_layout *layout, int rule, fl_run *out) {
   }
   return n;
 }
+
+size_t fl_whole_floats(const fl_job *job, const double *h) {
+  (void)h;
+  return job->layout->d + job->layout->buffers;
+}

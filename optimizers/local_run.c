@@ -56,6 +56,11 @@ void fl_mix_add(fl_local *lo, const float *q, double weight) {
   lo->mix.gq[i] = (float)weight;
 }
 
+void fl_mix_pull(fl_local *lo, double mu) {
+  lo->mix.gb += (float)mu;
+  fl_mix_add(lo, lo->start, -mu);
+}
+
 static void before_step(fl_local *lo) {
   const fl_job *job = lo->job;
   for (size_t i = 0; i < job->n_stages; i++) {

@@ -146,6 +146,10 @@ enum { FL_WHY = 400 };
 const char *fl_why(const fl_job *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One more term of the mix: weight*q joins the gradient (the job was refused if there are too many). */
 void fl_mix_add(fl_local *, const float *q, double weight);
+/* A proximal term: mu*(y - start) joins the gradient; one term of the mix. */
+void fl_mix_pull(fl_local *, double mu);
+/* Floats of a slot that holds all of x: d + buffers. */
+size_t fl_whole_floats(const fl_job *, const double *h);
 /* next, before_step, grad, clip, rule->step, after for the `steps` steps from clock.k + 1 on: the only training loop. clip_norm
  * infinite = off. clock: monotonic seconds, NULL = untimed. */
 void fl_local_run(fl_local *, double clip_norm, int clip_late, double (*clock)(void));

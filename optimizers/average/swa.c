@@ -21,8 +21,7 @@ static const fl_param swa_params[] = {
 static const fl_param ema_params[] = {
   [H_DECAY] = { "ema_decay", 0.999, 0, 1, NULL, "weight of the average before", FL_BELOW },
 };
-static size_t all_floats(const fl_job *job, const double *h) { (void)h; return job->layout->d + job->layout->buffers; }
-static const fl_slot slots[S_COUNT] = { [S_AVG] = { "average", FL_SERVER, 0, all_floats } };
+static const fl_slot slots[S_COUNT] = { [S_AVG] = { "average", FL_SERVER, 0, fl_whole_floats } };
 
 static const char *setup_swa(const double *h, const fl_job *job) {
   if (!job->layout || h[H_START] <= (double)job->moves) return NULL;

@@ -16,8 +16,7 @@ static const fl_param params[] = {
   [H_MOMENTUM] = { "acg_momentum", 0.85, 0, 1, NULL, "how far the look-ahead goes along the last change", FL_BELOW },
   [H_MU] = { "mu", 0.002, 0, 1e6, NULL, "strength of the proximal term: mu*(y - z) joins the gradient", 0 },
 };
-static size_t all_floats(const fl_job *job, const double *h) { (void)h; return job->layout->d + job->layout->buffers; }
-static const fl_slot slots[S_COUNT] = { [S_U] = { "u", FL_SERVER, 0, NULL }, [S_Z] = { "z", FL_SERVER, 0, all_floats } };
+static const fl_slot slots[S_COUNT] = { [S_U] = { "u", FL_SERVER, 0, NULL }, [S_Z] = { "z", FL_SERVER, 0, fl_whole_floats } };
 
 static const char *setup(const double *h, const fl_job *job) { (void)h; return averaging_only(job, "stage acg"); }
 
@@ -29,8 +28,7 @@ static void server_start(const double *h, fl_server *sv) {
   sv->send = z;
 }
 static void client_start(const double *h, fl_local *lo) {
-  lo->mix.gb += (float)h[H_MU];
-  fl_mix_add(lo, lo->start, -h[H_MU]);
+  fl_mix_pull(lo, h[H_MU]);
 }
 static void server_finish(const double *h, fl_server *sv) {
   const size_t d = sv->job->layout->d;

@@ -22,7 +22,7 @@ static const fl_param params[] = {
   [H_SIZES] = { "dyn_sizes", 1, 0, 0, "no|yes", "alpha*mean(n)/n_i for client i in place of alpha", 0 },
 };
 static size_t mean_floats(const fl_job *job, const double *h) {
-  return h[H_EVALUATE] == 0 ? job->layout->d + job->layout->buffers : 0;
+  return h[H_EVALUATE] == 0 ? fl_whole_floats(job, h) : 0;
 }
 static size_t all_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] == 0 ? job->layout->d : 0; }
 static size_t active_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] != 0 ? job->layout->d : 0; }

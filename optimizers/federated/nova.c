@@ -44,9 +44,7 @@ static const char *setup(const double *h, const fl_job *job) {
 }
 
 static void client_start(const double *h, fl_local *lo) {
-  if (h[H_MU] == 0) return;
-  lo->mix.gb += (float)h[H_MU];
-  fl_mix_add(lo, lo->start, -h[H_MU]);
+  if (h[H_MU] != 0) fl_mix_pull(lo, h[H_MU]);
 }
 
 static void client_finish(const double *h, fl_local *lo) {

@@ -13,8 +13,7 @@ static const fl_param params[] = {
 };
 
 static void client_start(const double *h, fl_local *lo) {
-  lo->mix.gb += (float)h[H_MU];
-  fl_mix_add(lo, lo->start, -h[H_MU]);
+  fl_mix_pull(lo, h[H_MU]);
 }
 
 const fl_stage fl_stage_prox = { .name = "prox", .help = "a proximal term towards the server's model", .params = params,

@@ -19,7 +19,7 @@ static const fl_param params[] = {
 static const fl_slot slots[S_COUNT] = {
   [S_OLD] = { "x_old_i", FL_CLIENT, 0, NULL },
   [S_E] = { "e_i", FL_WORK, 0, NULL },
-  [S_PROBE] = { "probe", FL_WORK, 0, probe_floats },
+  [S_PROBE] = { "probe", FL_WORK, 0, fl_whole_floats },
 };
 
 static void client_start(const double *h, fl_local *lo) {

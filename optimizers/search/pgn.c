@@ -13,7 +13,7 @@ static const fl_param params[] = {
   [H_RHO] = { "sam_rho", 0.1, 0, 1e6, NULL, "radius of the search (0: none)", 0 },
   [H_ALPHA] = { "pgn_alpha", 0.8, 0, 1, NULL, "weight of the gradient at the worst point", 0 },
 };
-static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, probe_floats },
+static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, fl_whole_floats },
                                         [S_FIRST] = { "g1", FL_WORK, 0, NULL } };
 
 static double grad(const double *h, fl_local *lo) {

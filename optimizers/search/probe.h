@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static inline size_t probe_floats(const fl_job *job, const double *h) { (void)h; return job->layout->d + job->layout->buffers; }
-
 /* g = the gradient of the step's batch at `at` (d + buffers floats); returns the loss there. */
 static inline double gradient_at(fl_local *lo, const float *at, float *g) {
   const fl_ask ask = { .at = at, .first = 0, .count = 0 };

@@ -18,7 +18,7 @@ static const fl_param asam_params[] = {
   [H_ETA] = { "asam_eta", 0.01, 0, 1e6, NULL, "added to |y| in the scale of a weight", 0 },
   [H_TENSORS] = { "asam_tensors", 0, 0, 0, "weights|all", "which tensors are scaled by their size", 0 },
 };
-static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, probe_floats } };
+static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, fl_whole_floats } };
 
 static int is_scaled(const double *h, const fl_tensor *t) {
   return h[H_TENSORS] != 0 || !(t->role == FL_BIAS || t->role == FL_NORM || t->role == FL_TOKEN);

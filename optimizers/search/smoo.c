@@ -19,7 +19,7 @@ static const fl_slot slots[S_COUNT] = {
   [S_S] = { "s", FL_SERVER, FL_DOWN, NULL },
   [S_MU] = { "mu_i", FL_CLIENT, 0, NULL },
   [S_A] = { "a_i", FL_UP, FL_EQUAL, NULL },
-  [S_PROBE] = { "probe", FL_WORK, 0, probe_floats },
+  [S_PROBE] = { "probe", FL_WORK, 0, fl_whole_floats },
 };
 
 static double grad(const double *h, fl_local *lo) {

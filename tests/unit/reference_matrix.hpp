@@ -55,17 +55,18 @@ inline Matrix power(size_t n, const Matrix &s, double ridge, double exponent) {
     for (size_t j = 0; j < n; j++) scaled[i * n + j] *= std::pow(std::max(w[j], 0.0) + ridge, exponent);
   return product(n, n, n, scaled, false, v, true);
 }
-inline Matrix orthogonal_factor(size_t n, Matrix a) {  // modified Gram-Schmidt, twice: the Q of QR with a positive diagonal
+// m x n, modified Gram-Schmidt, twice: the Q of QR with a positive diagonal.
+inline Matrix orthogonal_factor(size_t m, size_t n, Matrix a) {
   for (size_t j = 0; j < n; j++)
     for (int twice = 0; twice < 2; twice++) {
       for (size_t k = 0; k < j; k++) {
         double dot = 0;
-        for (size_t i = 0; i < n; i++) dot += a[i * n + k] * a[i * n + j];
-        for (size_t i = 0; i < n; i++) a[i * n + j] -= dot * a[i * n + k];
+        for (size_t i = 0; i < m; i++) dot += a[i * n + k] * a[i * n + j];
+        for (size_t i = 0; i < m; i++) a[i * n + j] -= dot * a[i * n + k];
       }
       double norm = 0;
-      for (size_t i = 0; i < n; i++) norm += a[i * n + j] * a[i * n + j];
-      for (size_t i = 0; i < n; i++) a[i * n + j] /= std::sqrt(norm);
+      for (size_t i = 0; i < m; i++) norm += a[i * n + j] * a[i * n + j];
+      for (size_t i = 0; i < m; i++) a[i * n + j] /= std::sqrt(norm);
     }
   return a;
 }
@@ -215,7 +216,7 @@ struct Soap {
         for (size_t c = 0; c < a.cols; c++) a.at(st.v, r, j, c) = a.at(old, r, order[j], c);
     for (size_t r = 0; r < n; r++)
       for (size_t j = 0; j < n; j++) sorted[r * n + j] = sq[r * n + order[j]];
-    st.q[i] = orthogonal_factor(n, sorted);
+    st.q[i] = orthogonal_factor(n, n, sorted);
   }
 };
 

@@ -61,18 +61,20 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
 }
 
 TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federated]") {
-  enum { PLAIN, SAM, LESAM };
-  for (const int search : { PLAIN, SAM, LESAM }) for (const int option : { 2, 1 }) {
+  enum { PLAIN, CLIPPED, SAM, LESAM };          // CLIPPED: a raw clip beside the correction bounds the gradient alone
+  for (const int search : { PLAIN, CLIPPED, SAM, LESAM }) for (const int option : { 2, 1 }) {
     std::map<size_t, Vec> ci, old;
     for (size_t i = 0; i < N; i++) ci[i] = zero;
     Vec c0 = zero, change = zero;
     settings set = { { "name", search == SAM ? "fedgamma" : search == LESAM ? "fedlesam_s" : "scaffold" },
                      { "option", std::to_string(option) }, decay };
-    if (search != PLAIN) set.push_back({ "sam_rho", "0.3" });
+    if (search == SAM || search == LESAM) set.push_back({ "sam_rho", "0.3" });
+    if (search == CLIPPED) set.push_back({ "clip_norm", "1.5" });
     agree(set, simulate({ [&](Client &c) {
                             const Vec e = old.count(c.id) ? 0.3 * unit(old[c.id] - c.x) : zero;
                             const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
-                              const Vec g = search == SAM ? sam(c, k, z, 0.3) : search == LESAM ? c.grad(k, z + e) : c.grad(k, z);
+                              Vec g = search == SAM ? sam(c, k, z, 0.3) : search == LESAM ? c.grad(k, z + e) : c.grad(k, z);
+                              if (search == CLIPPED) g = std::fmin(1.0, 1.5 / (norm(g) + 1e-6)) * g;
                               return g + c0 - ci[c.id];
                             });
                             const Vec fresh = option == 2 ? ci[c.id] - c0 - (1.0 / (c.K * c.lr)) * (y - c.x) : c.whole(c.x);
@@ -254,28 +256,6 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
                         return x + 1.5 * mean(c, d);
                       } }, false));
   }
-}
-
-TEST_CASE("a raw clip beside a correction bounds the gradient alone", "[federated]") {
-  std::map<size_t, Vec> ci;
-  for (size_t i = 0; i < N; i++) ci[i] = zero;
-  Vec c0 = zero, change = zero;
-  agree({ { "name", "scaffold" }, { "clip_norm", "1.5" }, decay },
-        simulate({ [&](Client &c) {
-                     const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
-                       const Vec g = c.grad(k, z);
-                       return std::fmin(1.0, 1.5 / (norm(g) + 1e-6)) * g + c0 - ci[c.id];
-                     });
-                     const Vec fresh = ci[c.id] - c0 - (1.0 / (c.K * c.lr)) * (y - c.x);
-                     change = change + (1.0 / N) * (fresh - ci[c.id]);
-                     ci[c.id] = fresh;
-                     return y;
-                   },
-                    [&](const Vec &x, const Clients &c, const Vecs &d) {
-                      c0 = c0 + change;
-                      change = zero;
-                      return x + mean(c, d);
-                    } }, false));
 }
 
 TEST_CASE("neutral values give FedAvg to the bit, at the methods' own defaults", "[federated]") {

@@ -118,7 +118,7 @@ std::vector<double> soap_reference(const SoapBox &o, int steps) {
     Matrix sorted(n * n);
     for (size_t i = 0; i < n; i++)
       for (size_t j = 0; j < n; j++) sorted[i * n + j] = sq[i * n + order[j]];
-    q = orthogonal_factor(n, sorted);
+    q = orthogonal_factor(n, n, sorted);
   };
   for (int k = 1; k <= steps; k++) {
     for (size_t i = 0; i < D; i++) g[i] = noisy(uint64_t(k), i, y[i]);
@@ -235,7 +235,7 @@ TEST_CASE("SOAP and Shampoo turn with the problem", "[kronecker]") {
     for (size_t i = 0; i < n * n; i++) a[i] = noisy(step, i, 0);
     return a;
   };
-  const Matrix q1 = orthogonal_factor(R, fixed_matrix(R, 91)), q2 = orthogonal_factor(C, fixed_matrix(C, 92));
+  const Matrix q1 = orthogonal_factor(R, R, fixed_matrix(R, 91)), q2 = orthogonal_factor(C, C, fixed_matrix(C, 92));
   auto turned = [&](const std::vector<float> &y) {
     std::vector<float> z = y;
     const Matrix m = product(R, C, C, product(R, C, R, q1, false, Matrix(y.begin(), y.begin() + R * C), false), false, q2, false);

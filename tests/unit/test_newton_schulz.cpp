@@ -1,4 +1,5 @@
 // Newton-Schulz as the polynomial that it is on singular values (deep-first-order 16.7), on matrices with known ones.
+#include "reference_matrix.hpp"
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -23,18 +24,7 @@ Floats newton_schulz(size_t r, size_t c, const Doubles &g) {
 Doubles orthonormal(size_t m, size_t n, uint64_t seed) {
   Doubles q(m * n);
   for (auto &x : q) seed = seed * 6364136223846793005u + 1442695040888963407u, x = double(int32_t(seed >> 32)) * 0x1p-31;
-  for (size_t j = 0; j < n; j++)
-    for (int twice = 0; twice < 2; twice++) {
-      for (size_t l = 0; l < j; l++) {
-        double dot = 0;
-        for (size_t i = 0; i < m; i++) dot += q[i * n + l] * q[i * n + j];
-        for (size_t i = 0; i < m; i++) q[i * n + j] -= dot * q[i * n + l];
-      }
-      double square = 0;
-      for (size_t i = 0; i < m; i++) square += q[i * n + j] * q[i * n + j];
-      for (size_t i = 0; i < m; i++) q[i * n + j] /= std::sqrt(square);
-    }
-  return q;
+  return reference::orthogonal_factor(m, n, q);
 }
 template <class A, class B> Doubles product(size_t m, size_t k, size_t n, const A &a, const B &b) {
   Doubles c(m * n, 0);
