@@ -14,11 +14,19 @@ static const fl_param dirichlet_params[] = {
 static const fl_param dirichlet_client_params[] = {
   { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid", 0 },
 };
+static const fl_param inner_dirichlet_params[] = {
+  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid", 0 },
+  { "size_sigma", 0, 0, 10, NULL, "sizes are lognormal with this sigma, and sum to n; 0: all equal, n/N", 0 },
+};
 static const fl_param shard_params[] = {
   { "shards_per_client", 2, 1, 1e6, NULL, "shards of the samples sorted by label that a client gets", FL_WHOLE },
 };
 static const fl_param pathological_params[] = {
   { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds", FL_WHOLE },
+  { "class_assignment_mode", 2, 0, 2, "random|deterministic|first-deterministic",
+    "client i's classes: random distinct ones; i, i+1, ... modulo the classes; or i modulo the classes, others at random", 0 },
+  { "equal_sizes", 0, 0, 1, "no|yes",
+    "yes: every client draws n/N samples from its classes, samples may be shared; no: a class is cut among its owners", 0 },
 };
 
 #define PARAMS(p) (p), sizeof(p) / sizeof *(p)
@@ -28,14 +36,17 @@ static const fl_partitioner partitioners[] = {
     PARAMS(dirichlet_params) },
   { "dirichlet_client", "every client draws n/N labels from its own Dirichlet proportions; equal sizes, samples may be shared",
     PARAMS(dirichlet_client_params) },
+  { "inner_dirichlet", "every client fills its size from its own Dirichlet proportions, while classes last; disjoint",
+    PARAMS(inner_dirichlet_params) },
   { "shard", "samples sorted by label, cut into equal shards, a few shards a client", PARAMS(shard_params) },
-  { "pathological", "exactly k classes a client, each class cut near-equally among its owners", PARAMS(pathological_params) },
+  { "pathological", "exactly k classes a client; each class is cut among its owners, or drawn from with equal sizes",
+    PARAMS(pathological_params) },
   { "natural", "the clients that the data names (NPZ client_train), in ascending order of their numbers", NULL, 0 },
   { "file", "index lists saved as JSON (path)", NULL, 0 },
 };
 static int (*const make[])(fl_partition_job *) = { fl_partition_iid, fl_partition_dirichlet, fl_partition_dirichlet_client,
-                                                   fl_partition_shard, fl_partition_pathological, fl_partition_natural,
-                                                   NULL };
+                                                   fl_partition_inner_dirichlet, fl_partition_shard, fl_partition_pathological,
+                                                   fl_partition_natural, NULL };
 enum { COUNT = sizeof partitioners / sizeof *partitioners };
 
 size_t fl_partitioner_count(void) { return COUNT; }

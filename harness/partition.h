@@ -5,8 +5,8 @@
 #include <fedlane/optimizer.h>
 
 /* Partitioners by name: iid, dirichlet (per class, min size with retry: federated-structured-robust P2 in Flower's form),
- * dirichlet_client (per-client draw with equal n_i: P4), shard (P6), pathological (k classes a client: P7), natural
- * (the data's own clients, ascending), file (replay). */
+ * dirichlet_client (per-client draw with equal n_i: P4), inner_dirichlet (per-client draw, disjoint: P5), shard (P6),
+ * pathological (k classes a client: P7), natural (the data's own clients, ascending), file (replay). */
 typedef struct { const char *name, *help; const fl_param *params; size_t n_params; } fl_partitioner;
 size_t fl_partitioner_count(void);
 const fl_partitioner *fl_partitioner_at(size_t);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOR_ORDER, FOR_PROPORTIONS, FOR_LABELS, FOR_CLASSES, FOR_LISTS };
+enum { FOR_ORDER, FOR_PROPORTIONS, FOR_LABELS, FOR_CLASSES, FOR_LISTS, FOR_SIZES, FOR_TURNS };
 #define MAX_ATTEMPTS 1000u
 
 static fl_key key_of(const fl_partition_job *j, uint32_t purpose, size_t item, size_t attempt) {
@@ -170,37 +170,52 @@ int fl_partition_dirichlet(fl_partition_job *j) {
   return status;
 }
 
-/* P4, the current version: every client draws n/N labels from its own proportions; a class that runs out is shuffled anew,
- * so samples may be shared. Classes without samples are left out of the proportions. */
-int fl_partition_dirichlet_client(fl_partition_job *j) {
+/* A class from proportions that sum to about 1. */
+static size_t draw_class(const double *q, size_t classes, fl_stream *s) {
+  const double u = fl_stream_uniform(s);
+  size_t c = 0, last = 0;
+  for (double sum = 0; c < classes; c++) { /* rounding may leave the sum below u: then the last possible class */
+    sum += q[c];
+    if (q[c] > 0)
+      last = c;
+    if (u < sum)
+      break;
+  }
+  return c < classes ? c : last;
+}
+
+static void empty_classes(const fl_partition_job *j, uint8_t *empty) {
+  for (size_t c = 0; c < j->classes; c++)
+    empty[c] = class_size(j, c) == 0;
+}
+
+static void client_proportions(const fl_partition_job *j, size_t i, const uint8_t *empty, double *q) {
+  const fl_key key = key_of(j, FOR_PROPORTIONS, i, 0);
+  dirichlet(q, j->classes, j->config->h[FL_H_DIRICHLET_ALPHA], empty, &key);
+}
+
+/* Every client draws n/N labels from its proportions (row i of q, or its Dirichlet draw); a class that runs out is shuffled
+ * anew, so samples may be shared. */
+static int draw_equal_sizes(fl_partition_job *j, const double *rows) {
   const size_t each = j->n / j->clients;
   uint32_t *taken = malloc((j->n ? j->n : 1) * sizeof *taken);
   if (!taken)
     return fail(j, "out of memory for %zu samples", j->n);
-  double q[256];
+  double own[256];
   size_t next[256] = { 0 }, pass[256] = { 0 };
   uint8_t empty[256];
   fl_pool_by_class(j);
-  for (size_t c = 0; c < j->classes; c++) {
-    empty[c] = class_size(j, c) == 0;
+  empty_classes(j, empty);
+  for (size_t c = 0; c < j->classes; c++)
     shuffle_class(j, c, 0);
-  }
   for (size_t i = 0; i < j->clients; i++) {
-    const fl_key proportions = key_of(j, FOR_PROPORTIONS, i, 0), labels = key_of(j, FOR_LABELS, i, 0);
-    dirichlet(q, j->classes, j->config->h[FL_H_DIRICHLET_ALPHA], empty, &proportions);
+    const fl_key labels = key_of(j, FOR_LABELS, i, 0);
+    if (!rows)
+      client_proportions(j, i, empty, own);
     fl_stream s;
     fl_stream_init(&s, &labels);
     for (size_t m = 0; m < each; m++) {
-      const double u = fl_stream_uniform(&s);
-      size_t c = 0, last = 0;
-      for (double sum = 0; c < j->classes; c++) { /* rounding may leave the sum below u: then the last possible class */
-        sum += q[c];
-        if (q[c] > 0)
-          last = c;
-        if (u < sum)
-          break;
-      }
-      c = c < j->classes ? c : last;
+      const size_t c = draw_class(rows ? rows + i * j->classes : own, j->classes, &s);
       if (next[c] == class_size(j, c)) {
         next[c] = 0;
         shuffle_class(j, c, ++pass[c]);
@@ -213,6 +228,97 @@ int fl_partition_dirichlet_client(fl_partition_job *j) {
   memcpy(j->pool, taken, each * j->clients * sizeof *taken);
   free(taken);
   return 0;
+}
+
+/* P4, the current version. Classes without samples are left out of the proportions. */
+int fl_partition_dirichlet_client(fl_partition_job *j) { return draw_equal_sizes(j, NULL); }
+
+/* Sizes of the clients: equal, n/N each; or, size_sigma > 0, as exp(N(0, size_sigma^2)), scaled to n, rounded down, and what is
+ * missing goes to the first client. */
+static void lognormal_sizes(const fl_partition_job *j, double sigma, double *weight, size_t *size) {
+  double sum = 0;
+  size_t given = 0;
+  for (size_t i = 0; i < j->clients; i++) {
+    const fl_key key = key_of(j, FOR_SIZES, i, 0);
+    fl_stream s;
+    fl_stream_init(&s, &key);
+    weight[i] = sigma > 0 ? fl_exp(sigma * fl_stream_gaussian(&s)) : 1;
+    sum += weight[i];
+  }
+  for (size_t i = 0; i < j->clients; i++) {
+    size[i] = sigma > 0 ? (size_t)(weight[i] / sum * (double)j->n) : j->n / j->clients;
+    given += size[i];
+  }
+  if (sigma > 0 && given < j->n)
+    size[0] += j->n - given;
+}
+
+/* Where a client's classes are all used up, 1000 draws find none that is left: then any class that has samples. */
+static size_t draw_left(const fl_partition_job *j, const double *q, const size_t *left, fl_stream *s) {
+  for (unsigned draw = 0; draw < 1000; draw++) {
+    const size_t c = draw_class(q, j->classes, s);
+    if (left[c])
+      return c;
+  }
+  size_t some = 0, c = 0;
+  for (size_t i = 0; i < j->classes; i++)
+    some += left[i] > 0;
+  for (size_t nth = fl_stream_below(s, (uint32_t)some); !left[c] || nth; c++)
+    nth -= left[c] > 0;
+  return c;
+}
+
+/* One sample a time: a client that has room, at random, then a class by its proportions. */
+static void fill_clients(fl_partition_job *j, size_t *room, const double *q, fl_stream *labels, uint32_t *open) {
+  size_t left[256], n_open = 0;
+  for (size_t c = 0; c < j->classes; c++) {
+    left[c] = class_size(j, c);
+    shuffle_class(j, c, 0);
+  }
+  for (size_t i = 0; i < j->clients; i++) {
+    const fl_key key = key_of(j, FOR_LABELS, i, 0);
+    fl_stream_init(&labels[i], &key);
+    if (room[i])
+      open[n_open++] = (uint32_t)i;
+  }
+  for (size_t p = 0; p < j->n; p++)
+    j->owner[p] = FL_NOBODY;
+  const fl_key key = key_of(j, FOR_TURNS, 0, 0);
+  fl_stream turns;
+  fl_stream_init(&turns, &key);
+  while (n_open) {
+    const size_t at = fl_stream_below(&turns, (uint32_t)n_open), i = open[at];
+    const size_t c = draw_left(j, q + i * j->classes, left, &labels[i]);
+    j->owner[j->class_at[c] + --left[c]] = (uint32_t)i;
+    if (!--room[i])
+      open[at] = open[--n_open];
+  }
+}
+
+/* P5. */
+int fl_partition_inner_dirichlet(fl_partition_job *j) {
+  const size_t n = j->clients;
+  double *q = malloc(n * j->classes * sizeof *q), *weight = malloc(n * sizeof *weight);
+  size_t *room = malloc(n * sizeof *room);
+  fl_stream *labels = malloc(n * sizeof *labels);
+  uint32_t *open = malloc(n * sizeof *open);
+  uint8_t empty[256];
+  int status = q && weight && room && labels && open ? 0 : fail(j, "out of memory for %zu clients", n);
+  if (!status) {
+    fl_pool_by_class(j);
+    empty_classes(j, empty);
+    for (size_t i = 0; i < n; i++)
+      client_proportions(j, i, empty, q + i * j->classes);
+    lognormal_sizes(j, j->config->h[FL_H_SIZE_SIGMA], weight, room);
+    fill_clients(j, room, q, labels, open);
+    status = shuffle_lists(j);
+  }
+  free(q);
+  free(weight);
+  free(room);
+  free(labels);
+  free(open);
+  return status;
 }
 
 /* P6. */
@@ -236,40 +342,81 @@ int fl_partition_shard(fl_partition_job *j) {
   return 0;
 }
 
-/* P7: client i owns class i mod C and further distinct ones; each class is cut near-equally among its owners. */
+/* owns[i*classes + c]: first-deterministic is P7: client i owns class i mod C and further distinct ones. */
+static void own_classes(const fl_partition_job *j, size_t k, uint8_t *owns) {
+  const fl_class_mode mode = (fl_class_mode)j->config->h[FL_H_CLASS_MODE];
+  for (size_t i = 0; i < j->clients; i++) {
+    uint32_t other[256];
+    const fl_key key = key_of(j, FOR_CLASSES, i, 0);
+    uint8_t *row = owns + i * j->classes;
+    const size_t own = i % j->classes;
+    if (mode == FL_CLASSES_RANDOM)
+      fl_sample(other, k, j->classes, &key);
+    else if (mode == FL_CLASSES_FIRST)
+      fl_sample(other, k - 1, j->classes - 1, &key);
+    for (size_t m = 0; m < k; m++)
+      if (mode == FL_CLASSES_RANDOM)
+        row[other[m]] = 1;
+      else if (mode == FL_CLASSES_DETERMINISTIC)
+        row[(own + m) % j->classes] = 1;
+      else
+        row[!m ? own : other[m - 1] < own ? other[m - 1] : other[m - 1] + 1] = 1;
+  }
+}
+
+/* Each class is cut near-equally among its owners. */
+static void cut_classes(fl_partition_job *j, const uint8_t *owns, const size_t *owners) {
+  for (size_t c = 0; c < j->classes; c++) {
+    size_t nth = 0, p = j->class_at[c];
+    shuffle_class(j, c, 0);
+    for (size_t i = 0; i < j->clients; i++)
+      if (owns[i * j->classes + c]) {
+        const size_t size = class_size(j, c) / owners[c] + (nth++ < class_size(j, c) % owners[c]);
+        for (size_t end = p + size; p < end; p++)
+          j->owner[p] = (uint32_t)i;
+      }
+    for (; p < j->class_at[c + 1]; p++)
+      j->owner[p] = FL_NOBODY; /* no owner: possible with fewer clients than classes, or in mode random */
+  }
+}
+
+/* Equal sizes: every client draws from its k classes, each with probability 1/k. */
+static int draw_owned(fl_partition_job *j, const uint8_t *owns, size_t k) {
+  double *rows = malloc(j->clients * j->classes * sizeof *rows);
+  if (!rows)
+    return fail(j, "out of memory for %zu clients", j->clients);
+  for (size_t i = 0; i < j->clients * j->classes; i++)
+    rows[i] = owns[i] ? 1.0 / (double)k : 0;
+  const int status = draw_equal_sizes(j, rows);
+  free(rows);
+  return status;
+}
+
+/* P7 and its relatives. */
 int fl_partition_pathological(fl_partition_job *j) {
   const size_t k = (size_t)j->config->h[FL_H_PER_CLIENT];
+  const int equal = j->config->h[FL_H_EQUAL_SIZES] != 0;
   if (k > j->classes)
     return fail(j, "classes_per_client = %zu; allowed: 1 to %zu, the classes of the data", k, j->classes);
   uint8_t *owns = calloc(j->clients, j->classes);
   if (!owns)
     return fail(j, "out of memory for %zu clients", j->clients);
-  for (size_t i = 0; i < j->clients; i++) {
-    uint32_t other[256];
-    const fl_key key = key_of(j, FOR_CLASSES, i, 0);
-    fl_sample(other, k - 1, j->classes - 1, &key);
-    const size_t own = i % j->classes;
-    owns[i * j->classes + own] = 1;
-    for (size_t m = 0; m + 1 < k; m++)
-      owns[i * j->classes + (other[m] < own ? other[m] : other[m] + 1)] = 1;
-  }
+  own_classes(j, k, owns);
   fl_pool_by_class(j);
-  for (size_t c = 0; c < j->classes; c++) {
-    size_t owners = 0, nth = 0, p = j->class_at[c];
-    shuffle_class(j, c, 0);
-    for (size_t i = 0; i < j->clients; i++)
-      owners += owns[i * j->classes + c];
-    for (size_t i = 0; i < j->clients; i++)
-      if (owns[i * j->classes + c]) {
-        const size_t size = class_size(j, c) / owners + (nth++ < class_size(j, c) % owners);
-        for (size_t end = p + size; p < end; p++)
-          j->owner[p] = (uint32_t)i;
-      }
-    for (; p < j->class_at[c + 1]; p++)
-      j->owner[p] = FL_NOBODY; /* no owner: possible with fewer clients than classes */
-  }
+  size_t owners[256] = { 0 };
+  int status = 0;
+  for (size_t i = 0; i < j->clients * j->classes; i++)
+    owners[i % j->classes] += owns[i];
+  for (size_t c = 0; !status && c < j->classes; c++)
+    if (class_size(j, c) < (equal ? owners[c] > 0 : owners[c]))
+      status = fail(j, "class %zu has %zu samples for the %zu clients that are to hold it; lower classes_per_client = %zu or the "
+                       "number of clients, or take class_assignment_mode = deterministic", c, class_size(j, c), owners[c], k);
+  if (!status && equal)
+    status = draw_owned(j, owns, k);
+  else if (!status)
+    cut_classes(j, owns, owners);
   free(owns);
-  return 0;
+  return status;
 }
 
 static int ascending(const void *a, const void *b) {

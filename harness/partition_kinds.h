@@ -4,7 +4,10 @@
 #include "harness/partition.h"
 
 /* Indices into fl_partition_config.h, by kind. */
-enum { FL_H_DIRICHLET_ALPHA = 0, FL_H_MIN_SIZE = 1, FL_H_PER_CLIENT = 0 };
+enum { FL_H_DIRICHLET_ALPHA = 0, FL_H_MIN_SIZE = 1, FL_H_SIZE_SIGMA = 1, FL_H_PER_CLIENT = 0, FL_H_CLASS_MODE = 1,
+       FL_H_EQUAL_SIZES = 2 };
+/* class_assignment_mode, in the order of its choices. */
+typedef enum { FL_CLASSES_RANDOM, FL_CLASSES_DETERMINISTIC, FL_CLASSES_FIRST } fl_class_mode;
 
 typedef struct {
   const fl_partition_config *config;
@@ -24,6 +27,7 @@ void fl_pool_by_class(fl_partition_job *);
 int fl_partition_iid(fl_partition_job *);
 int fl_partition_dirichlet(fl_partition_job *);
 int fl_partition_dirichlet_client(fl_partition_job *);
+int fl_partition_inner_dirichlet(fl_partition_job *);
 int fl_partition_shard(fl_partition_job *);
 int fl_partition_pathological(fl_partition_job *);
 int fl_partition_natural(fl_partition_job *);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -67,6 +68,31 @@ double mean_concentration(const Split &s, const std::vector<uint8_t> &y, size_t 
     for (size_t c = 0; c < classes; c++)
       mean += std::pow(counts[i * classes + c] / n, 2) / static_cast<double>(s.s.clients);
   }
+  return mean;
+}
+// Acar et al.'s partition by the standard library's generator: the mean of sum_c share^2, 10 classes of clients*size/10 samples.
+double acar_concentration(size_t clients, size_t size, double alpha, unsigned seed) {
+  std::mt19937_64 g(seed);
+  std::gamma_distribution<double> gamma(alpha);
+  std::vector<std::vector<double>> q(clients, std::vector<double>(10)), has(clients, std::vector<double>(10));
+  for (auto &row : q)
+    for (double &v : row)
+      v = gamma(g) + 1e-300;
+  std::vector<size_t> left(10, clients * size / 10), room(clients, size);
+  for (size_t n = clients * size; n > 0; n--) {
+    size_t i = g() % clients;
+    while (!room[i])
+      i = g() % clients;
+    std::vector<double> now(10);
+    for (size_t c = 0; c < 10; c++)
+      now[c] = left[c] ? q[i][c] + 1e-9 : 0; // used up: any class that is left
+    const size_t c = std::discrete_distribution<size_t>(now.begin(), now.end())(g);
+    left[c]--, room[i]--, has[i][c]++;
+  }
+  double mean = 0;
+  for (const auto &row : has)
+    for (double v : row)
+      mean += v * v / static_cast<double>(size * size * clients);
   return mean;
 }
 std::string temporary(const char *text) {
@@ -172,6 +198,98 @@ TEST_CASE("partition pathological: exactly k labels, near-equal parts", "[partit
   CHECK(std::string(err).find("classes_per_client = 11; allowed: 1 to 10") != std::string::npos);
 }
 
+TEST_CASE("partition pathological: class assignment modes", "[partition]") {
+  const auto y = labels(6000, 10);
+  Split det, rnd;
+  const auto set = [](const char *mode, const char *k) {
+    return config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"class_assignment_mode", mode, ""}});
+  };
+  REQUIRE(make(det, set("deterministic", "3"), 100, y));
+  std::vector<uint32_t> counts(1000);
+  fl_split_counts(&det.s, y.data(), 10, counts.data());
+  for (size_t i = 0; i < 100; i++) // every class has 30 owners: 20 samples each
+    for (size_t c = 0; c < 10; c++)
+      REQUIRE(counts[i * 10 + c] == ((c + 10 - i % 10) % 10 < 3 ? 20u : 0u));
+  CHECK(distinct(det.all()) == 6000);
+  REQUIRE(make(rnd, set("random", "3"), 100, y));
+  fl_split_counts(&rnd.s, y.data(), 10, counts.data());
+  size_t owners[10] = {}, first = 0;
+  for (size_t i = 0; i < 100; i++) {
+    CHECK(classes_held(rnd, y, i) == 3);
+    first += counts[i * 10 + i % 10] > 0;
+    for (size_t c = 0; c < 10; c++)
+      owners[c] += counts[i * 10 + c] > 0;
+  }
+  CHECK(first < 60); // 30 expected; first-deterministic has 100
+  for (size_t c = 0; c < 10; c++) {
+    CHECK((owners[c] > 12 && owners[c] < 48)); // 30 +- 4 sigma
+    for (size_t i = 0; i < 100; i++)
+      if (counts[i * 10 + c])
+        CHECK((counts[i * 10 + c] == 600 / owners[c] || counts[i * 10 + c] == 600 / owners[c] + 1));
+  }
+  Split few; // Flower refuses this too: 25 owners of a class of 20
+  CHECK_FALSE(make(few, set("deterministic", "5"), 50, labels(200, 10)));
+  CHECK(std::string(err).find("class 0 has 20 samples for the 25 clients that are to hold it") != std::string::npos);
+}
+
+TEST_CASE("partition pathological: equal sizes are drawn from the classes held", "[partition]") {
+  const auto y = labels(60000, 10);
+  for (const char *k : {"3", "6"}) {
+    Split s;
+    REQUIRE(make(s, config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"equal_sizes", "yes", ""},
+                            {"class_assignment_mode", "random", ""}}), 100, y));
+    std::vector<uint32_t> counts(1000);
+    fl_split_counts(&s.s, y.data(), 10, counts.data());
+    const double p = 1.0 / std::atoi(k), sigma = std::sqrt(600 * p * (1 - p));
+    double chi = 0;
+    for (size_t i = 0; i < 100; i++) {
+      REQUIRE(s.list(i).size() == 600);
+      CHECK(classes_held(s, y, i) == static_cast<size_t>(std::atoi(k)));
+      for (size_t c = 0; c < 10; c++)
+        if (counts[i * 10 + c]) {
+          CHECK(std::abs(counts[i * 10 + c] - 600 * p) < 5 * sigma);
+          chi += std::pow(counts[i * 10 + c] - 600 * p, 2) / (600 * p);
+        }
+    }
+    const double freedom = 100.0 * (std::atoi(k) - 1); // multinomial: chi-squared of that many degrees
+    CHECK(std::abs(chi - freedom) < 5 * std::sqrt(2 * freedom));
+  }
+}
+
+TEST_CASE("partition inner_dirichlet: disjoint, sizes as asked for, proportions while classes last", "[partition]") {
+  const auto y = labels(60000, 10);
+  const struct { const char *text; double alpha; } t[] = {{"0.1", 0.1}, {"0.6", 0.6}};
+  for (const auto &a : t) {
+    double mean = 0, want = 0;
+    for (unsigned seed = 1; seed <= 8; seed++) {
+      Split s;
+      REQUIRE(make(s, config({{"name", "inner_dirichlet", ""}, {"dirichlet_alpha", a.text, ""},
+                              {"seed", std::to_string(seed).c_str(), ""}}), 200, labels(20000, 10)));
+      CHECK(distinct(s.all()) == 20000);
+      for (size_t i = 0; i < 200; i++)
+        REQUIRE(s.list(i).size() == 100);
+      mean += mean_concentration(s, labels(20000, 10), 10) / 8;
+      want += acar_concentration(200, 100, a.alpha, seed) / 8;
+    }
+    const double free = (a.alpha + 1) / (10 * a.alpha + 1); // if no class ever ran out
+    CHECK(mean < 1.02 * (free + (1 - free) / 100));
+    CHECK(mean == Approx(want).epsilon(0.05));
+  }
+  Split sized;
+  REQUIRE(make(sized, config({{"name", "inner_dirichlet", ""}, {"size_sigma", "0.5", ""}}), 300, y));
+  CHECK(sized.all().size() == 60000);
+  CHECK(distinct(sized.all()) == 60000);
+  double sum = 0, square = 0; // the logarithms of the sizes: mean ln(n/N) - sigma^2/2, standard deviation sigma
+  for (size_t i = 1; i < 300; i++) {
+    const double v = std::log(static_cast<double>(sized.list(i).size()));
+    sum += v;
+    square += v * v;
+  }
+  const double mean = sum / 299;
+  CHECK(mean == Approx(std::log(200.0) - 0.125).margin(4 * 0.5 / std::sqrt(299.0)));
+  CHECK(std::sqrt(square / 299 - mean * mean) == Approx(0.5).epsilon(0.2));
+}
+
 TEST_CASE("partition natural: the data's own clients, ascending, samples in order", "[partition]") {
   const auto y = labels(8, 4);
   const int32_t client[8] = { 30, 2, 7, 30, 2, 2147483646, 7, 2 };
@@ -195,7 +313,7 @@ TEST_CASE("partition natural: the data's own clients, ascending, samples in orde
 
 TEST_CASE("partition: seeds differ, the same seed repeats", "[partition]") {
   const auto y = labels(3000, 10);
-  for (const char *name : {"iid", "dirichlet", "dirichlet_client", "shard", "pathological"}) {
+  for (const char *name : {"iid", "dirichlet", "dirichlet_client", "inner_dirichlet", "shard", "pathological"}) {
     INFO(name);
     Split a, b, c;
     REQUIRE(make(a, config({{"name", name, ""}, {"seed", "1", ""}}), 20, y));
@@ -213,6 +331,7 @@ TEST_CASE("partition: golden hashes, the same on every machine", "[partition]") 
     {"iid", "9211c58ffac43474efc45b384a319822a86b26f3768285317b8b44aa49f3c89a"},
     {"dirichlet", "c657b597e6a26dab55c793e544f75ff8ea1eaf0f4b1c6db203d05aea4e8f6038"},
     {"dirichlet_client", "36bc0c31b9b435f429b5de5c2be128e4baaa9c0e93f722e16573839d658fd0c7"},
+    {"inner_dirichlet", "ea197aa10239cb00d998eec58ce195275eaded7b0e637c21c34a581165539300"},
     {"shard", "a3bdad9f7f6cf5de51aa249023e58c7325da69dfc073889e7d9c9bb0cf4ec63e"},
     {"pathological", "526e6785338e792c701d20ac2d4c2c017bb323b3dd53db68b7e556cc4766638d"},
   };
@@ -295,8 +414,8 @@ TEST_CASE("partition: settings are checked and the nearest name is given", "[par
   const fl_partition_config c = config({{"dirichlet_alpha", "0.3", ""}, {"seed", "42", ""}, {"name", "dirichlet", ""}});
   CHECK(std::string(c.kind->name) == "dirichlet");
   CHECK((c.h[0] == 0.3 && c.h[1] == 10 && c.seed == 42));
-  CHECK(fl_partitioner_count() == 7);
-  CHECK(fl_partitioner_at(7) == nullptr);
+  CHECK(fl_partitioner_count() == 8);
+  CHECK(fl_partitioner_at(8) == nullptr);
   Split s;
   CHECK_FALSE(make(s, config({}), 11, labels(10, 10)));
   has(err, "clients = 11; allowed: 1 to 10");
