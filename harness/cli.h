@@ -8,6 +8,7 @@ enum { FL_EXIT_DONE = 0, FL_EXIT_FAILED = 1, FL_EXIT_USAGE = 2, FL_ERR = 3000 };
 int fl_cli_run(int argc, char **argv);
 int fl_cli_list(int argc, char **argv);
 int fl_cli_info(int argc, char **argv);
+int fl_cli_privacy(int argc, char **argv);
 int fl_cli_compare(int argc, char **argv);
 int fl_cli_report(int argc, char **argv);
 int fl_cli_bench(int argc, char **argv);

@@ -11,12 +11,13 @@ static const char usage[] =
   "  bench [options]        speed of the kernels beside what the machine can do (fedlane bench --help)\n"
   "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
   "  info [--model M]       this machine, or a model\n"
+  "  privacy [options]      epsilon, delta or noise of private training (fedlane privacy --help)\n"
   "  --version, --help\n"
   "Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 interrupted.\n";
 
 static const struct { const char *name; int (*run)(int, char **); } command[] = {
   { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "bench", fl_cli_bench },
-  { "list", fl_cli_list }, { "info", fl_cli_info } };
+  { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy } };
 enum { N_COMMANDS = sizeof command / sizeof *command };
 
 int main(int argc, char **argv) {

@@ -54,6 +54,11 @@ expect 2 "did you mean 'models'" list model
 expect 2 "--model|'lenet'|did you mean 'lenet5'" info --model lenet
 expect 2 "report" report
 expect 2 "compare" compare
+expect 2 "usage: fedlane privacy|--epsilon" privacy --participation 0.1 --rounds 10 --dp_delta 1e-3
+expect 2 "--participation = '1.5'|to 1" privacy --participation 1.5 --rounds 10 --dp_delta 1e-3 --epsilon 2
+expect 2 "--dp_delta = '1'|to below 1" privacy --participation 0.5 --rounds 10 --dp_delta 1 --epsilon 2
+expect 2 "--sampling = 'fixed'|poisson|uniform" privacy --sampling fixed
+expect 1 "--epsilon = 0.001|no noise_multiplier" privacy --participation 0.1 --rounds 100 --dp_delta 1e-300 --epsilon 1e-3
 
 config '' 2 'c.yaml|empty'
 config '- a' 2 'c.yaml:1:1|not a map'
