@@ -27,6 +27,8 @@ const fl_column fl_columns[FL_COLUMNS] = {
   COLUMN(FL_COLUMN_REAL, seconds_evaluation, 1),
   COLUMN(FL_COLUMN_REAL, bound, 1),             /* the bound is for this number of threads */
   {"unclipped", FL_COLUMN_REAL, offsetof(fl_metrics, unclipped), 0, 1},
+  {"local_steps", FL_COLUMN_REAL, offsetof(fl_metrics, local_steps), 0, 1},
+  {"dropped", FL_COLUMN_REAL, offsetof(fl_metrics, dropped), 0, 1},
 };
 
 static uint64_t word_of(const fl_column *c, const fl_metrics *m) {

@@ -21,7 +21,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     }
     size_t floats_up, floats_down;
     fl_session_traffic(s, &floats_up, &floats_down);
-    const double up = (double)floats_up, down = (double)floats_down, m = (double)fl_session_cohort_size(s),
+    const double up = (double)floats_up, down = (double)floats_down, m = fl_session_job(s)->expected,
                  rounds = (double)c->rounds;
     total_up += 4 * up * m * rounds;
     total_down += 4 * down * m * rounds;
@@ -31,7 +31,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     json_object_set_new(run, "folder", json_string(c->folder));
     json_object_set_new(run, "run_id", json_string(id));
     json_object_set_new(run, "config", fl_config_json(c));
-    json_object_set_new(run, "cohort", json_integer((json_int_t)m));
+    json_object_set_new(run, "cohort", json_integer((json_int_t)(m + 0.5)));
     json_object_set_new(run, "parameters", json_integer((json_int_t)fl_session_job(s)->layout->d));
     json_object_set_new(run, "bytes_up_per_round", json_integer((json_int_t)(4 * up * m)));
     json_object_set_new(run, "bytes_down_per_round", json_integer((json_int_t)(4 * down * m)));
@@ -44,7 +44,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     const fl_job *job = fl_session_job(s);
     fprintf(stderr, "%-40s %8zu parameters, %llu %s of %llu %s, up %s, down %s, memory %s\n", c->folder, job->layout->d,
             (unsigned long long)c->rounds, c->central ? "epochs" : "rounds", c->central ? (unsigned long long)job->local_steps
-            : (unsigned long long)m, c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
+            : (unsigned long long)(m + 0.5), c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
             fl_human_bytes(4 * down * m * rounds, received), fl_human_bytes((double)fl_session_state_bytes(s), memory));
     fl_close(s);
   }
@@ -102,15 +102,16 @@ static void write_lr(FILE *f, const fl_session *s, const fl_config *c, uint64_t 
   fputs(c->central ? "]" : "", f);
 }
 
-static void write_round(FILE *f, const fl_session *s, const fl_config *c, uint64_t round, uint32_t *cohort, uint32_t *rows) {
+static int write_round(FILE *f, const fl_session *s, const fl_config *c, uint64_t round, uint32_t *cohort, uint32_t *rows) {
   const size_t m = fl_session_cohort(s, round, cohort);
+  if (m == SIZE_MAX) return -1;
   fprintf(f, "%s{\"round\":%llu,\"lr\":", round ? ",\n" : "", (unsigned long long)round);
   write_lr(f, s, c, round);
   fputs(",\"cohort\":[", f);
   for (size_t i = 0; i < m; i++) fprintf(f, "%s%u", i ? "," : "", cohort[i]);
   fputs("],\"batches\":{", f);
   for (size_t i = 0; i < m; i++) {
-    const uint64_t steps = fl_session_steps(s, cohort[i]);
+    const uint64_t steps = fl_session_steps(s, round, cohort[i]);
     fprintf(f, "%s\"%u\":[", i ? "," : "", cohort[i]);
     for (uint64_t t = 0; t < steps; t++) {
       const size_t n = fl_session_batch(s, round, cohort[i], t, rows);
@@ -121,6 +122,7 @@ static void write_round(FILE *f, const fl_session *s, const fl_config *c, uint64
     fputc(']', f);
   }
   fputs("}}", f);
+  return 0;
 }
 
 static int write_plan(const fl_session *s, const fl_config *c, const fl_dataset *data, const char *dir, char *err, size_t size) {
@@ -135,9 +137,9 @@ static int write_plan(const fl_session *s, const fl_config *c, const fl_dataset 
   if (f) {
     fprintf(f, "{\"schema\":1,\"config\":%s,\n\"mean\":%.17g,\"std\":%.17g,\"local_steps\":%llu,\n\"rounds\":[", text, data->mean,
             data->std, (unsigned long long)fl_session_job(s)->local_steps);
-    for (uint64_t r = 0; r < c->rounds; r++) write_round(f, s, c, r, cohort, rows);
+    for (uint64_t r = 0; r < c->rounds && !bad; r++) bad = write_round(f, s, c, r, cohort, rows);
     fputs("]}\n", f);
-    bad = ferror(f);
+    bad = bad || ferror(f);
     bad = fclose(f) || bad;
   }
   if (bad) snprintf(err, size, "cannot write '%.2000s': %s", temporary, strerror(errno));

@@ -20,8 +20,7 @@ typedef struct {
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */
 static int fail(context *c, const char *where, const char *key, const char *value, const char *allowed) {
-  snprintf(c->err, c->size, "%s: %s = '%s'; allowed: %s", where, key, value, allowed);
-  return -1;
+  return snprintf(c->err, c->size, "%s: %s = '%s'; allowed: %s", where, key, value, allowed), -1;
 }
 
 static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
@@ -160,7 +159,7 @@ static int key_value(context *c, const fl_key_entry *k, fl_config *run, const ch
   const fl_setting set = { k->param.name, text, where };
   double v;
   if (fl_param_read(&k->param, &set, &v, c->err, c->size)) return -1;
-  if (k->kind == FL_KEY_FLAG) *(int *)field = v != 0;
+  if (k->kind == FL_KEY_FLAG || k->kind == FL_KEY_CHOICE) *(int *)field = (int)v;
   if (k->kind == FL_KEY_REAL) *(double *)field = v;
   if (k->kind == FL_KEY_SIZE) *(size_t *)field = (size_t)v;
   if (k->kind == FL_KEY_U64) *(uint64_t *)field = (uint64_t)v;
@@ -172,7 +171,7 @@ static int main_section(context *c, fl_config *run) {
   const fl_section_keys *own = fl_section_of(c->central);
   const fl_node *map = fl_node_now(fl_node_get(c->root, own->name));
   const char *names[32];
-  char def[40], what[40];
+  char def[40], what[80];
   int bad = 0;
   run->central = c->central;
   run->clients = 1;
@@ -182,7 +181,8 @@ static int main_section(context *c, fl_config *run) {
     const fl_key_entry *k = &own->key[i];
     names[i] = k->param.name;
     snprintf(def, sizeof def, "%.17g", k->param.def);
-    if (key_value(c, k, run, c->path, k->kind == FL_KEY_FLAG ? "no" : def)) return -1;
+    if (k->param.choices) *(int *)(void *)((char *)run + k->offset) = (int)k->param.def;
+    else if (key_value(c, k, run, c->path, def)) return -1;
   }
   if (!map) return 0;
   if (map->kind != FL_NODE_MAP)
@@ -194,6 +194,10 @@ static int main_section(context *c, fl_config *run) {
     const char *where, *text = child ? text_of(c, child, &where, &bad) : NULL;
     if (bad || (text && key_value(c, &own->key[i], run, where, text))) return -1;
   }
+  const char *idle = fl_key_idle(own, run, what, sizeof what);
+  if (idle)
+    return snprintf(c->err, c->size, "%s: %s would do nothing; allowed: only with %s", fl_node_get(map, idle)->key_where, idle,
+                    what), -1;
   const fl_node *stop = fl_node_get(map, "stop_at_target");
   if (run->stop_at_target && !(run->target_accuracy > 0))      /* it would never stop anything, and nobody would be told */
     return fail(c, stop->key_where, "stop_at_target", "yes", "only with a target_accuracy above 0");

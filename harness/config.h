@@ -18,6 +18,7 @@ typedef struct {                                /* one resolved run */
   fl_backend backend;
   size_t clients;
   double participation;
+  fl_partial partial;
   uint64_t rounds;
   size_t local_epochs, local_steps, batch_size, eval_every;
   double target_accuracy;                       /* 0..1; 0 = none: rounds and seconds to this accuracy */

@@ -43,9 +43,11 @@ static json_t *section_json(const fl_config *c, const fl_section_keys *own) {
     const char *field = (const char *)c + k->offset;
     json_t *v = NULL;
     if (!strcmp(k->param.name, "checkpoint_seconds")) continue;
+    if (fl_key_is_later(k->param.name) && fl_key_get(k, c) == k->param.def) continue;
     if (k->kind == FL_KEY_REAL) v = number(*(const double *)field);
     if (k->kind == FL_KEY_SIZE) v = json_integer((json_int_t)*(const size_t *)field);
     if (k->kind == FL_KEY_U64) v = json_integer((json_int_t)*(const uint64_t *)field);
+    if (k->kind == FL_KEY_CHOICE) v = choice(k->param.choices, *(const int *)field);
     if (k->kind == FL_KEY_FLAG) v = json_boolean(*(const int *)field);
     json_object_set_new(o, k->param.name, v);
   }

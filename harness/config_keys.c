@@ -9,6 +9,25 @@ static const fl_key_entry federated_keys[] = {
     FED(clients) },
   { { "participation", 0.1, 0, 1, NULL, "part of the clients in a round: m = max(1, floor(clients*participation))", FL_ABOVE },
     FL_KEY_REAL, FED(participation) },
+  { { "sampling", FL_SAMPLE_UNIFORM, 0, 0, "uniform|poisson|fixed", "who is drawn: m without replacement; each client by itself "
+      "with chance participation (a round may be empty); the m of the first round in every round", 0 }, FL_KEY_CHOICE,
+    FED(partial.sampling) },
+  { { "availability", FL_AVAILABLE_ALWAYS, 0, 0, "always|bernoulli|periodic", "who can be drawn in a round: everybody; each with "
+      "a chance; each in a part of a period whose phase is its own", 0 }, FL_KEY_CHOICE, FED(partial.availability) },
+  { { "available_part", 0.5, 0, 1, NULL, "chance that a client is there, or its part of the period (with availability)",
+      FL_ABOVE }, FL_KEY_REAL, FED(partial.available_part) },
+  { { "available_period", 24, 2, 1e6, NULL, "rounds of a period (with availability: periodic)", FL_WHOLE }, FL_KEY_U64,
+    FED(partial.available_period) },
+  { { "client_dropout", 0, 0, 1, NULL, "chance that a drawn client sends nothing: the others' weights add up to 1, its state "
+      "stays", 0 }, FL_KEY_REAL, FED(partial.dropout) },
+  { { "stragglers", 0, 0, 1, NULL, "chance that a client does less in a round than the others (1: unequal work of all)", 0 },
+    FL_KEY_REAL, FED(partial.stragglers) },
+  { { "straggler_unit", FL_STRAGGLE_EPOCHS, 0, 0, "epochs|steps", "what straggler_min and straggler_max count", 0 },
+    FL_KEY_CHOICE, FED(partial.straggler_unit) },
+  { { "straggler_min", 1, 1, 1e9, NULL, "a straggler does so much, or more up to straggler_max, all equally likely", FL_WHOLE },
+    FL_KEY_U64, FED(partial.straggler_min) },
+  { { "straggler_max", 0, 0, 1e9, NULL, "see straggler_min; 0: as much as the others do", FL_WHOLE }, FL_KEY_U64,
+    FED(partial.straggler_max) },
   { { "rounds", 30, 1, 16777215, NULL, "rounds of communication", FL_WHOLE }, FL_KEY_U64, FED(rounds) },
   { { "local_epochs", 1, 1, 1e6, NULL, "epochs of a client in a round", FL_WHOLE }, FL_KEY_SIZE, FED(local_epochs) },
   { { "local_steps", 0, 0, 1e9, NULL, "at most so many steps of a client in a round; 0: no cap", FL_WHOLE }, FL_KEY_SIZE,
@@ -41,6 +60,48 @@ static const fl_key_entry training_keys[] = {
   { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every epoch",
       0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
 };
+/* Keys that came after the first results: at their defaults they are not named in a resolved configuration, whose run_id stays.
+ * needs: the key without which they do nothing, and its values ("": any but the default). */
+static const struct { const char *name, *needs, *values; } later[] = {
+  { "sampling", NULL, NULL }, { "availability", NULL, NULL }, { "available_part", "availability", "" },
+  { "available_period", "availability", "periodic" }, { "client_dropout", NULL, NULL }, { "stragglers", NULL, NULL },
+  { "straggler_unit", "stragglers", "" }, { "straggler_min", "stragglers", "" }, { "straggler_max", "stragglers", "" },
+};
+enum { N_LATER = sizeof later / sizeof *later };
+static size_t find_later(const char *key) {
+  size_t i = 0;
+  while (i < N_LATER && strcmp(later[i].name, key)) i++;
+  return i;
+}
+int fl_key_is_later(const char *key) { return find_later(key) < N_LATER; }
+double fl_key_get(const fl_key_entry *k, const fl_config *c) {
+  const char *field = (const char *)c + k->offset;
+  switch (k->kind) {
+    case FL_KEY_REAL: return *(const double *)(const void *)field;
+    case FL_KEY_SIZE: return (double)*(const size_t *)(const void *)field;
+    case FL_KEY_U64: return (double)*(const uint64_t *)(const void *)field;
+    default: return (double)*(const int *)(const void *)field;
+  }
+}
+/* Whether the value of a choice, by its index, is that name. */
+static int has_value(const char *choices, int index, const char *value) {
+  for (; index > 0; index--) choices = strchr(choices, '|') + 1;
+  const size_t n = strcspn(choices, "|");
+  return strlen(value) == n && !strncmp(choices, value, n);
+}
+const char *fl_key_idle(const fl_section_keys *own, const fl_config *run, char *needs, size_t size) {
+  for (size_t i = 0; i < own->n; i++) {
+    const fl_key_entry *k = &own->key[i], *other = own->key;
+    const size_t l = find_later(k->param.name);
+    if (l == N_LATER || !later[l].needs || fl_key_get(k, run) == k->param.def) continue;
+    while (strcmp(other->param.name, later[l].needs)) other++;
+    const double v = fl_key_get(other, run);
+    if (*later[l].values ? has_value(other->param.choices, (int)v, later[l].values) : v != other->param.def) continue;
+    snprintf(needs, size, "%s%s%s", later[l].needs, *later[l].values ? " = " : "", later[l].values);
+    return k->param.name;
+  }
+  return NULL;
+}
 const fl_section_keys *fl_section_of(int central) {
   static const fl_section_keys section[2] = {
     { "federated", federated_keys, sizeof federated_keys / sizeof *federated_keys },

@@ -4,9 +4,14 @@
 #define FEDLANE_CONFIG_KEYS_H
 #include "config.h"
 
-typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG } fl_key_kind;
+typedef enum { FL_KEY_REAL, FL_KEY_SIZE, FL_KEY_U64, FL_KEY_FLAG, FL_KEY_CHOICE } fl_key_kind;
 typedef struct { fl_param param; fl_key_kind kind; size_t offset; } fl_key_entry;
 typedef struct { const char *name; const fl_key_entry *key; size_t n; } fl_section_keys;
+double fl_key_get(const fl_key_entry *, const fl_config *);
+/* Whether a key of 'federated' is left out of the resolved configuration at its default. */
+int fl_key_is_later(const char *key);
+/* The first key that another one's value leaves without an effect, and what it needs; NULL: none. */
+const char *fl_key_idle(const fl_section_keys *, const fl_config *, char *needs, size_t size);
 const fl_section_keys *fl_section_of(int central);        /* of 'federated', of 'training' */
 /* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
 const char *fl_section_with(const char *key, int central);

@@ -19,6 +19,20 @@ typedef struct {                                /* what is trained, by whom */
   size_t (*batch)(void *self, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t max);
   void *self;
 } fl_problem;
+/* Who takes part in a round and how much of its work a client does. Each draw has a purpose of its own, so that changing one
+ * moves no other; all are functions of (seed, round, client). All zero: m clients without replacement, each with all of its work. */
+enum { FL_SAMPLE_UNIFORM, FL_SAMPLE_POISSON, FL_SAMPLE_FIXED };   /* m without replacement; each by itself with `participation`;
+                                                                     the m of the first round in every round */
+enum { FL_AVAILABLE_ALWAYS, FL_AVAILABLE_BERNOULLI, FL_AVAILABLE_PERIODIC };
+enum { FL_STRAGGLE_EPOCHS, FL_STRAGGLE_STEPS };
+typedef struct {
+  int sampling;
+  int availability; double available_part;      /* chance of a client in a round, or its part of a period */
+  uint64_t available_period;                    /* rounds of a period, whose phase is the client's own */
+  double dropout;                               /* chance that a drawn client sends nothing: it does not count, its state stays */
+  double stragglers;                            /* chance that a client does less in a round: straggler_min to straggler_max */
+  int straggler_unit; uint64_t straggler_min, straggler_max;      /* epochs or steps; max 0: what the others do */
+} fl_partial;
 typedef struct {
   uint64_t seed, rounds;                        /* central: epochs */
   /* Not 0: one model is trained on all data, in place, by the algorithm's rule and those of its stages that need no clients
@@ -27,6 +41,7 @@ typedef struct {
    * state lives as long as the session. Gradients run on one thread, evaluation on all. */
   int central;
   double participation;                         /* m = max(1, floor(clients*participation)) */
+  fl_partial partial;                           /* federated runs alone */
   /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
   size_t local_epochs, local_steps, batch_size;
   size_t eval_every;                            /* 0: never; the last round is always evaluated */
@@ -49,6 +64,8 @@ typedef struct {                                /* of one finished round; totals
   double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its (seconds + seconds_evaluation) */
   /* of this round: share of coordinates whose step sophia did not clip; NaN: no such rule */
   double unclipped;
+  double local_steps, dropped;                  /* of this round: steps of all clients; drawn clients that sent nothing. NaN where
+                                                   the options ask for no stragglers, no drop-outs */
   /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
   double bound;
 } fl_metrics;
@@ -83,10 +100,11 @@ int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void 
 /* What the plan of a run is, without running it (export for an independent replay). */
 /* Floats that a client sends and receives in a round, from the declared slots: what the bytes of a run are counted by. */
 void fl_session_traffic(const fl_session *, size_t *up, size_t *down);
-size_t fl_session_cohort_size(const fl_session *);                                           /* m */
-size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);                 /* out: m entries */
+size_t fl_session_cohort_size(const fl_session *);                       /* the most clients that a round may have */
+/* Those whose updates count, without drop-outs; out: as many entries as that. SIZE_MAX: no memory for the draw. */
+size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);
 size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *out);
-uint64_t fl_session_steps(const fl_session *, uint32_t client);                              /* K_i */
+uint64_t fl_session_steps(const fl_session *, uint64_t round, uint32_t client);              /* K_i of the round */
 /* both from 0; the same for a round's steps, unless `unit` is step */
 double fl_session_lr(const fl_session *, uint64_t round, uint64_t step);
 #ifdef __cplusplus

@@ -131,6 +131,8 @@ double fl_pow_int(double base, uint64_t e);               /* square-and-multiply
 typedef enum {                  /* the one list of purposes; a number never changes its meaning */
   FL_PURPOSE_INIT = 1, FL_PURPOSE_COHORT = 2, FL_PURPOSE_SHUFFLE = 3, FL_PURPOSE_PARTITION = 4, FL_PURPOSE_VALIDATION = 5,
   FL_PURPOSE_LABELS = 6, FL_PURPOSE_PROBE = 7,  /* Sophia: labels from the softmax; directions of Hessian products */
+  FL_PURPOSE_AVAILABLE = 8, FL_PURPOSE_DROPOUT = 9, FL_PURPOSE_WORK = 10,       /* of a client in a round */
+  FL_PURPOSE_POPULATION = 11,                   /* synthetic clients: their sizes and samples */
   FL_PURPOSE_TEST = 255
 } fl_purpose;
 void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]);

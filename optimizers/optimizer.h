@@ -106,7 +106,10 @@ struct fl_server {                              /* one round on the server, or x
 enum { FL_SETS_X = 1,                           /* x itself, of the clients' models: no other server rule or step, one a stack */
        FL_NORMALISES = 2,                       /* up[0] is sent divided by something: nobody else may read it as Delta_i */
        FL_FALLS = 4,                            /* the step size changes inside a round */
-       FL_BY_SAMPLES = 8 };                     /* clients weigh by samples unless the configuration says (adaptive 0.5) */
+       FL_BY_SAMPLES = 8,                       /* clients weigh by samples unless the configuration says (adaptive 0.5) */
+       /* Clients weigh 1/job.expected, however many a round has (flat-private 12: Poisson); a round without any still has its
+        * server hooks called, with uploads of 0. */
+       FL_FIXED_WEIGHTS = 16 };
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
@@ -135,6 +138,8 @@ struct fl_job {                                 /* fixed for the run */
   int central;                                  /* one model on all data: rounds are epochs, local_steps the steps of one */
   uint64_t moves;                               /* of x in the whole run, as fl_server.t counts them */
   size_t samples; double server_lr;             /* of all clients together */
+  double expected;                              /* clients in a round: m; of Poisson sampling participation*clients */
+  int poisson;                                  /* clients are sampled each by itself */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   int sampled_labels;                           /* the objective offers sampled_grad */

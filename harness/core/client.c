@@ -9,20 +9,6 @@ size_t fl_client_samples(const fl_session *s, uint32_t client) {
 
 static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.batch_size - 1) / s->opt.batch_size; }
 
-/* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); federated-adaptive 0.1. */
-uint64_t fl_steps_of(const fl_session *s, uint32_t client) {
-  const uint64_t steps = s->opt.local_epochs * batches_of(s, fl_client_samples(s, client));
-  if (s->opt.local_epochs == 0) return fl_client_samples(s, client) ? s->opt.local_steps : 0;
-  return s->opt.local_steps && s->opt.local_steps < steps ? s->opt.local_steps : steps;
-}
-
-size_t fl_draw_cohort(const fl_session *s, uint64_t round, uint32_t *out) {
-  const fl_key key = { s->opt.seed, FL_PURPOSE_COHORT, (uint32_t)round, 0, 0 };
-  if (s->problem.cohort) return s->problem.cohort(s->problem.self, round, out, s->m_max);
-  fl_sample(out, s->m_max, s->problem.clients, &key);
-  return s->m_max;
-}
-
 size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out) {
   const size_t n = fl_client_samples(s, client), per_epoch = batches_of(s, n), batch = s->opt.batch_size;
@@ -141,7 +127,7 @@ static void weigh(fl_session *s, size_t position, fl_up *up) {
   s->bits_up[position] = 0;
   for (size_t u = s->n_up; u-- > 0;) {
     const unsigned f = s->up[u].flags;
-    const double w = f & FL_EQUAL ? 1.0 / (double)s->m : f & FL_OVER_N ? 1.0 / (double)s->problem.clients : p;
+    const double w = f & FL_EQUAL ? s->equal : f & FL_OVER_N ? 1.0 / (double)s->problem.clients : p;
     const float *from = f & FL_DERIVED ? up[0].v : up[u].v;
     s->k->scale(up[u].n, up[u].v, (float)(f & FL_DERIVED ? w * up[u].scale : w), from);
     s->bits_up[position] += up[u].bits;

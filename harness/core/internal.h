@@ -75,11 +75,11 @@ struct fl_session {
 
   /* the round at hand */
   uint64_t round, limit;
-  size_t m;
+  size_t m, dropped;
   uint32_t *cohort, *order;
   uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */
   uint64_t *steps, *bits_up;
-  double *weight, *loss, lr;
+  double *weight, *loss, lr, equal;                       /* equal: weight of an FL_EQUAL upload */
   atomic_size_t next_client, next_chunk;
   size_t eval_chunks;
   fl_eval *eval;
@@ -90,8 +90,15 @@ struct fl_session {
 };
 
 size_t fl_window(const fl_session *);                      /* positions handed out longest first: max(16, 4*workers) */
-uint64_t fl_steps_of(const fl_session *, uint32_t client);
-size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out);
+/* cohort.c: K_i of a round; of a round in which the client does all of its work; the round's clients without the `dropped`. */
+uint64_t fl_steps_of(const fl_session *, uint64_t round, uint32_t client);
+uint64_t fl_full_steps(const fl_session *, uint32_t client);
+size_t fl_draw_cohort(const fl_session *, uint64_t round, uint32_t *out, size_t *dropped);
+int fl_check_partial(const fl_problem *, const fl_options *, char *err, size_t err_size);
+/* The most clients that a round can have, and how many to expect. */
+size_t fl_cohort_room(const fl_session *);
+double fl_cohort_expected(const fl_session *);
+int fl_has_fixed_weights(const fl_session *);              /* a stage has FL_FIXED_WEIGHTS */
 /* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */
 size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out);

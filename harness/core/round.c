@@ -66,7 +66,8 @@ static int check_cohort(fl_session *s) {
   char what[40];
   size_t more = 0;
   snprintf(what, sizeof what, "round %llu", (unsigned long long)s->round + 1);
-  if (s->m < 1 || s->m > s->m_max)
+  if (s->m == SIZE_MAX) return snprintf(s->error, sizeof s->error, "%s: no memory to draw the clients", what), -1;
+  if ((s->m < 1 && s->problem.cohort && !s->dropped) || s->m > s->m_max)
     return snprintf(s->error, sizeof s->error, "%s: a cohort of %zu clients; allowed: 1 to %zu", what, s->m, s->m_max), -1;
   for (size_t p = 0; p < s->m; p++)
     if (s->cohort[p] >= s->problem.clients)
@@ -82,7 +83,6 @@ static int check_cohort(fl_session *s) {
 
 static void start_server(fl_session *s) {
   float *at[FL_MAX_SLOTS];
-  s->send = s->x;
   for (size_t i = 0; !s->opt.central && i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->server_start) continue;
     fl_server sv = fl_server_of(s, s->round);
@@ -96,17 +96,19 @@ static void start_server(fl_session *s) {
 
 static int begin_round(fl_session *s) {
   s->lr = fl_session_lr(s, s->round, 0);
-  s->m = fl_draw_cohort(s, s->round, s->cohort);
+  s->m = fl_draw_cohort(s, s->round, s->cohort, &s->dropped);
   if (s->problem.cohort) fl_fpenv_enter();      /* the caller's function may have changed the rounding */
   if (check_cohort(s)) return -1;
   const double sum = weight_sum(s);
-  const int equal = s->algorithm.h_run[FL_H_WEIGHTS] != 0;
+  const int fixed = fl_has_fixed_weights(s), equal = fixed || s->algorithm.h_run[FL_H_WEIGHTS] != 0;
+  s->equal = fixed ? 1.0 / s->job.expected : s->m ? 1.0 / (double)s->m : 0.0;
   for (size_t p = 0; p < s->m; p++) {
-    s->steps[p] = fl_steps_of(s, s->cohort[p]);
-    s->weight[p] = equal ? 1.0 / (double)s->m : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
+    s->steps[p] = fl_steps_of(s, s->round, s->cohort[p]);
+    s->weight[p] = equal ? s->equal : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
   }
   make_order(s);
-  start_server(s);
+  s->send = s->x;
+  if (s->m || fixed) start_server(s);
   if (!s->opt.central) fl_tree_begin(&s->tree, s->m);
   atomic_store(&s->next_client, 0);
   atomic_store(&s->next_chunk, 0);
@@ -124,7 +126,18 @@ void fl_server_slots(const fl_session *s, size_t stage, float **at) {
 
 extern const fl_rule fl_rule_sgd;
 
+/* Nobody came: x stays, and so does what the stages and the server's rule keep; only noise for a fixed number still comes. */
+static int nobody_came(fl_session *s) {
+  if (s->m) return 0;
+  s->metrics.update_norm = 0;
+  if (!fl_has_fixed_weights(s)) return 1;
+  s->tree.root = fl_tree_leaf(&s->tree);
+  memset(s->tree.root, 0, s->leaf_floats * sizeof *s->tree.root);
+  return 0;
+}
+
 static void server_step(fl_session *s, fl_worker *w) {
+  if (nobody_came(s)) return;
   float *move = s->tree.root, *at[FL_MAX_SLOTS];
   const double *h;
   const fl_rule *rule = fl_mover(s, &h);
@@ -162,7 +175,11 @@ static void round_metrics(fl_session *s) {
     if (s->steps[p]) m->train_loss += s->weight[p] * s->loss[p], share += s->weight[p];
   }
   m->train_loss = share > 0 ? m->train_loss / share : NAN;
-  m->bytes_down = 4 * (uint64_t)s->down_floats * s->m;
+  m->bytes_down = 4 * (uint64_t)s->down_floats * (s->m + s->dropped);
+  uint64_t steps = 0;
+  for (size_t p = 0; p < s->m; p++) steps += s->steps[p];
+  m->local_steps = s->opt.partial.stragglers > 0 ? (double)steps : NAN;
+  m->dropped = s->opt.partial.dropout > 0 ? (double)s->dropped : NAN;
   m->total_bytes_up += m->bytes_up;
   m->total_bytes_down += m->bytes_down;
   uint64_t elements = 0, unclipped = 0;

@@ -48,6 +48,7 @@ static int check(const fl_problem *p, const fl_options *o, char *err, size_t siz
            p->cohort ? " and a cohort" : "");
   if (!o->central && !(o->participation > 0 && o->participation <= 1))
     REFUSE("participation = %g; allowed: above 0, at most 1", o->participation);
+  if (fl_check_partial(p, o, err, size)) return -1;
   if (o->rounds < 1 || o->rounds >= (1u << 24)) REFUSE("rounds = %llu; allowed: 1 to 2^24 - 1", (unsigned long long)o->rounds);
   if (o->batch_size < 1 || o->batch_size > UINT32_MAX) REFUSE("batch_size = %zu; allowed: 1 to 2^32 - 1", o->batch_size);
   if (!o->central && !o->local_epochs && !o->local_steps)
@@ -177,10 +178,11 @@ static int open_job(fl_session *s, char *err, size_t size) {
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds,
                    .rule = a->rule, .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule,
                    .h_server = a->h_server, .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
-                   .samples = s->problem.offset[s->problem.clients], .server_lr = a->h_run[FL_H_SERVER_LR] };
+                   .samples = s->problem.offset[s->problem.clients], .expected = fl_cohort_expected(s),
+                   .poisson = s->opt.partial.sampling == FL_SAMPLE_POISSON, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
   for (size_t i = 0; i < s->problem.clients; i++) {
-    const uint64_t k = fl_steps_of(s, (uint32_t)i);
+    const uint64_t k = fl_full_steps(s, (uint32_t)i);
     if (k > job->local_steps) job->local_steps = k;
     if (fl_client_samples(s, (uint32_t)i) > s->largest) s->largest = fl_client_samples(s, (uint32_t)i);
   }
@@ -224,8 +226,7 @@ static int plan(fl_session *s, char *err, size_t size) {
   s->n = s->d + o->layout->buffers;
   s->threads = s->opt.threads ? s->opt.threads : fl_default_threads();
   if (s->opt.central) s->opt.participation = 1, s->opt.local_epochs = 1;
-  const double m = floor((double)s->problem.clients * s->opt.participation + 1e-9);
-  s->m_max = m < 1 ? 1 : (size_t)m;
+  s->m_max = fl_cohort_room(s);
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
   if (open_job(s, err, size) || place_all(s, err, size)) return -1;
   size_t parts[WORKER_PARTS];

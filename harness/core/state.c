@@ -54,8 +54,11 @@ void fl_session_traffic(const fl_session *s, size_t *up, size_t *down) {
   for (size_t u = 0; u < s->n_up; u++) *up += fl_sent_floats(&s->up[u]);
 }
 size_t fl_session_cohort_size(const fl_session *s) { return s->m_max; }
-size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) { return fl_draw_cohort(s, round, out); }
-uint64_t fl_session_steps(const fl_session *s, uint32_t client) { return fl_steps_of(s, client); }
+size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) {
+  size_t dropped;
+  return fl_draw_cohort(s, round, out, &dropped);
+}
+uint64_t fl_session_steps(const fl_session *s, uint64_t round, uint32_t client) { return fl_steps_of(s, round, client); }
 size_t fl_session_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *out) {
   uint64_t known = 0;
   uint32_t *perm = malloc((fl_client_samples(s, client) + 1) * sizeof *perm);

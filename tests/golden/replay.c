@@ -51,17 +51,23 @@ static int read_setting(FILE *f, plan *p) {
 
 static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
-  const struct { const char *key; double *real; size_t *size; uint64_t *word; } field[] = {
-    { "mean", &p->mean, NULL, NULL }, { "std", &p->std, NULL, NULL }, { "classes", NULL, &p->classes, NULL },
-    { "central", NULL, &p->central, NULL }, { "seed", NULL, NULL, &o->seed }, { "rounds", NULL, NULL, &o->rounds },
-    { "participation", &o->participation, NULL, NULL }, { "local_epochs", NULL, &o->local_epochs, NULL },
-    { "local_steps", NULL, &o->local_steps, NULL }, { "batch_size", NULL, &o->batch_size, NULL },
-    { "eval_every", NULL, &o->eval_every, NULL } };
+  fl_partial *q = &o->partial;
+  const struct { const char *key; double *real; size_t *size; uint64_t *word; int *choice; } field[] = {
+    { .key = "mean", .real = &p->mean }, { .key = "std", .real = &p->std }, { .key = "classes", .size = &p->classes },
+    { .key = "central", .size = &p->central }, { .key = "seed", .word = &o->seed }, { .key = "rounds", .word = &o->rounds },
+    { .key = "participation", .real = &o->participation }, { .key = "local_epochs", .size = &o->local_epochs },
+    { .key = "local_steps", .size = &o->local_steps }, { .key = "batch_size", .size = &o->batch_size },
+    { .key = "eval_every", .size = &o->eval_every }, { .key = "sampling", .choice = &q->sampling },
+    { .key = "availability", .choice = &q->availability }, { .key = "available_part", .real = &q->available_part },
+    { .key = "available_period", .word = &q->available_period }, { .key = "client_dropout", .real = &q->dropout },
+    { .key = "stragglers", .real = &q->stragglers }, { .key = "straggler_unit", .choice = &q->straggler_unit },
+    { .key = "straggler_min", .word = &q->straggler_min }, { .key = "straggler_max", .word = &q->straggler_max } };
   for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
     char *end;
     if (strcmp(field[i].key, key)) continue;
     if (field[i].real) *field[i].real = strtod(text, &end);
     else if (field[i].size) *field[i].size = strtoul(text, &end, 10);
+    else if (field[i].choice) *field[i].choice = (int)strtol(text, &end, 10);
     else *field[i].word = strtoull(text, &end, 10);
     return end == text || *end ? -1 : 0;
   }

@@ -23,6 +23,14 @@ if "training" in config:  # central: an epoch is a round
 else:
     for key in ("rounds", "participation", "local_epochs", "local_steps", "batch_size", "eval_every"):
         print(key, repr(config["federated"][key]))
+    choices = {"sampling": ["uniform", "poisson", "fixed"], "availability": ["always", "bernoulli", "periodic"],
+               "straggler_unit": ["epochs", "steps"]}
+    for key, default in (("sampling", None), ("availability", None), ("available_part", 0.5), ("available_period", 24),
+                         ("client_dropout", None), ("stragglers", None), ("straggler_unit", None), ("straggler_min", 1),
+                         ("straggler_max", None)):  # a key at its default is not in the resolved configuration
+        value = config["federated"].get(key, default)
+        if value is not None:
+            print(key, choices[key].index(value) if key in choices else repr(value))
 method = config["algorithm"]
 own = ("stack", "rule") if method["name"] == "custom" else ("name",)
 for key, value in method.items():
