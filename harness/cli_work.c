@@ -106,8 +106,9 @@ static int open_or_check(fl_work *w, const fl_config *c, int threads, fl_session
   const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
                          .index = w->split.index };
   const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation,
-                         .partial = c->partial, .local_epochs = c->local_epochs, .local_steps = c->local_steps, .batch_size = c->batch_size,
-                         .eval_every = c->eval_every, .threads = threads, .kernels = fl_work_kernels(w, c) };
+                         .partial = c->partial, .local_epochs = c->local_epochs, .local_steps = c->local_steps,
+                         .batch_size = c->batch_size, .eval_every = c->eval_every, .threads = threads,
+                         .kernels = fl_work_kernels(w, c) };
   return s ? fl_open(s, &p, &c->algorithm, &o, err, size) : fl_check(&p, &c->algorithm, &o, err, size);
 }
 

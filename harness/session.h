@@ -20,9 +20,9 @@ typedef struct {                                /* what is trained, by whom */
   void *self;
 } fl_problem;
 /* Who takes part in a round and how much of its work a client does. Each draw has a purpose of its own, so that changing one
- * moves no other; all are functions of (seed, round, client). All zero: m clients without replacement, each with all of its work. */
-enum { FL_SAMPLE_UNIFORM, FL_SAMPLE_POISSON, FL_SAMPLE_FIXED };   /* m without replacement; each by itself with `participation`;
-                                                                     the m of the first round in every round */
+ * moves no other; all are functions of (seed, round, client). All zero: m clients without replacement, each does all of it. */
+/* m without replacement; each by itself with chance `participation`; the m of the first round in every round */
+enum { FL_SAMPLE_UNIFORM, FL_SAMPLE_POISSON, FL_SAMPLE_FIXED };
 enum { FL_AVAILABLE_ALWAYS, FL_AVAILABLE_BERNOULLI, FL_AVAILABLE_PERIODIC };
 enum { FL_STRAGGLE_EPOCHS, FL_STRAGGLE_STEPS };
 typedef struct {
