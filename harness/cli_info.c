@@ -2,6 +2,7 @@
  * report, which executes the Python program that draws. */
 #include "cli.h"
 #include "atomic.h"
+#include "config_keys.h"
 #include "core/team.h"
 #include <errno.h>
 #include <getopt.h>
@@ -52,14 +53,9 @@ static int print_model(const char *name, const char *shape) {
     return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10\n", shape), FL_EXIT_USAGE;
   if (!c || !h || !w || !classes || classes > 256 || c > 4096 || h > 4096 || w > 4096)
     return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 x 1..4096 x 1..4096 x 1..256\n", shape), FL_EXIT_USAGE;
-  const fl_net *net = fl_net_find(name);
-  const char *names[64];
-  const size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
-  for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  if (!net) {
-    fl_unknown("--model", "model", name, names, n, err, sizeof err);
-    return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
-  }
+  fl_net_sized room;
+  const fl_net *net = fl_net_named("--model", name, &room, err, sizeof err);
+  if (!net) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
   uint8_t *pixels = calloc(c * h * w, 1), label = 0;
   const fl_samples one = { .n = 1, .c = c, .h = h, .w = w, .classes = classes, .pixels = pixels, .label = &label };
   fl_model *m = pixels ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;

@@ -62,6 +62,19 @@ static void print_row(const row *r, int width) {
          fl_human_bytes(mean(&r->up), up), fl_human_bytes(mean(&r->down), down), hash);
 }
 
+/* The folder alone is enough for a report, so the published figures go into it. */
+static int copy_published(const fl_suite *suite, const char *dir, char *err, size_t size) {
+  char path[4096];
+  unsigned char *bytes;
+  size_t n;
+  if (!suite->published[0]) return 0;
+  if (fl_file_read(suite->published, &bytes, &n, err, size)) return -1;
+  snprintf(path, sizeof path, "%s/published.csv", dir);
+  const int bad = fl_file_write(path, bytes, n, err, size);
+  free(bytes);
+  return bad;
+}
+
 int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err, size_t size) {
   char path[4096], ignored[64];
   snprintf(path, sizeof path, "%s/suite.json", dir);
@@ -77,7 +90,8 @@ int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err
   json_decref(named);
   json_object_set_new(o, "schema", json_integer(1));
   json_object_set_new(o, "runs", runs);
-  const int bad = fl_file_write_json(path, o, err, size);
+  if (suite->published[0]) json_object_set_new(o, "published", json_string("published.csv"));
+  const int bad = copy_published(suite, dir, err, size) || fl_file_write_json(path, o, err, size) ? -1 : 0;
   json_decref(o);
   return bad;
 }

@@ -44,7 +44,7 @@ const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
 static int same_data(const fl_config *a, const fl_config *b) {
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
       !strcmp(a->data_train, b->data_train) &&
-         !strcmp(a->data_test, b->data_test) && a->validation == b->validation;
+         !strcmp(a->data_test, b->data_test) && a->validation == b->validation && a->scaling == b->scaling;
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
@@ -76,6 +76,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     const char *format = c->data_format[0] ? c->data_format : NULL;
     if (fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
                         c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
+    fl_dataset_scale(&w->data, c->scaling);
     w->data_of = c;
     if (c->validation > 0 && fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
   }
@@ -92,7 +93,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   }
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {
     drop_model(w);
-    w->model = fl_model_new(fl_net_find(c->model), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
+    fl_net_sized room;
+    w->model = fl_model_new(fl_net_find(c->model, &room), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
                             w->data.std, err, size);
     if (!w->model) return -1;
     w->model_of = c;

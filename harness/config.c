@@ -1,22 +1,11 @@
 /* config.c - from the tree of nodes to runs. A list where one value is expected stays "open" until the expansion picks an
  * element, so lists may stand anywhere, also inside the elements of other lists. */
-#include "config.h"
+#include "config_context.h"
 #include "config_keys.h"
-#include "config_tree.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_AXES = 32, MAX_RUNS = 100000, MAX_SETTINGS = 64, MAX_SEEDS = 10000 };
-typedef struct {
-  fl_suite *suite; size_t room;
-  const fl_node *root;
-  const char *path;
-  int central;                                  /* no federated block */
-  uint64_t *seed; size_t n_seeds;
-  const fl_node *axis[MAX_AXES]; const char *scope[MAX_AXES]; size_t n_axes;
-  char *err; size_t size;
-} context;
+#include <unistd.h>
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */
 static int fail(context *c, const char *where, const char *key, const char *value, const char *allowed) {
@@ -70,8 +59,8 @@ static int copy_path(context *c, char *to, size_t room, const char *where, const
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
 static int data_section(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[8], *where = map->where, *v[5] = { 0 }, *at[5] = { 0 };
-  int bad = 0, from_set[5] = { 0 };
+  const char *names[8], *where = map->where, *v[6] = { 0 }, *at[6] = { 0 };
+  int bad = 0, from_set[6] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
   } else {
@@ -86,6 +75,11 @@ static int data_section(context *c, fl_config *run) {
   static const fl_param validation = { "validation", 0, 0, 1, NULL, "", FL_BELOW };
   const fl_setting part = { "validation", v[4], at[4] };
   if (v[4] && fl_param_read(&validation, &part, &run->validation, c->err, c->size)) return -1;
+  static const fl_param scaling = { "scaling", FL_SCALING_STANDARD, 0, 0, FL_SCALING_CHOICES, "", 0 };
+  const fl_setting how = { "scaling", v[5], at[5] };
+  double index = FL_SCALING_STANDARD;
+  if (v[5] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
+  run->scaling = (fl_scaling)index;
   if (!v[1]) {
     if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
     const size_t n = fl_dataset_known_count();
@@ -205,10 +199,8 @@ static int main_section(context *c, fl_config *run) {
 }
 
 static int check_model(context *c, const char *where, const char *name) {
-  const char *names[64];
-  size_t n = fl_net_count() < 64 ? fl_net_count() : 64;
-  for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  return fl_net_find(name) ? 0 : fl_unknown(where, "model", name, names, n, c->err, c->size);
+  fl_net_sized room;
+  return fl_net_named(where, name, &room, c->err, c->size) ? 0 : -1;
 }
 
 static int model_section(context *c, fl_config *run) {
@@ -228,59 +220,6 @@ static int backend_section(context *c, fl_config *run) {
   if (node && (!(set.value = text_of(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size)))
     return -1;
   run->backend = v == FL_BACKEND_ONEDNN ? FL_BACKEND_ONEDNN : FL_BACKEND_NATIVE;
-  return 0;
-}
-
-/* ---- labels ---------------------------------------------------------------------------------------------------------- */
-static void safe_name(char *to, size_t size, const char *label, uint64_t seed) {
-  size_t n = 0;
-  for (; label[n] && n + 24 < size; n++) {
-    const char ch = label[n];
-    const int plain = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-        (ch && strchr("._-=+", ch));
-    to[n] = plain && !(n == 0 && ch == '.') ? ch : '_';
-  }
-  snprintf(to + n, size - n, "-s%llu", (unsigned long long)seed);
-}
-
-/* What the algorithm's label says already. */
-static int is_said(const char *key) { return !strcmp(key, "name") || !strcmp(key, "rule") || !strcmp(key, "server_rule"); }
-
-/* Label: the algorithm's, then what was swept. A clash (the same method twice in the list) gets a number. */
-static int add_label(context *c, fl_config *run, const fl_node *entry, size_t before) {
-  char text[sizeof run->label];
-  snprintf(text, sizeof text, "%s", run->algorithm.label);
-  for (size_t i = 0; i < c->n_axes; i++) {
-    const fl_node *axis = c->axis[i], *now = fl_node_now(axis), *name = now && now->kind == FL_NODE_MAP
-        ? fl_node_get(now, "name") : now;
-    if (axis->n < 2) continue;
-    if (name) name = fl_node_now(name);
-    const int named = *c->scope[i] && !strcmp(axis->key, "name"), scoped = !strcmp(axis->key, "seed");
-    const size_t at = strlen(text);
-    if (!strcmp(c->scope[i], "algorithms") && is_said(axis->key)) continue;
-    snprintf(text + at, sizeof text - at, " %s%s%s=%s", scoped ? c->scope[i] : "", scoped ? "." : "",
-             named ? c->scope[i] : axis->key, name && name->text ? name->text : "map");
-  }
-  if (strlen(text) + 8 > sizeof text)
-    return snprintf(c->err, c->size,
-                    "%s: the names of the swept values are together longer than %zu bytes; sweep fewer keys at once",
-                    entry->where, sizeof text - 8), -1;
-  memcpy(run->label, text, sizeof text);
-  for (unsigned number = 2, clash = 1; clash; number++) {
-    clash = 0;
-    safe_name(run->folder, sizeof run->folder, run->label, 0);
-    for (size_t i = 0; i < before && !clash; i++) {
-      char other[sizeof run->folder];
-      safe_name(other, sizeof other, c->suite->run[i].label, 0);
-      clash = !strcmp(other, run->folder);
-    }
-    if (clash && number > 9999) return snprintf(c->err, c->size, "%s: too many runs named '%s'", entry->where, text), -1;
-    if (clash) {
-      snprintf(run->label, sizeof run->label, "%s", text);
-      const size_t at = strlen(run->label);
-      snprintf(run->label + at, sizeof run->label - at, " #%u", number);
-    }
-  }
   return 0;
 }
 
@@ -315,7 +254,7 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   if (c->central && fl_algorithm_refuse(&run.algorithm, 1, why, sizeof why))
     return snprintf(c->err, c->size, "%s: %s", set[0].where, why), -1;
   const size_t before = c->suite->n;
-  if (add_label(c, &run, entry, before)) return -1;
+  if (fl_config_label(c, &run, entry, before)) return -1;
   for (size_t i = 0; i < c->n_seeds; i++) {
     if (c->suite->n == MAX_RUNS)
       return snprintf(c->err, c->size, "%s: more than %d runs; sweep fewer values", c->path, (int)MAX_RUNS), -1;
@@ -326,7 +265,7 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
       c->suite->run = p; c->room = room;
     }
     run.seed = c->seed[i];
-    safe_name(run.folder, sizeof run.folder, run.label, run.seed);
+    fl_config_folder(run.folder, sizeof run.folder, run.label, run.seed);
     c->suite->run[c->suite->n++] = run;
   }
   return 0;
@@ -399,6 +338,18 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   for (size_t i = 0; i < list->n; i++)
     if (expand_algorithm(c, &shared, list->child[i])) return -1;
   return 0;
+}
+
+/* Not of a run: it changes no bit. The file must be there before hours of training, not after them. */
+static int published(context *c) {
+  const fl_node *node = fl_node_get(c->root, "published");
+  const char *where;
+  int bad = 0;
+  const char *path = node ? text_of(c, node, &where, &bad) : NULL;
+  if (!path) return bad;
+  if (copy_path(c, c->suite->published, sizeof c->suite->published, where, "published", path, node->from_set)) return -1;
+  return access(c->suite->published, R_OK)
+      ? fail(c, where, "published", c->suite->published, "a CSV file that can be read") : 0;
 }
 
 /* ---- the whole file -------------------------------------------------------------------------------------------------- */
@@ -481,7 +432,7 @@ int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, siz
     c->suite = suite; c->root = root; c->path = path; c->err = err; c->size = size;
     failed = check_root(c, 0);
     for (size_t i = 0; i < n_set && !failed; i++) failed = fl_node_set(root, set[i], err, size);
-    failed = failed || check_root(c, 1) || read_seeds(c, seeds) || expand_shared(c, NULL, root);
+    failed = failed || check_root(c, 1) || read_seeds(c, seeds) || published(c) || expand_shared(c, NULL, root);
     if (!failed && !suite->n) {
       snprintf(err, size, "%s: no run: every algorithm is restricted to another model", path);
       failed = 1;

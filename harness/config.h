@@ -12,6 +12,7 @@ typedef struct {                                /* one resolved run */
   uint64_t seed;
   char data_name[64], data_format[16], data_train[512], data_test[512];
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
+  fl_scaling scaling;
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
   fl_partition_config partition;
   char model[64];
@@ -29,7 +30,10 @@ typedef struct {                                /* one resolved run */
   char label[160];                              /* unique in the suite: algorithm label, then swept keys, e.g. "fedavg lr=0.1" */
   char folder[200];                             /* label-s<seed> made safe as a file name */
 } fl_config;
-typedef struct { size_t n; fl_config *run; } fl_suite;
+typedef struct {
+  size_t n; fl_config *run;
+  char published[512];                          /* a CSV of published figures that the report joins; "" without */
+} fl_suite;
 /* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3"
  * or NULL. */
 int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,

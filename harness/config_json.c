@@ -60,6 +60,7 @@ json_t *fl_config_json(const fl_config *c) {
   json_object_set_new(data, "name", json_string(c->data_name));
   if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
+  if (c->scaling != FL_SCALING_STANDARD) json_object_set_new(data, "scaling", choice(FL_SCALING_CHOICES, (int)c->scaling));
   json_object_set_new(o, "data", data);
   const fl_section_keys *own = fl_section_of(c->central);
   settings s = { algorithm, c->central };

@@ -19,6 +19,10 @@ typedef struct fl_dataset {
 int fl_dataset_load(fl_dataset *, const char *name, const char *format, const char *train, const char *test, char *err,
                     size_t err_size);
 void fl_dataset_free(fl_dataset *);
+/* Inputs are (pixel/255 - mean)/std. standard: the set's own mean and deviation (as loaded); unit: 0 to 1; symmetric: -1 to 1. */
+#define FL_SCALING_CHOICES "standard|unit|symmetric"
+typedef enum { FL_SCALING_STANDARD, FL_SCALING_UNIT, FL_SCALING_SYMMETRIC } fl_scaling;
+void fl_dataset_scale(fl_dataset *, fl_scaling);
 /* A validation split for choosing hyper-parameters: `fraction` of the training rows (FL_PURPOSE_VALIDATION, seed 0) becomes the
  * test set, the rest stays; the real test rows are dropped. 0, or -1 with a message. */
 int fl_dataset_holdout(fl_dataset *, double fraction, char *err, size_t err_size);

@@ -144,12 +144,13 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
     snprintf(err, err_size, "model %s: no memory", net->name);
     return NULL;
   }
+  snprintf(m->net, sizeof m->net, "%s", net->name);
   m->train = *train;
   if (test) m->test = *test;
   m->scale = (float)(1.0 / (255.0 * std));
   m->shift = (float)(-mean / std);
   m->layout.tensor = m->tensor;
-  m->objective = (fl_objective){ .name = net->name, .self = m, .layout = &m->layout, .n = train->n, .n_test = m->test.n,
+  m->objective = (fl_objective){ .name = m->net, .self = m, .layout = &m->layout, .n = train->n, .n_test = m->test.n,
     .classes = train->classes, .init = init, .work = fl_plan_work, .loss_grad = fl_plan_loss_grad,
     .sampled_grad = fl_plan_sampled_grad,
     .evaluate = m->test.n ? fl_plan_evaluate : NULL };

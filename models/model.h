@@ -9,10 +9,14 @@ typedef enum { FL_LAYER_CONV, FL_LAYER_RELU, FL_LAYER_MAXPOOL2, FL_LAYER_LINEAR 
  * out: output channels (conv) or features (linear); k, p: kernel and padding (conv). */
 typedef struct { fl_layer_kind kind; const char *name; size_t out, k, p; } fl_layer_spec;
 typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
+#define FL_MAX_LAYERS 32
+typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_MAX_LAYERS]; } fl_net_sized;
 
 size_t fl_net_count(void);
 const fl_net *fl_net_at(size_t i);
-const fl_net *fl_net_find(const char *name);       /* NULL when unknown */
+/* A network of the list, or one whose name says its sizes (mlp_300_100), which is made in *room and lives as long as that. NULL
+ * when unknown; room NULL: only the list. */
+const fl_net *fl_net_find(const char *name, fl_net_sized *room);
 
 /* Samples in memory: bytes as in the file (c*h*w a row), label a row; inputs are (byte*1/255 - mean)/std, one fma. */
 typedef struct {

@@ -12,8 +12,8 @@ size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }
 
 const fl_net *fl_net_at(size_t i) { return i < fl_net_count() ? nets[i] : NULL; }
 
-const fl_net *fl_net_find(const char *name) {
+const fl_net *fl_net_find(const char *name, fl_net_sized *room) {
   for (size_t i = 0; name && i < fl_net_count(); i++)
     if (!strcmp(nets[i]->name, name)) return nets[i];
-  return NULL;
+  return name && room ? fl_net_mlp_sized(name, room) : NULL;
 }

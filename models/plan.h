@@ -4,8 +4,6 @@
 #define FEDLANE_PLAN_H
 #include "models/model.h"
 
-#define FL_MAX_LAYERS 32
-
 typedef struct {
   fl_layer_kind kind;
   size_t in, out;                               /* floats a sample */
@@ -24,7 +22,7 @@ struct fl_model {
   size_t widest;                                /* most floats a sample of any layer boundary */
   fl_step step[FL_MAX_LAYERS];
   fl_tensor tensor[2 * FL_MAX_LAYERS];
-  char name[2 * FL_MAX_LAYERS][48];
+  char name[2 * FL_MAX_LAYERS][48], net[64];
 };
 
 /* Byte offsets of one batch's buffers in the scratch block, each on its own cache line. act[0] is the input, act[i + 1] the

@@ -186,6 +186,17 @@ def run_folders(top):
     return found
 
 
+def published(folders):
+    """The files of published figures that the suites at or below the folders name."""
+    found = []
+    for top in folders:
+        for d, _, files in os.walk(top):
+            name = read_json(os.path.join(d, "suite.json")).get("published") if "suite.json" in files else None
+            if name:
+                found.append(os.path.join(d, os.path.basename(str(name))))
+    return found
+
+
 def load(folders):
     """All runs below the folders, in the order of their suite."""
     runs, seen = [], set()

@@ -18,6 +18,7 @@ def main():
         return 1
     import figures
     import page
+    import published
     import record
     import tables
     out = args.out or os.path.join(args.folder[0], "report")
@@ -31,9 +32,13 @@ def main():
             for r in runs if r.mixed]
         made = figures.curves(grouped, out) + figures.times(grouped, out, notes) + figures.partitions(runs, out, notes)
         body = tables.write(grouped, out)
+        beside = published.write(load.published(args.folder), grouped, out)
         record.write(runs, out)
         path = os.path.join(out, "report.html")
-        page.write(path, runs, grouped, body, made, notes)
+        page.write(path, runs, grouped, body, made, notes, beside)
+    except load.ReportError as e:
+        print("report: %s" % e, file=sys.stderr)
+        return 1
     except OSError as e:
         print("report: %s: %s" % (e.filename or out, e.strerror), file=sys.stderr)
         return 1

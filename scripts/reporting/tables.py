@@ -44,19 +44,23 @@ def latex_text(text):
     return "".join(table.get(c, c) for c in text)
 
 
+def latex(path, title, header, body, columns=None):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("%% %s\n" % title)
+        f.write("\\begin{tabular}{%s}\n\\toprule\n" % (columns or "l" + "r" * (len(header) - 1)))
+        f.write(" & ".join(latex_text(h) for h in header) + " \\\\\n\\midrule\n")
+        for r in body:
+            f.write(" & ".join("--" if c == "-" else latex_text(c) for c in r) + " \\\\\n")
+        f.write("\\bottomrule\n\\end{tabular}\n")
+
+
 def write(all_series, out):
     body = rows(all_series)
     with open(os.path.join(out, "table.csv"), "w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)
         w.writerows(body)
-    with open(os.path.join(out, "table.tex"), "w", encoding="utf-8") as f:
-        f.write("%% %s\n" % caption(all_series))
-        f.write("\\begin{tabular}{llrlrrrrr}\n\\toprule\n")
-        f.write(" & ".join(latex_text(h) for h in HEADER) + " \\\\\n\\midrule\n")
-        for r in body:
-            f.write(" & ".join("--" if c == "-" else latex_text(c) for c in r) + " \\\\\n")
-        f.write("\\bottomrule\n\\end{tabular}\n")
+    latex(os.path.join(out, "table.tex"), caption(all_series), HEADER, body, "llrlrrrrr")
     return body
 
 

@@ -82,6 +82,9 @@ with $'algorithms: [{stack: [scafold], rule: sgd}]' 2 "c.yaml:3:|'scafold'|did y
 with $'algorithms: [{name: fedavg, model: mlp}]' 2 "no run"
 with $'federated: {rounds: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|rounds = '0'|a whole number from 1"
 expect 2 "validation = '1'|a number from 0 to below 1" run c.yaml --set data.validation=1 --dry-run
+expect 2 "scaling = 'half'|standard|unit|symmetric" run c.yaml --set data.scaling=half --dry-run
+expect 2 "published = 'nowhere.csv'|can be read" run c.yaml --set published=nowhere.csv --dry-run
+expect 2 "unknown model 'mlp_0'|mlp_WIDTH" run c.yaml --set model=mlp_0 --dry-run
 with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
 with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"

@@ -49,11 +49,20 @@ grep -qE '^  threads: 1 \| 2$' out.txt && grep -q '^  isa_used: ' out.txt ||
   fail "compare: threads and ISA are not named: $(cat out.txt)"
 ids=$("$fedlane" run config.yaml --dry-run --seeds 5,7 2> err.txt | value /dev/stdin run_id | sort)
 [ "$ids" = "$(for dir in one/*/; do value "$dir/run.json" run_id; done | sort)" ] || fail "--dry-run shows other run_ids"
-for change in federated.rounds=5 federated.batch_size=11 algorithms.lr=0.06 partition.seed=43 model=mlp data.validation=0.2; do
+for change in federated.rounds=5 federated.batch_size=11 algorithms.lr=0.06 partition.seed=43 model=mlp model=mlp_9_8 \
+              data.validation=0.2 data.scaling=unit; do
   "$fedlane" run config.yaml --dry-run --seeds 5,7 --set $change 2> err.txt | value /dev/stdin run_id > changed.txt
   [ "$(wc -l < changed.txt)" = 4 ] || fail "--set $change: $(wc -l < changed.txt) runs: $(cat err.txt)"
   ! grep -qF "$ids" changed.txt || fail "--set $change leaves a run_id"
 done
+# Inputs are scaled as asked, and the record says by what.
+run --out scaled --seeds 5 --set data.scaling=symmetric,algorithms=fedavg
+[ "$(value scaled/fedavg-s5/run.json data | tr -d ' \n' | grep -o '"mean":0.5,.*"std":0.5' | wc -l)" = 1 ] ||
+  fail "data.scaling=symmetric: $(value scaled/fedavg-s5/run.json data)"
+# Published figures are for the report: they decide no bit.
+echo row,column,accuracy > published.csv
+"$fedlane" run config.yaml --dry-run --seeds 5,7 --set published=published.csv 2> err.txt | value /dev/stdin run_id > changed.txt
+[ "$(sort changed.txt)" = "$ids" ] || fail "published figures change a run_id: $(cat err.txt)"
 # A long list is taken whole.
 long=$(seq -s , 1000 1099)
 [ "$("$fedlane" run config.yaml --dry-run --seeds "$long" 2> err.txt | grep -c '"run_id"')" = 200 ] ||

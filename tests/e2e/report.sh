@@ -72,6 +72,41 @@ run --resume "$scratch/one" --seeds 2 --set algorithms.fedadamw.lr=1e-2
 [ "$(rows "$scratch/both/table.csv" ',fedavg,2,')" = 1 ] ||
   fail "a resume of one seed drops the others: $(cat "$scratch/both/table.csv")"
 
+# Published figures: one line each, beside the run that matches; a wrong order, a wrong column and a wrong figure are named.
+cat > "$scratch/published.csv" <<END
+row,column,accuracy,pick,algorithm.name,partition.name,federated.rounds
+FedAvg,iid,100.5,,fedavg,iid,3
+either,iid,0.5,best,fedavg|fedadamw,iid,
+none,iid,50,,fedavg,dirichlet,
+END
+run --out "$scratch/joined" --set "published=$scratch/published.csv"
+cmp "$scratch/published.csv" "$scratch/joined/published.csv" || fail "the published figures are not in the results"
+report() { "$fedlane" report "$scratch/joined" --out "$scratch/page" > "$scratch/out" 2> "$scratch/err"; }
+report || fail "with published figures: $(cat "$scratch/err")"
+/usr/bin/python3 - "$scratch" <<'END' || fail "comparison.csv"
+import csv, json, statistics, sys
+scratch = sys.argv[1]
+lines = {r["row"]: r for r in csv.DictReader(open(scratch + "/page/comparison.csv"))}
+def ours(name):
+    means = []
+    for seed in (1, 2):
+        e = [json.loads(l)["accuracy"] for l in open("%s/joined/%s-s%d/rounds.jsonl" % (scratch, name, seed))]
+        means.append(100 * statistics.fmean(e[-10:]))
+    return statistics.fmean(means)
+avg, adam = ours("fedavg"), ours("fedadamw")
+assert lines["FedAvg"]["ours (%)"] == "%.2f" % avg and lines["FedAvg"]["difference"] == "%+.2f" % (avg - 100.5), lines
+assert lines["either"]["ours (%)"] == "%.2f" % max(avg, adam), lines
+assert lines["either"]["our run"] == ("fedavg" if avg >= adam else "fedadamw"), lines
+assert lines["none"]["our run"] == "none" and lines["none"]["difference"] == "-", lines
+page = open(scratch + "/page/report.html").read()
+turned = avg <= max(avg, adam)  # published 100 points apart the other way
+assert ("0 of 1 pairs" if turned else "1 of 1 pairs") in page, page[page.index("Published figures"):][:600]
+END
+for change in 's/federated.rounds/federated.round/|no key of these runs' 's/100.5/many/|accuracy = .many' 's/best/worst/|pick = .worst'; do
+  sed "${change%|*}" "$scratch/published.csv" > "$scratch/joined/published.csv"
+  ! report && grep -q "published.csv:[0-9]*: .*${change#*|}" "$scratch/err" || fail "$change: $(cat "$scratch/err")"
+done
+
 cmake --install "$(dirname "$fedlane")" --prefix "$scratch/prefix" > "$scratch/install.log"
 "$scratch/prefix/bin/fedlane" report "$scratch/one" --out "$scratch/installed" > "$scratch/out" ||
   fail "the installed program's report"

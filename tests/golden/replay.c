@@ -133,7 +133,8 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
   fl_algorithm algorithm;
   fl_session *s = NULL;
   EVP_MD_CTX *sha = EVP_MD_CTX_new();
-  fl_model *model = fl_model_new(fl_net_find(p->model), train_rows, test_rows, p->mean, p->std, err, sizeof err);
+  fl_net_sized room;
+  fl_model *model = fl_model_new(fl_net_find(p->model, &room), train_rows, test_rows, p->mean, p->std, err, sizeof err);
   int bad = !sha || !model || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1 ||
             fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
   if (!bad) {

@@ -8,7 +8,8 @@ namespace {
 using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
 Model build(const std::string &net, const fl_samples *train, const fl_samples *test, std::string *message = nullptr) {
   char err[256] = "";
-  Model m(fl_model_new(fl_net_find(net.c_str()), train, test, reference::mean, reference::deviation, err, sizeof err),
+  fl_net_sized room;
+  Model m(fl_model_new(fl_net_find(net.c_str(), &room), train, test, reference::mean, reference::deviation, err, sizeof err),
       fl_model_free);
   if (message) *message = err;
   return m;
@@ -22,7 +23,7 @@ const char *const nets[] = { "lenet5", "mlp", "logistic" };
 TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
   CHECK(fl_net_count() == 3);
   CHECK(fl_net_at(3) == nullptr);
-  CHECK(fl_net_find("lenet") == nullptr);
+  CHECK(fl_net_find("lenet", nullptr) == nullptr);
   const reference::Samples s(2, 1);
   const size_t want[] = { 61706, 199210, 7850 };
   const double macs[] = { 6. * 784 * 25 + 16. * 100 * 150 + 400 * 120 + 120 * 84 + 840, 784 * 200 + 40000 + 2000, 7840 };
@@ -45,6 +46,28 @@ TEST_CASE("Networks by name, with the published numbers of parameters", "[model]
     }
     CHECK(end == want[i]);
   }
+}
+
+TEST_CASE("Perceptrons of any hidden widths by name: mlp_200_200 is mlp, bit for bit", "[model]") {
+  const reference::Samples s(3, 1);
+  const Model named = build("mlp_200_200", &s.s, nullptr), mlp = build("mlp", &s.s, nullptr);
+  REQUIRE((named && mlp));
+  const fl_objective *a = fl_model_objective(named.get()), *b = fl_model_objective(mlp.get());
+  REQUIRE(a->layout->d == b->layout->d);
+  CHECK(std::string(a->name) == "mlp_200_200");
+  for (size_t t = 0; t < b->layout->n; t++) CHECK(std::string(a->layout->tensor[t].name) == b->layout->tensor[t].name);
+  std::vector<float> x(a->layout->d), y(x);
+  a->init(a->self, 5, x.data());
+  b->init(b->self, 5, y.data());
+  CHECK(same(x, y));
+  const Model deep = build("mlp_7_1_300", &s.s, nullptr);
+  REQUIRE(deep);
+  CHECK(fl_model_objective(deep.get())->layout->d == 784 * 7 + 7 + 7 + 1 + 300 + 300 + 3000 + 10);
+  fl_net_sized room;
+  CHECK(fl_net_find("mlp_1_2_3_4_5_6_7_65536", &room));
+  for (const char *bad : { "mlp_", "mlp_0", "mlp_01", "mlp_65537", "mlp_1_", "mlp_1__2", "mlp_1x", "mlp_ 1", "mlp_+1", "mlp200",
+                           "mlp_1_2_3_4_5_6_7_8_9", "mlp_99999999999999999999" })
+    CHECK(fl_net_find(bad, &room) == nullptr);
 }
 
 TEST_CASE("Layout of LeNet-5 as in the state_dict of the PyTorch twin", "[model]") {

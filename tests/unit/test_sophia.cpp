@@ -139,7 +139,7 @@ struct Logistic {
     samples.n = N, samples.c = 1, samples.h = samples.w = SIDE, samples.classes = C, samples.pixels = pixels.data(),
         samples.label = label.data();
     char err[256] = "";
-    model = fl_model_new(fl_net_find("logistic"), &samples, nullptr, 0.5, 0.25, err, sizeof err);
+    model = fl_model_new(fl_net_find("logistic", nullptr), &samples, nullptr, 0.5, 0.25, err, sizeof err);
     REQUIRE(model);
     const fl_objective *o = fl_model_objective(model);
     x.resize(o->layout->d);

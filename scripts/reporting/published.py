@@ -1,0 +1,150 @@
+"""Published figures beside ours. published.csv has a line a figure: row and column (as in the published table), accuracy in
+percent, and what a run must be to compare with it: columns named like keys of the configuration (algorithm.name,
+partition.dirichlet_alpha, ...), empty where any value will do, "a|b" for one of several. Optional: pick = best (of the runs
+that match, the one with the highest accuracy; without it each is compared), source, note."""
+import csv
+import html
+import itertools
+import os
+import statistics
+
+import load
+import tables
+
+OWN = ("row", "column", "accuracy", "pick", "source", "note")
+HEADER = ["row", "column", "our run", "seeds", "published (%)", "ours (%)", "difference", "last (%)", "best (%)"]
+GAP = 2.0  # published differences above it are an order that ours should have
+
+
+class Figure:
+    def __init__(self, where, line, keys):
+        self.row, self.column, self.pick = line["row"], line["column"], line.get("pick") or ""
+        if self.pick not in ("", "best"):
+            raise load.ReportError("%s: pick = '%s'; allowed: best, or nothing" % (where, self.pick))
+        try:
+            self.accuracy = float(line["accuracy"])
+        except ValueError:
+            raise load.ReportError("%s: accuracy = '%s'; allowed: percent" % (where, line["accuracy"]))
+        self.match = {k: line[k].split("|") for k in keys if line.get(k)}
+
+    def matches(self, config):
+        return all(k in config and same(config[k], v) for k, v in self.match.items())
+
+
+def same(value, allowed):
+    for text in allowed:
+        try:
+            if not isinstance(value, bool) and float(value) == float(text):
+                return True
+        except (TypeError, ValueError):
+            pass
+        if str(value) == text or (isinstance(value, bool) and text == ("yes" if value else "no")):
+            return True
+    return False
+
+
+def read(path, known):
+    """The figures of one file. known: all keys of the runs' configurations; another column name is a mistake."""
+    try:
+        with open(path, newline="", encoding="utf-8") as f:
+            lines = list(csv.DictReader(f))
+    except OSError as e:
+        raise load.ReportError("%s: %s" % (path, e.strerror))
+    names = list(lines[0]) if lines else []
+    for name in OWN[:3]:
+        if name not in names:
+            raise load.ReportError("%s:1: no column '%s'" % (path, name))
+    keys = [n for n in names if n not in OWN]
+    for k in keys:
+        if k not in known:
+            raise load.ReportError("%s:1: column '%s' is no key of these runs; allowed: %s, %s" %
+                                   (path, k, ", ".join(OWN), ", ".join(sorted(known))))
+    return [Figure("%s:%d" % (path, i + 2), line, keys) for i, line in enumerate(lines)]
+
+
+def tail(run, n):
+    e = [x[3] for x in run.evaluations()[-n:]]
+    return 100 * statistics.fmean(e) if e and run.status != "diverged" else None
+
+
+def measure(s, f):
+    """A mean over the seeds, or None when a seed has none."""
+    values = [f(r) for r in s.runs]
+    return None if any(v is None for v in values) else statistics.fmean(values)
+
+
+def best(run):
+    e = [x[3] for x in run.evaluations()]
+    return 100 * max(e) if e else None
+
+
+def text(value, sign=""):
+    return "-" if value is None else ("%" + sign + ".2f") % value
+
+
+def compare(figures, all_series):
+    """[(figure, series or None, ours or None)], a line for each figure and run that match."""
+    made = []
+    configs = [load.leaves(s.runs[0].config) for s in all_series]
+    for f in figures:
+        found = [(f, s, measure(s, lambda r: tail(r, 10))) for s, c in zip(all_series, configs) if f.matches(c)]
+        if f.pick and found:
+            found = [max(found, key=lambda x: -1.0 if x[2] is None else x[2])]
+        made += found or [(f, None, None)]
+    return made
+
+
+def line(f, s, ours):
+    if s is None:
+        return [f.row, f.column, "none", "0", text(f.accuracy), "-", "-", "-", "-"]
+    shown = sorted({r.status for r in s.runs} - {"done"})[:1] if ours is None else [text(ours)]
+    return [f.row, f.column, s.label, str(len(s.runs)), text(f.accuracy), (shown or ["-"])[0],
+            text(None if ours is None else ours - f.accuracy, "+"), text(measure(s, lambda r: tail(r, 1))),
+            text(measure(s, best))]
+
+
+def order(made):
+    """Pairs of a column whose published gap exceeds GAP: (how many, those that are the other way round here)."""
+    known = [(f, ours) for f, s, ours in made if ours is not None]
+    pairs, turned = 0, []
+    for (f, a), (g, b) in itertools.combinations(known, 2):
+        if f.column != g.column or f.row == g.row or abs(f.accuracy - g.accuracy) <= GAP:
+            continue
+        pairs += 1
+        if (f.accuracy - g.accuracy) * (a - b) <= 0:
+            turned.append("%s: %s %.2f, %s %.2f (published %.2f, %.2f)" % (f.column, f.row, a, g.row, b, f.accuracy, g.accuracy))
+    return pairs, turned
+
+
+def matrix(made):
+    """Rows and columns as published, "ours (difference)" in each cell; None when a cell would have several runs."""
+    cells = {}
+    for f, _, ours in made:
+        if (f.row, f.column) in cells:
+            return None
+        cells[f.row, f.column] = "-" if ours is None else "%.2f (%+.2f)" % (ours, ours - f.accuracy)
+    columns, rows = (list(dict.fromkeys(k[i] for k in cells)) for i in (1, 0))
+    return ["method"] + columns, [[r] + [cells.get((r, c), "") for c in columns] for r in rows]
+
+
+def write(paths, all_series, out):
+    """Writes comparison.csv and comparison.tex; the section of the page, or "" without published figures."""
+    known = {k for s in all_series for k in load.leaves(s.runs[0].config)}
+    made = compare([f for p in paths for f in read(p, known)], all_series) if paths else []
+    if not made:
+        return ""
+    body = [line(*m) for m in made]
+    with open(os.path.join(out, "comparison.csv"), "w", newline="", encoding="utf-8") as f:
+        w = csv.writer(f, lineterminator="\n")
+        w.writerow(HEADER)
+        w.writerows(body)
+    square = matrix(made)
+    if square:
+        tables.latex(os.path.join(out, "comparison.tex"), "ours (ours minus published), accuracy in percent", *square)
+    pairs, turned = order(made)
+    parts = ["<h2>Published figures</h2>",
+             "<p>Ours: mean of the last 10 evaluations of a run, then over seeds; the difference is ours minus published, in "
+             "points. %d of %d pairs whose published gap exceeds %g points have the published order.%s</p>" %
+             (pairs - len(turned), pairs, GAP, " Turned round: %s." % html.escape("; ".join(turned)) if turned else "")]
+    parts += [tables.as_html(*square)] if square else []
+    return "\n".join(parts + [tables.as_html(HEADER, body)])
