@@ -131,7 +131,8 @@ const fl_key_help fl_top_keys[] = {
                "native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },
   { "training", "central training, one model on all data: epochs, batches, evaluation, limits" },
-  { "published", "a CSV of published figures that `fedlane report` joins (docs/results.md); relative to the configuration's folder" },
+  { "published", "a CSV of published figures that `fedlane report` joins (docs/results.md); relative to the configuration's "
+                 "folder" },
   { "algorithms", "list of methods: a name, {name, parameters}, or {stack: [stages], rule, server_rule, parameters}; central: "
                   "{stack, rule, parameters}" },
 };
@@ -142,8 +143,8 @@ const fl_key_help fl_data_keys[] = {
   { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
   { "test", "the same of the test rows (idx; npz has them inside)" },
   { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
-  { "scaling", "inputs from pixels: standard (minus the set's mean, over its deviation; default), unit (0 to 1), symmetric (-1 to "
-               "1)" },
+  { "scaling", "inputs from pixels: standard (minus the set's mean, over its deviation; default), unit (0 to 1), symmetric "
+               "(-1 to 1)" },
 };
 const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 

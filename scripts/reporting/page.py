@@ -65,7 +65,8 @@ def write(path, runs, all_series, body, figures, notes, beside):
              "<title>Fedlane report</title><style>%s</style>" % STYLE, "<h1>Fedlane report</h1>",
              "<p>%d runs on %s.</p>" % (len(runs), html.escape(", ".join(dict.fromkeys(r.cpu for r in runs))))]
     parts += ["<p class=note>%s</p>" % html.escape(n) for n in notes]
-    parts += ["<h2>Results</h2>", tables.as_html(tables.HEADER, body), "<p>%s</p>" % html.escape(tables.caption(all_series)), beside,
+    parts += ["<h2>Results</h2>", tables.as_html(tables.HEADER, body), "<p>%s</p>" % html.escape(tables.caption(all_series)),
+              beside,
               "<h2>Figures</h2>",
               "<p>Lines are means over seeds, bands the range from the smallest to the largest seed. Each figure lies beside "
               "this page as PDF and "

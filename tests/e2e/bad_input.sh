@@ -37,6 +37,7 @@ base 'algorithms: [fedavg]'
 expect 2 "--threads 'many'|1 to 1024" run c.yaml --threads many
 expect 2 "--threads '0'" run c.yaml --threads 0
 expect 2 "--isa 'sse9'" run c.yaml --isa sse9 --dry-run
+expect 2 "unknown model 'mlp_0'|mlp_WIDTH" run c.yaml --set model=mlp_0 --dry-run
 expect 2 "unrecognized option" run c.yaml --treads 2
 expect 2 "--seeds|'x'" run c.yaml --seeds 1,x --dry-run
 expect 2 "each seed once" run c.yaml --seeds 1,1 --dry-run
@@ -84,7 +85,6 @@ with $'federated: {rounds: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|rounds = '0'
 expect 2 "validation = '1'|a number from 0 to below 1" run c.yaml --set data.validation=1 --dry-run
 expect 2 "scaling = 'half'|standard|unit|symmetric" run c.yaml --set data.scaling=half --dry-run
 expect 2 "published = 'nowhere.csv'|can be read" run c.yaml --set published=nowhere.csv --dry-run
-expect 2 "unknown model 'mlp_0'|mlp_WIDTH" run c.yaml --set model=mlp_0 --dry-run
 with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
 with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
 with $'federated: {participation: nan}\nalgorithms: [fedavg]' 2 "participation = 'nan'"

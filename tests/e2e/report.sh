@@ -102,7 +102,8 @@ page = open(scratch + "/page/report.html").read()
 turned = avg <= max(avg, adam)  # published 100 points apart the other way
 assert ("0 of 1 pairs" if turned else "1 of 1 pairs") in page, page[page.index("Published figures"):][:600]
 END
-for change in 's/federated.rounds/federated.round/|no key of these runs' 's/100.5/many/|accuracy = .many' 's/best/worst/|pick = .worst'; do
+for change in 's/federated.rounds/federated.round/|no key of these runs' 's/100.5/many/|accuracy = .many' \
+              's/best/worst/|pick = .worst'; do
   sed "${change%|*}" "$scratch/published.csv" > "$scratch/joined/published.csv"
   ! report && grep -q "published.csv:[0-9]*: .*${change#*|}" "$scratch/err" || fail "$change: $(cat "$scratch/err")"
 done

@@ -16,7 +16,8 @@ struct Case {
   std::vector<char> work;
   Case(const std::string &net, size_t n, unsigned seed) : data(n, seed) {
     char err[256] = "";
-    model = fl_model_new(fl_net_find(net.c_str(), nullptr), &data.s, nullptr, reference::mean, reference::deviation, err, sizeof err);
+    model = fl_model_new(fl_net_find(net.c_str(), nullptr), &data.s, nullptr, reference::mean, reference::deviation, err,
+                         sizeof err);
     INFO(err);
     REQUIRE(model);
     o = fl_model_objective(model);

@@ -145,7 +145,8 @@ TEST_CASE("every rule with its options: twelve steps on a quadratic within 1e-5 
 TEST_CASE("every rule with its options: twelve steps with LeNet-5's gradients within 1e-5 of the specification", "[rules]") {
   const reference::Samples data(30, 4);
   char err[256] = "";
-  fl_model *model = fl_model_new(fl_net_find("lenet5", nullptr), &data.s, nullptr, reference::mean, reference::deviation, err, sizeof err);
+  fl_model *model = fl_model_new(fl_net_find("lenet5", nullptr), &data.s, nullptr, reference::mean, reference::deviation, err,
+                                 sizeof err);
   REQUIRE(model);
   const fl_objective *o = fl_model_objective(model);
   const size_t d = o->layout->d;

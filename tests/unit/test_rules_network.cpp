@@ -22,7 +22,8 @@ struct Network {
 
   Network() {
     char err[256] = "";
-    model = fl_model_new(fl_net_find("lenet5", nullptr), &data.s, nullptr, reference::mean, reference::deviation, err, sizeof err);
+    model = fl_model_new(fl_net_find("lenet5", nullptr), &data.s, nullptr, reference::mean, reference::deviation, err,
+                         sizeof err);
     REQUIRE(model);
     o = fl_model_objective(model);
     start.resize(o->layout->d), work.resize(o->work(o->self, ROWS));
