@@ -1,4 +1,4 @@
-"""docs/kernels.md from kernels/ops.def, `fedlane-check --describe` and the result files: kernels_page.py BUILD [--print]"""
+"""docs/kernels.md from ops.def, kernels.h, `fedlane-check --describe` and the result files: kernels_page.py BUILD [--print]"""
 import glob
 import json
 import os
@@ -31,7 +31,7 @@ ORDER = {
     "random": "Philox4x32-10: element i is word (i/16) mod 4 of block 16*(i/64) + i mod 16, a function of key and place alone.",
     "gemm": "One fp32 accumulator an output, from +0, k ascending, one fma each; k is cut at every `piece` and the pieces are "
             "added by the fixed tree. `_add` begins with C and does not cut.",
-    "factor": "Parts of the factorisations; `kernels.h` writes the order out under *matrix*.",
+    "factor": "Parts of the factorisations; the order of operations is written out under [matrix](#matrix).",
     "layer": "Rows are independent. Sums over rows and taps are cut at whole samples and combined by the fixed tree; the sums of "
              "a row are fp32.",
 }
@@ -95,7 +95,7 @@ def tables(known):
     for kind, name, arguments, traffic, formula in registry():
         if name not in known:
             raise PageError("fedlane-check does not know %s: the build is of another source" % name)
-        roles, pairs, nan = known[name]
+        roles, pairs, nan = known[name][:3]
         names = arrays(arguments)
         if roles != "-" and len(roles) > len(names):
             names += ["argument %d" % i for i in range(len(names), len(roles))]
@@ -107,6 +107,60 @@ def tables(known):
         out.append("| `%s` | %s | %s | %s | %s |" % (name, cell("`%s`" % formula), "+" if traffic == "0r0w" else traffic,
                                                      ", ".join(where), effects(nan, names)))
     return out
+
+
+def starred(text):
+    """Text with products, of which Markdown would make emphasis."""
+    return text.replace("*", "\\*")
+
+
+def function(header, name):
+    """Prototype and comment of a function that is built on a table, as kernels.h has them."""
+    prototype = re.search(r"^(?:void|int) fl_%s\([^;]*\);" % name, header, flags=re.M)
+    start = header.rfind("/*", 0, header.find("size_t fl_%s_work(" % name))
+    if not prototype or start < 0:
+        raise PageError("kernels/kernels.h: fl_%s has no prototype, or no comment" % name)
+    comment = header[start + 2:header.index("*/", start)]
+    lines = (line.lstrip(" *").strip() for line in comment.split("\n"))
+    return " ".join(prototype.group().split()), starred(" ".join(lines).strip())
+
+
+def orders(header):
+    """[(name, order of operations)], the paragraphs of kernels.h under Decompositions."""
+    start = header.index("/* Decompositions.")
+    found = []
+    for line in header[start:header.index("*/", start)].split("\n"):
+        entry = re.match(r" \* ([a-z_]+) {2,}(\S.*)", line)
+        if entry:
+            found.append([entry.group(1), entry.group(2).strip()])
+        elif found:
+            found[-1][1] += " " + line.lstrip(" *").strip()
+    return found
+
+
+def matrix(known):
+    """What is built on the tables: a table of what fedlane-check shows, then the words of kernels.h."""
+    with open(os.path.join(ROOT, "kernels", "kernels.h"), encoding="utf-8") as f:
+        header = f.read()
+    rows, words, sizes = [], [], ""
+    for name, fields in known.items():
+        if len(fields) < 6:
+            continue
+        pairs, nan, formula, names, scratch = fields[1:]
+        names, scratch = names.split(), [entry.split(":") for entry in scratch.split(",")]
+        sizes = " / ".join(n for n, _ in scratch)
+        where = [] if pairs == "-" else ["%s = %s" % (names[int(p[1])], names[int(p[0])]) for p in pairs.split(",")]
+        rows.append("| `%s` | `%s` | %s | %s | %s |" % (name, formula, " / ".join("{:,}".format(int(s)) for _, s in scratch),
+                                                        ", ".join(where), effects(nan, names)))
+        words.append("- `%s` %s" % function(header, name))
+    panel = re.search(r"FL_PANEL (\d+)", header).group(1)
+    return (["", "## matrix", "Functions over a table's kernels: `fl_NAME(table, ...)`, matrices row-major and dense. Nothing is "
+             "allocated: scratch, in floats, is the caller's; `fl_NAME_work` has it for any size, the table for n x n.", "",
+             "| function | computes | scratch at n = %s | in place | NaN |" % sizes, "| --- | --- | --- | --- | --- |"] +
+            rows + [""] + words +
+            ["", "Orders of operations of the decompositions; *root* is what `inverse_root` does after `eigh`. `gemm_xy` is the "
+             "table's product, whose k is not cut; double expressions round every operation; fl(x) is x as a float; P is %s." %
+             panel, ""] + ["- *%s*: %s" % (name, starred(order)) for name, order in orders(header)])
 
 
 def figures():
@@ -145,7 +199,8 @@ def main():
         print("kernels-page: unknown argument '%s'; allowed: --print" % " ".join(mode), file=sys.stderr)
         return 2
     try:
-        text = INTRO + "\n".join(tables(described(build)) + figures()) + "\n"
+        known = described(build)
+        text = INTRO + "\n".join(tables(known) + matrix(known) + figures()) + "\n"
     except PageError as e:
         print("kernels-page: %s" % e, file=sys.stderr)
         return 1

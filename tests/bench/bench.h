@@ -15,12 +15,14 @@ namespace bench {
 
 enum { STREAMS = 12 }; // arrays that a kernel may have at most
 
-// Arrays of floats read and written side by side; in_place: arrays that are both.
+// Arrays of floats read and written side by side; in_place: arrays that are both; bytes: arrays of bytes that are read as well.
 struct Mix {
-  unsigned reads, writes, in_place = 0;
-  unsigned arrays() const { return reads + writes - in_place; }
+  unsigned reads, writes, in_place = 0, bytes = 0;
+  unsigned arrays() const { return reads + bytes + writes - in_place; }
+  unsigned traffic() const { return 4 * (reads + writes) + bytes; } // bytes an element
   std::string text() const {
-    return std::to_string(reads) + "r" + std::to_string(writes) + "w" + (in_place ? "/in-place:" + std::to_string(in_place) : "");
+    return std::to_string(reads) + "r" + std::to_string(writes) + "w" + (bytes ? "/bytes:" + std::to_string(bytes) : "") +
+           (in_place ? "/in-place:" + std::to_string(in_place) : "");
   }
 };
 

@@ -3,6 +3,7 @@
 #define FEDLANE_BENCH_CEILINGS_H
 #include "bench.h"
 #include <cmath>
+#include <cstring>
 
 // Any machine: what the compiler makes of floats.
 struct Plain {
@@ -10,6 +11,7 @@ struct Plain {
   static constexpr unsigned lanes = 1;
   static inline type set(float x) { return x; }
   static inline type load(const float *p) { return *p; }
+  static inline type widen(const uint8_t *p) { return *p; }
   static inline void store(float *p, type x) { *p = x; }
   static inline void stream(float *p, type x) { *p = x; }
   static inline type add(type a, type b) { return a + b; }
@@ -22,12 +24,13 @@ struct Plain {
 #include <immintrin.h>
 #define FL_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,fma,avx2")))
 #define FL_AVX2 __attribute__((target("avx2,fma")))
-#define FL_VECTOR(name, T, LANES, attribute, SET, LOAD, STORE, STREAM, ADD, MUL, FMA, DIV, SQRT, FIRST)                  \
+#define FL_VECTOR(name, T, LANES, attribute, SET, LOAD, WIDEN, STORE, STREAM, ADD, MUL, FMA, DIV, SQRT, FIRST)                  \
   struct name {                                                                                                          \
     using type = T;                                                                                                      \
     static constexpr unsigned lanes = LANES;                                                                             \
     attribute static inline type set(float x) { return SET(x); }                                                         \
     attribute static inline type load(const float *p) { return LOAD(p); }                                                \
+    attribute static inline type widen(const uint8_t *p) { return WIDEN(reinterpret_cast<const __m128i *>(p)); }         \
     attribute static inline void store(float *p, type x) { STORE(p, x); }                                                \
     attribute static inline void stream(float *p, type x) { STREAM(p, x); }                                              \
     attribute static inline type add(type a, type b) { return ADD(a, b); }                                               \
@@ -37,10 +40,12 @@ struct Plain {
     attribute static inline type sqrt(type a) { return SQRT(a); }                                                        \
     attribute static inline float first(type a) { return FIRST(a); }                                                     \
   }
-FL_VECTOR(Wide, __m512, 16, FL_AVX512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_stream_ps, _mm512_add_ps,
-          _mm512_mul_ps, _mm512_fmadd_ps, _mm512_div_ps, _mm512_sqrt_ps, _mm512_cvtss_f32);
-FL_VECTOR(Middle, __m256, 8, FL_AVX2, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_stream_ps, _mm256_add_ps,
-          _mm256_mul_ps, _mm256_fmadd_ps, _mm256_div_ps, _mm256_sqrt_ps, _mm256_cvtss_f32);
+#define FL_WIDEN16(p) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p)))
+#define FL_WIDEN8(p) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p)))
+FL_VECTOR(Wide, __m512, 16, FL_AVX512, _mm512_set1_ps, _mm512_loadu_ps, FL_WIDEN16, _mm512_storeu_ps, _mm512_stream_ps,
+          _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps, _mm512_div_ps, _mm512_sqrt_ps, _mm512_cvtss_f32);
+FL_VECTOR(Middle, __m256, 8, FL_AVX2, _mm256_set1_ps, _mm256_loadu_ps, FL_WIDEN8, _mm256_storeu_ps, _mm256_stream_ps,
+          _mm256_add_ps, _mm256_mul_ps, _mm256_fmadd_ps, _mm256_div_ps, _mm256_sqrt_ps, _mm256_cvtss_f32);
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 struct Neon {
@@ -48,6 +53,11 @@ struct Neon {
   static constexpr unsigned lanes = 4;
   static inline type set(float x) { return vdupq_n_f32(x); }
   static inline type load(const float *p) { return vld1q_f32(p); }
+  static inline type widen(const uint8_t *p) {
+    uint32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))));
+  }
   static inline void store(float *p, type x) { vst1q_f32(p, x); }
   static inline void stream(float *p, type x) { vst1q_f32(p, x); }
   static inline type add(type a, type b) { return vaddq_f32(a, b); }

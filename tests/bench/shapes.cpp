@@ -318,6 +318,14 @@ static void add_decompositions(Book &book) {
     });
     add_square(book, "eigh", 0, fl_eigh_work(n), n, // how much it computes depends on the matrix
                [](auto *k, size_t size, auto *a) { fl_eigh(k, size, a[0], a[2], a[1], a[3]); });
+    add_square(book, "inverse_root", 0, fl_inverse_root_work(n), n, [](auto *k, size_t size, auto *a) {
+      if (fl_inverse_root(k, size, a[0], 4.0, 1e-4f, a[1], a[3])) {
+        std::fprintf(stderr, "fedlane bench: inverse_root/n:%zu: no root\n", size);
+        std::abort();
+      }
+    });
+    add_square(book, "orthogonal_iteration", (2 + 8.0 / 3) * cube, fl_orthogonal_iteration_work(n), n,
+               [](auto *k, size_t size, auto *a) { fl_orthogonal_iteration(k, size, a[0], a[1], a[3]); });
   }
 }
 

@@ -1,7 +1,7 @@
 // streams.cpp - ceilings of bandwidth: for each mix of streams loops that do next to nothing with what they read. A kernel of
 // that mix can do no better than the best of them: copies, sums and triads (2r1w plain is STREAM's), stored plainly or past the
-// caches, with as many outputs in place as the kernel has. Useful bytes only: what a plain store to a fresh line reads first is
-// not counted.
+// caches, with as many outputs in place as the kernel has; one mix is of bytes that become floats. Useful bytes only: what a
+// plain store to a fresh line reads first is not counted.
 #include "ceilings.h"
 #include "shapes.h"
 #include <algorithm>
@@ -61,28 +61,60 @@ volatile float half = 0.5f;
     }                                                                                            \
   }
 
+// Of one array of bytes floats: a copy, and with a little arithmetic.
+#define FL_BYTES_LOOP(name, V, attribute)                                                        \
+  template <int FORM, bool PAST> attribute inline void byte_step_##name(const uint8_t *in, float *out, V::type c) { \
+    V::type x = V::widen(in);                                                                    \
+    if (FORM == ADD) { x = V::add(x, c); }                                                       \
+    if (FORM == TRIAD) { x = V::fma(x, c, c); }                                                  \
+    if (PAST) { V::stream(out, x); } else { V::store(out, x); }                                  \
+  }                                                                                              \
+  template <int FORM, bool PAST> attribute void bytes_##name(size_t n, const float *const *in, float *const *out) { \
+    enum { TURN = 4 };                                                                           \
+    const uint8_t *from = reinterpret_cast<const uint8_t *>(in[0]);                              \
+    float *to = out[0];                                                                          \
+    const V::type c = V::set(half);                                                              \
+    size_t i = 0;                                                                                \
+    for (; i + TURN * V::lanes <= n; i += TURN * V::lanes) {                                     \
+      for (unsigned t = 0; t < TURN * V::lanes; t += V::lanes) { byte_step_##name<FORM, PAST>(from + i + t, to + i + t, c); } \
+    }                                                                                            \
+    for (; i + V::lanes <= n; i += V::lanes) { byte_step_##name<FORM, PAST>(from + i, to + i, c); } \
+  }
+
 struct Loops { Loop plain[FORMS], past[FORMS]; };
+#define FL_BYTES_ROW(isa)                                                                          \
+  Loops { { bytes_##isa<COPY, false>, bytes_##isa<ADD, false>, bytes_##isa<TRIAD, false> },               \
+          { bytes_##isa<COPY, true>, bytes_##isa<ADD, true>, bytes_##isa<TRIAD, true> } }
 #define FL_STREAM_ROW(isa, R, W, P)                                                                \
   Loops { { isa<R, W, P, COPY, false>, isa<R, W, P, ADD, false>, isa<R, W, P, TRIAD, false> },            \
           { isa<R, W, P, COPY, true>, isa<R, W, P, ADD, true>, isa<R, W, P, TRIAD, true> } }
 FL_STREAM_LOOP(plain, Plain, )
+FL_BYTES_LOOP(plain, Plain, )
 #if defined(__x86_64__)
 FL_STREAM_LOOP(avx512, Wide, FL_AVX512)
 FL_STREAM_LOOP(avx2, Middle, FL_AVX2)
+FL_BYTES_LOOP(avx512, Wide, FL_AVX512)
+FL_BYTES_LOOP(avx2, Middle, FL_AVX2)
 enum { CAN_PASS = 1 };
 template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) {
   return isa == FL_ISA_AVX512 ? FL_STREAM_ROW(avx512, R, W, P) : isa == FL_ISA_AVX2 ? FL_STREAM_ROW(avx2, R, W, P)
       : FL_STREAM_ROW(plain, R, W, P);
 }
+Loops byte_loops(fl_isa isa) {
+  return isa == FL_ISA_AVX512 ? FL_BYTES_ROW(avx512) : isa == FL_ISA_AVX2 ? FL_BYTES_ROW(avx2) : FL_BYTES_ROW(plain);
+}
 #else
 enum { CAN_PASS = 0 };
 #if defined(__aarch64__)
 FL_STREAM_LOOP(neon, Neon, )
+FL_BYTES_LOOP(neon, Neon, )
 template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa isa) {
   return isa == FL_ISA_NEON ? FL_STREAM_ROW(neon, R, W, P) : FL_STREAM_ROW(plain, R, W, P);
 }
+Loops byte_loops(fl_isa isa) { return isa == FL_ISA_NEON ? FL_BYTES_ROW(neon) : FL_BYTES_ROW(plain); }
 #else
 template <unsigned R, unsigned W, unsigned P> Loops loops(fl_isa) { return FL_STREAM_ROW(plain, R, W, P); }
+Loops byte_loops(fl_isa) { return FL_BYTES_ROW(plain); }
 #endif
 #endif
 
@@ -97,6 +129,10 @@ template <unsigned R, unsigned W, unsigned P> bool add_loops(Mix mix, fl_isa isa
 }
 
 Loops loops_of(Mix mix, fl_isa isa) {
+  if (mix.bytes) {
+    if (mix.bytes != 1 || mix.reads || mix.writes != 1) { std::abort(); } // a registry line of a kind that had none yet
+    return byte_loops(isa);
+  }
   Loops found = {};
 #define FL_OP(family, name, ret, args, traffic, formula) {                                       \
     constexpr Mix m = Traffic::parse(#traffic).mix();                                            \
@@ -123,7 +159,7 @@ static void add_width(Book &book, Mix mix, const Place &at, const std::string &k
       line.name = "ceiling/" + mix.text() + "/" + form_name[form] + width + (past ? ",past-caches/" : "/") +
                   place_name(at, book.options.huge_pages);
       line.elements = static_cast<double>(at.n);
-      line.bytes = 4.0 * line.elements * (mix.reads + mix.writes);
+      line.bytes = line.elements * mix.traffic();
       book.settle(line, at, arrays);
       line.prepare = [=] { arena.refill(at, arrays, false); };
       line.run = [=](int64_t calls, size_t skip) {
@@ -134,6 +170,7 @@ static void add_width(Book &book, Mix mix, const Place &at, const std::string &k
           std::array<const float *, STREAMS> in{};
           std::array<float *, STREAMS> out{};
           for (size_t r = 0; r < mix.reads; r++) { in[r] = array[fresh + r] + begin; }
+          if (mix.bytes) { in[0] = reinterpret_cast<const float *>(reinterpret_cast<const uint8_t *>(array[fresh]) + begin); }
           for (size_t w = 0; w < mix.writes; w++) { out[w] = array[w < mix.in_place ? fresh + w : w - mix.in_place] + begin; }
           return [=] { loop(end - begin, in.data(), out.data()); };
         });

@@ -61,12 +61,15 @@ int wanted(const op_test *, char *const *word, int words);        /* named, its 
 int compare_golden(const fl_kernels *, const char *path, char *const *word, int words);
 #define FL_OP(family, name, ret, args, traffic, formula) void check_##name(check *);
 #include <fedlane/ops.def>
-/* Functions built on a table are checked, hashed and listed as its members are. */
+/* Functions built on a table are checked, hashed and listed as its members are.
+ * TEST(name, formula, arrays in the order of its test, scratch of an n x n matrix) */
 #define MATRIX_TESTS(TEST) \
-  TEST(newton_schulz, "quintic Newton-Schulz iteration") TEST(qr, "a = q r") TEST(eigh, "a = v diag(w) v^T") \
-  TEST(inverse_root, "u diag(max(w, 0) + ridge)^(-1/p) u^T") TEST(cholesky, "a = l l^T") \
-  TEST(orthogonal_iteration, "q of s q = q r")
-#define MATRIX_TEST(name, formula) void check_##name(check *);
+  TEST(newton_schulz, "quintic Newton-Schulz iteration", "u o work", fl_newton_schulz_work(n, n)) \
+  TEST(qr, "a = q r", "a q r work", fl_qr_work(n, n)) TEST(eigh, "a = v diag(w) v^T", "a v w work", fl_eigh_work(n)) \
+  TEST(inverse_root, "u diag(max(w, 0) + ridge)^(-1/p) u^T", "a out - work", fl_inverse_root_work(n)) \
+  TEST(cholesky, "a = l l^T", "a l - work", fl_cholesky_work(n)) \
+  TEST(orthogonal_iteration, "q of s q = q r", "s q work", fl_orthogonal_iteration_work(n))
+#define MATRIX_TEST(name, formula, arrays, scratch) void check_##name(check *);
 MATRIX_TESTS(MATRIX_TEST)
 #undef MATRIX_TEST
 #endif

@@ -1,5 +1,6 @@
 /* describe.c - what the tests of an operation show of it, for docs/kernels.md: which arguments may be the same memory, and what a
- * NaN in an input does to the outputs. One line an operation: name, roles, pairs, effects; "-" where there is nothing to say. */
+ * NaN in an input does to the outputs. One line an operation: name, roles, pairs, effects; "-" where there is nothing to say; of
+ * what is built on a table also its formula, its arrays, and the floats of scratch at three orders. */
 #include "check.h"
 #include <math.h>
 #include <stdlib.h>
@@ -118,6 +119,20 @@ void describe_case(check *t, caller f, call *c, size_t nargs, const arg *a) {
   d->longest = longest;
 }
 
+static void print_matrix(const char *op) {
+  static const size_t orders[] = { 64, 256, 1024 };
+#define MATRIX_TEST(name, formula, arrays, scratch) \
+  if (!strcmp(op, #name)) { \
+    printf("\t" formula "\t" arrays "\t"); \
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) { \
+      const size_t n = orders[i]; \
+      printf("%s%zu:%zu", i ? "," : "", n, (size_t)(scratch)); \
+    } \
+  }
+  MATRIX_TESTS(MATRIX_TEST)
+#undef MATRIX_TEST
+}
+
 int describe(const fl_kernels *k) {
   for (size_t i = 0; i < op_count; i++) {
     description d = { 0 };
@@ -125,7 +140,9 @@ int describe(const fl_kernels *k) {
     run_op(&t, &op_tests[i]);
     printf("%s\t%s\t", op_tests[i].name, d.roles[0] ? d.roles : "-");
     for (size_t p = 0; p < d.pairs; p++) { printf("%s%s", p ? "," : "", d.pair[p]); }
-    printf("%s\t%s\n", d.pairs ? "" : "-", d.effects[0] ? d.effects : "-");
+    printf("%s\t%s", d.pairs ? "" : "-", d.effects[0] ? d.effects : "-");
+    print_matrix(op_tests[i].name);
+    printf("\n");
   }
   return 0;
 }

@@ -8,7 +8,7 @@
 const op_test op_tests[] = {
 #define FL_OP(family, name, ret, args, traffic, formula) { #family, #name, check_##name },
 #include <fedlane/ops.def>
-#define MATRIX_TEST(name, formula) { "matrix", #name, check_##name },
+#define MATRIX_TEST(name, formula, arrays, scratch) { "matrix", #name, check_##name },
   MATRIX_TESTS(MATRIX_TEST)
 #undef MATRIX_TEST
 };
@@ -73,7 +73,7 @@ static int run_all(check *t, char *const *word, int words) {
 static int list(void) {
 #define FL_OP(family, name, ret, args, traffic, formula) printf("%-7s %-17s %s\n", #family, #name, formula);
 #include <fedlane/ops.def>
-#define MATRIX_TEST(name, formula) printf("%-7s %-17s %s\n", "matrix", #name, formula);
+#define MATRIX_TEST(name, formula, arrays, scratch) printf("%-7s %-17s %s\n", "matrix", #name, formula);
   MATRIX_TESTS(MATRIX_TEST)
 #undef MATRIX_TEST
   return 0;
