@@ -36,7 +36,8 @@ const fl_onednn_backend *fl_work_backend(const fl_work *, const fl_config *);   
 const fl_kernels *fl_work_kernels(const fl_work *, const fl_config *);
 int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
 int fl_work_check(fl_work *, const fl_suite *, char *err, size_t err_size);      /* whether every run could be opened */
-int fl_work_open(fl_work *, const fl_config *, int threads, fl_session **, char *err, size_t err_size);
+/* state_file: where client states go that outgrow client_state_memory; NULL: nowhere. */
+int fl_work_open(fl_work *, const fl_config *, int threads, const char *state_file, fl_session **, char *err, size_t err_size);
 void fl_work_end(fl_work *);
 
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */

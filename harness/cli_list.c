@@ -146,7 +146,10 @@ void fl_cli_markdown(void) {
     const char *help = "", *name = fl_dataset_known(i, &help);
     printf("- `%s`: %s\n", name, help ? help : "");
   }
-  puts("\n## model\n");
+  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
+  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
+  section(&made);
+  puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
   puts("\n## federated\n");
   section(fl_section_of(0));

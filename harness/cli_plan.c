@@ -13,7 +13,7 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
   for (size_t i = 0; i < suite->n; i++) {
     const fl_config *c = &suite->run[i];
     fl_session *s = NULL;
-    if (fl_work_open(w, c, w->threads, &s, err, sizeof err)) {
+    if (fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err)) {
       fprintf(stderr, "fedlane: %s\n", err);
       json_decref(runs);
       json_decref(o);
@@ -157,7 +157,9 @@ int fl_plan_export(fl_work *w, const fl_suite *suite, const char *out) {
     fl_session *s = NULL;
     int bad = (size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir;
     snprintf(err, sizeof err, "--export-plan '%.200s...': too long", out);
-    bad = bad || fl_work_open(w, c, w->threads, &s, err, sizeof err) || fl_folder_make(dir, err, sizeof err);
+    if (!bad && !strcmp(c->data_format, "synthetic"))
+      bad = -1, snprintf(err, sizeof err, "--export-plan: data of format synthetic; allowed: data in files, for a replay");
+    bad = bad || fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err) || fl_folder_make(dir, err, sizeof err);
     snprintf(path, sizeof path, "%s/partition.json", dir);
     bad = bad || write_params(s, dir, err, sizeof err) || fl_split_save(&w->split, path, err, sizeof err) ||
           write_plan(s, c, &w->data, dir, err, sizeof err);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 volatile sig_atomic_t fl_signal;
 
@@ -34,8 +35,9 @@ static void show(training *t, const fl_metrics *m, int end) {
           (unsigned long long)t->c->rounds, accuracy, loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
 }
 
-static int save(training *t, const fl_session *s, const fl_metrics *m) {
+static int save(training *t, fl_session *s, const fl_metrics *m) {
   if (fl_checkpoint_save(t->dir, t->c, s, m, t->err, t->size)) return t->failed = 1;
+  fl_session_kept(s);
   t->checkpointed = fl_now();
   t->saved = m->round;
   return 0;
@@ -72,11 +74,21 @@ static int finished(const fl_work *w, const fl_config *c, const char *dir) {
   return same;
 }
 
+/* Client states of an earlier run in this folder, which nothing refers to any more. */
+static void remove_states(const char *dir) {
+  char path[3600];
+  snprintf(path, sizeof path, "%s/states.bin", dir);
+  unlink(path);
+}
+
 /* Where the run begins: from the checkpoint when there is one and it is wanted, else from nothing. */
 static int begin(training *t, fl_session *s, int resume) {
   int r = resume ? fl_checkpoint_load(t->dir, t->c, s, &t->last, t->err, t->size) : 1;
   if (r < 0) return -1;
-  if (r) memset(&t->last, 0, sizeof t->last);
+  if (r) {
+    memset(&t->last, 0, sizeof t->last);
+    remove_states(t->dir);
+  }
   t->saved = t->last.round;
   t->stopped = r == 0 && t->last.round < t->c->rounds && ends_early(t->c, &t->last);
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
@@ -99,7 +111,7 @@ static void not_reproducible(const fl_work *w, const fl_config *c, char *why, si
 }
 
 int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_progress *progress, char *err, size_t size) {
-  char dir[3500], hash[65], trajectory[65];
+  char dir[3500], states[3600], hash[65], trajectory[65];
   fl_session *s = NULL;
   if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir)
     return snprintf(err, size, "--out '%.200s...': too long", out), -1;
@@ -109,7 +121,8 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
             (unsigned long long)c->seed);
     return 0;
   }
-  if (fl_work_open(w, c, w->threads, &s, err, size)) return -1;
+  snprintf(states, sizeof states, "%s/states.bin", dir);
+  if (fl_work_open(w, c, w->threads, states, &s, err, size)) return -1;
   if (c->central && fl_session_threads(s) > 1 && !progress->told++)
     fprintf(stderr, "central training: gradients and steps on one thread, evaluation on %d\n", fl_session_threads(s));
   char why[FL_ERR];

@@ -24,7 +24,7 @@ static int keep(void *self, fl_session *s, const fl_metrics *m) {
 static int run_once(fl_work *w, const fl_config *c, int threads, trace *t, char hash[65], char *err, size_t size) {
   fl_session *s = NULL;
   size_t n;
-  if (fl_work_open(w, c, threads, &s, err, size)) return -1;
+  if (fl_work_open(w, c, threads, NULL, &s, err, size)) return -1;
   const int refused = fl_rounds(s, keep, t) < 0;
   const float *x = fl_averaged(s, &n);
   fl_params_hash(x, n, hash);

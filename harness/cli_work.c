@@ -41,7 +41,12 @@ const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
   return b ? &b->kernels : w->native;
 }
 
+static int is_made(const fl_config *c) { return !strcmp(c->data_format, "synthetic"); }
+
 static int same_data(const fl_config *a, const fl_config *b) {
+  const fl_population_config *p = &a->population, *q = &b->population;
+  if (is_made(a) && (a->clients != b->clients || p->seed != q->seed || p->min_samples != q->min_samples ||
+                     p->max_samples != q->max_samples || p->label_skew != q->label_skew)) return 0;
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
       !strcmp(a->data_train, b->data_train) &&
          !strcmp(a->data_test, b->data_test) && a->validation == b->validation && a->scaling == b->scaling;
@@ -73,8 +78,10 @@ void fl_work_end(fl_work *w) {
 int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->data_of || !same_data(w->data_of, c)) {
     fl_work_end(w);
+    if (is_made(c) && fl_population_open(&w->data, &c->population, c->clients, err, size)) return -1;
+    if (is_made(c)) snprintf(w->data.name, sizeof w->data.name, "%s", c->data_name);
     const char *format = c->data_format[0] ? c->data_format : NULL;
-    if (fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
+    if (!is_made(c) && fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
                         c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
     fl_dataset_scale(&w->data, c->scaling);
     w->data_of = c;
@@ -86,7 +93,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
-    if (c->central ? fl_split_whole(&w->split, t->n, err, size)
+    if (w->data.population ? fl_population_split(w->data.population, &w->split, err, size)
+        : c->central ? fl_split_whole(&w->split, t->n, err, size)
                    : fl_split_make(&w->split, &c->partition, c->clients, t->label, w->data.client, t->n, t->classes, err, size))
       return -1;
     w->split_of = c;
@@ -97,25 +105,29 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     w->model = fl_model_new(fl_net_find(c->model, &room), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
                             w->data.std, err, size);
     if (!w->model) return -1;
+    if (w->data.population) fl_model_make_rows(w->model, fl_population_row, w->data.population);
     w->model_of = c;
   }
   return 0;
 }
 
 /* Opens the run's session, or with s NULL asks only whether it could be opened. */
-static int open_or_check(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
+static int open_or_check(fl_work *w, const fl_config *c, int threads, const char *states, fl_session **s, char *err,
+                         size_t size) {
   if (fl_work_prepare(w, c, err, size)) return -1;
   const fl_problem p = { .objective = fl_model_objective(w->model), .clients = w->split.clients, .offset = w->split.offset,
-                         .index = w->split.index };
+                         .index = w->split.index, .samples = w->data.population ? fl_population_samples : NULL,
+                         .self = w->data.population };
   const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation,
                          .partial = c->partial, .local_epochs = c->local_epochs, .local_steps = c->local_steps,
                          .batch_size = c->batch_size, .eval_every = c->eval_every, .threads = threads,
-                         .kernels = fl_work_kernels(w, c) };
+                         .kernels = fl_work_kernels(w, c), .state_file = states,
+                         .state_memory = (uint64_t)(c->client_state_memory * 1048576) };
   return s ? fl_open(s, &p, &c->algorithm, &o, err, size) : fl_check(&p, &c->algorithm, &o, err, size);
 }
 
-int fl_work_open(fl_work *w, const fl_config *c, int threads, fl_session **s, char *err, size_t size) {
-  return open_or_check(w, c, threads, s, err, size);
+int fl_work_open(fl_work *w, const fl_config *c, int threads, const char *states, fl_session **s, char *err, size_t size) {
+  return open_or_check(w, c, threads, states, s, err, size);
 }
 
 /* Before the first run: what the data, the model or the length of a run make impossible must not come up after hours. */
@@ -123,7 +135,7 @@ int fl_work_check(fl_work *w, const fl_suite *suite, char *err, size_t size) {
   char why[FL_ERR - 400];
   for (size_t i = 0; i < suite->n; i++) {
     const fl_config *c = &suite->run[i];
-    if (open_or_check(w, c, w->threads, NULL, why, sizeof why))
+    if (open_or_check(w, c, w->threads, NULL, NULL, why, sizeof why))
       return snprintf(err, size, "%s, seed %llu: %s", c->label, (unsigned long long)c->seed, why), -1;
   }
   return 0;

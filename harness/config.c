@@ -1,107 +1,12 @@
 /* config.c - from the tree of nodes to runs. A list where one value is expected stays "open" until the expansion picks an
  * element, so lists may stand anywhere, also inside the elements of other lists. */
 #include "config_context.h"
-#include "config_keys.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
-static int fail(context *c, const char *where, const char *key, const char *value, const char *allowed) {
-  return snprintf(c->err, c->size, "%s: %s = '%s'; allowed: %s", where, key, value, allowed), -1;
-}
-
-static int known_keys(context *c, const fl_node *map, const char *what, const char *const *names, size_t n) {
-  for (size_t i = 0; i < map->n; i++) {
-    size_t j = 0;
-    while (j < n && strcmp(names[j], map->child[i]->key)) j++;
-    const char *section = j == n && map == c->root ? fl_section_with(map->child[i]->key, c->central) : NULL;
-    if (section)
-      return snprintf(c->err, c->size, "%s: '%s' belongs to '%s'; did you mean '%s.%s'?", map->child[i]->key_where,
-                      map->child[i]->key, section, section, map->child[i]->key), -1;
-    if (j == n) return fl_unknown(map->child[i]->key_where, what, map->child[i]->key, names, n, c->err, c->size);
-  }
-  return 0;
-}
-
-/* Text of a scalar key under the current picks; NULL with *bad set (and the message written) when it is a map or empty. */
-static const char *text_of(context *c, const fl_node *child, const char **where, int *bad) {
-  const fl_node *now = fl_node_now(child);
-  if (!now || now->kind != FL_NODE_SCALAR || !*now->text) {
-    const fl_node *at = now ? now : child;
-    snprintf(c->err, c->size, "%s: %s %s; allowed: one value, or a list of values (a run each)", at->where, child->key,
-             now && now->kind == FL_NODE_MAP ? "is a map" : "has no value");
-    *bad = 1;
-    return NULL;
-  }
-  *where = now == child ? child->key_where : now->where;
-  return now->text;
-}
-
-static int copy_text(context *c, char *to, size_t room, const char *where, const char *key, const char *value) {
-  char allowed[80];
-  snprintf(allowed, sizeof allowed, "at most %zu bytes", room - 1);
-  if (strlen(value) >= room) return fail(c, where, key, value, allowed);
-  memcpy(to, value, strlen(value) + 1);
-  return 0;
-}
-
-/* Paths in the file are relative to its folder, so that a study can be run from anywhere; those of --set to the caller's. */
-static int copy_path(context *c, char *to, size_t room, const char *where, const char *key, const char *value, int from_set) {
-  const char *slash = strrchr(c->path, '/');
-  if (*value == '/' || from_set || !slash) return copy_text(c, to, room, where, key, value);
-  char joined[2048];
-  snprintf(joined, sizeof joined, "%.*s/%s", (int)(slash - c->path), c->path, value);
-  return copy_text(c, to, room, where, key, joined);
-}
-
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
-static int data_section(context *c, fl_config *run) {
-  const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[8], *where = map->where, *v[6] = { 0 }, *at[6] = { 0 };
-  int bad = 0, from_set[6] = { 0 };
-  if (map->kind == FL_NODE_SCALAR) {
-    v[0] = map->text; at[0] = where;
-  } else {
-    for (size_t i = 0; i < fl_data_key_count; i++) names[i] = fl_data_keys[i].name;
-    if (known_keys(c, map, "key of data", names, fl_data_key_count)) return -1;
-    for (size_t i = 0; i < fl_data_key_count; i++) {
-      const fl_node *child = fl_node_get(map, names[i]);
-      if (child) v[i] = text_of(c, child, &at[i], &bad), from_set[i] = child->from_set;
-      if (bad) return -1;
-    }
-  }
-  static const fl_param validation = { "validation", 0, 0, 1, NULL, "", FL_BELOW };
-  const fl_setting part = { "validation", v[4], at[4] };
-  if (v[4] && fl_param_read(&validation, &part, &run->validation, c->err, c->size)) return -1;
-  static const fl_param scaling = { "scaling", FL_SCALING_STANDARD, 0, 0, FL_SCALING_CHOICES, "", 0 };
-  const fl_setting how = { "scaling", v[5], at[5] };
-  double index = FL_SCALING_STANDARD;
-  if (v[5] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
-  run->scaling = (fl_scaling)index;
-  if (!v[1]) {
-    if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
-    const size_t n = fl_dataset_known_count();
-    size_t j = 0;
-    const char *sets[32];
-    for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
-    while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
-    if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
-    if (v[2] || v[3])
-      return fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3],
-                  "only beside 'format: idx' or 'format: npz'");
-    return copy_text(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
-  }
-  static const char *const formats[] = { "idx", "npz" };
-  if (strcmp(v[1], "idx") && strcmp(v[1], "npz")) return fl_unknown(at[1], "format", v[1], formats, 2, c->err, c->size);
-  if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
-  return copy_text(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
-         copy_text(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
-         copy_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2]) ||
-         (v[3] && copy_path(c, run->data_test, sizeof run->data_test, at[3], "test", v[3], from_set[3])) ? -1 : 0;
-}
-
 /* All keys of a map as settings; `skip` is left out; stack: [a, b] is one value, joined by '+'. */
 static int settings_of(context *c, const fl_node *map, const char *skip, fl_setting *out, size_t *n, char *stack,
                        size_t stack_size) {
@@ -123,7 +28,7 @@ static int settings_of(context *c, const fl_node *map, const char *skip, fl_sett
       }
       s->value = stack;
       s->where = child->key_where;
-    } else if (!(s->value = text_of(c, child, &s->where, &bad))) {
+    } else if (!(s->value = fl_config_text(c, child, &s->where, &bad))) {
       return -1;
     }
     (*n)++;
@@ -144,20 +49,8 @@ static int partition_section(context *c, fl_config *run) {
   const fl_node *path = fl_node_get(map, "path");
   char text[sizeof run->partition.path];
   memcpy(text, run->partition.path, sizeof text);
-  return copy_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text,
+  return fl_config_path(c, run->partition.path, sizeof run->partition.path, path ? path->where : c->path, "path", text,
                    path && path->from_set);
-}
-
-static int key_value(context *c, const fl_key_entry *k, fl_config *run, const char *where, const char *text) {
-  char *field = (char *)run + k->offset;
-  const fl_setting set = { k->param.name, text, where };
-  double v;
-  if (fl_param_read(&k->param, &set, &v, c->err, c->size)) return -1;
-  if (k->kind == FL_KEY_FLAG || k->kind == FL_KEY_CHOICE) *(int *)field = (int)v;
-  if (k->kind == FL_KEY_REAL) *(double *)field = v;
-  if (k->kind == FL_KEY_SIZE) *(size_t *)field = (size_t)v;
-  if (k->kind == FL_KEY_U64) *(uint64_t *)field = (uint64_t)v;
-  return 0;
 }
 
 /* federated or training: which of them there is decides what a run is. */
@@ -176,17 +69,17 @@ static int main_section(context *c, fl_config *run) {
     names[i] = k->param.name;
     snprintf(def, sizeof def, "%.17g", k->param.def);
     if (k->param.choices) *(int *)(void *)((char *)run + k->offset) = (int)k->param.def;
-    else if (key_value(c, k, run, c->path, def)) return -1;
+    else if (fl_config_key(c, k, run, c->path, def)) return -1;
   }
   if (!map) return 0;
   if (map->kind != FL_NODE_MAP)
     return snprintf(c->err, c->size, "%s: %s; allowed: a map {%s, %s, ...}", map->where, own->name, names[0], names[1]), -1;
   snprintf(what, sizeof what, "key of %s", own->name);
-  if (known_keys(c, map, what, names, own->n)) return -1;
+  if (fl_config_known(c, map, what, names, own->n)) return -1;
   for (size_t i = 0; i < own->n; i++) {
     const fl_node *child = fl_node_get(map, names[i]);
-    const char *where, *text = child ? text_of(c, child, &where, &bad) : NULL;
-    if (bad || (text && key_value(c, &own->key[i], run, where, text))) return -1;
+    const char *where, *text = child ? fl_config_text(c, child, &where, &bad) : NULL;
+    if (bad || (text && fl_config_key(c, &own->key[i], run, where, text))) return -1;
   }
   const char *idle = fl_key_idle(own, run, what, sizeof what);
   if (idle)
@@ -194,7 +87,7 @@ static int main_section(context *c, fl_config *run) {
                     what), -1;
   const fl_node *stop = fl_node_get(map, "stop_at_target");
   if (run->stop_at_target && !(run->target_accuracy > 0))      /* it would never stop anything, and nobody would be told */
-    return fail(c, stop->key_where, "stop_at_target", "yes", "only with a target_accuracy above 0");
+    return fl_config_fail(c, stop->key_where, "stop_at_target", "yes", "only with a target_accuracy above 0");
   return 0;
 }
 
@@ -207,8 +100,8 @@ static int model_section(context *c, fl_config *run) {
   const fl_node *node = fl_node_get(c->root, "model");
   const char *where;
   int bad = 0;
-  const char *name = text_of(c, node, &where, &bad);
-  return !name || check_model(c, where, name) || copy_text(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
+  const char *name = fl_config_text(c, node, &where, &bad);
+  return !name || check_model(c, where, name) || fl_config_copy(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
 }
 
 static int backend_section(context *c, fl_config *run) {
@@ -217,7 +110,7 @@ static int backend_section(context *c, fl_config *run) {
   fl_setting set = { "backend", NULL, NULL };
   int bad = 0;
   double v = backend.def;
-  if (node && (!(set.value = text_of(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size)))
+  if (node && (!(set.value = fl_config_text(c, node, &set.where, &bad)) || fl_param_read(&backend, &set, &v, c->err, c->size)))
     return -1;
   run->backend = v == FL_BACKEND_ONEDNN ? FL_BACKEND_ONEDNN : FL_BACKEND_NATIVE;
   return 0;
@@ -332,7 +225,7 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   }
   fl_config shared;
   memset(&shared, 0, sizeof shared);
-  if (data_section(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) ||
+  if (fl_config_data(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) ||
       model_section(c, &shared) || backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
   for (size_t i = 0; i < list->n; i++)
@@ -345,11 +238,11 @@ static int published(context *c) {
   const fl_node *node = fl_node_get(c->root, "published");
   const char *where;
   int bad = 0;
-  const char *path = node ? text_of(c, node, &where, &bad) : NULL;
+  const char *path = node ? fl_config_text(c, node, &where, &bad) : NULL;
   if (!path) return bad;
-  if (copy_path(c, c->suite->published, sizeof c->suite->published, where, "published", path, node->from_set)) return -1;
+  if (fl_config_path(c, c->suite->published, sizeof c->suite->published, where, "published", path, node->from_set)) return -1;
   return access(c->suite->published, R_OK)
-      ? fail(c, where, "published", c->suite->published, "a CSV file that can be read") : 0;
+      ? fl_config_fail(c, where, "published", c->suite->published, "a CSV file that can be read") : 0;
 }
 
 /* ---- the whole file -------------------------------------------------------------------------------------------------- */
@@ -357,10 +250,10 @@ static int read_seed(context *c, const char *where, const char *text) {
   char *end;
   const unsigned long long v = strtoull(text, &end, 10);
   if (*text < '0' || *text > '9' || *end || v > (1ull << 53))
-    return fail(c, where, "seeds", text, "whole numbers from 0 to 2^53");
+    return fl_config_fail(c, where, "seeds", text, "whole numbers from 0 to 2^53");
   for (size_t i = 0; i < c->n_seeds; i++)
-    if (c->seed[i] == v) return fail(c, where, "seeds", text, "each seed once");
-  if (c->n_seeds == MAX_SEEDS) return fail(c, where, "seeds", text, "at most 10000 seeds");
+    if (c->seed[i] == v) return fl_config_fail(c, where, "seeds", text, "each seed once");
+  if (c->n_seeds == MAX_SEEDS) return fl_config_fail(c, where, "seeds", text, "at most 10000 seeds");
   c->seed[c->n_seeds++] = v;
   return 0;
 }
@@ -373,19 +266,19 @@ static int read_seeds(context *c, const char *option) {
       char word[64];
       end = p + strcspn(p, between);
       snprintf(word, sizeof word, "%.*s", (int)(end - p), p);
-      if ((size_t)(end - p) >= sizeof word) return fail(c, "--seeds", "seeds", word, "whole numbers from 0 to 2^53");
+      if ((size_t)(end - p) >= sizeof word) return fl_config_fail(c, "--seeds", "seeds", word, "whole numbers from 0 to 2^53");
       if (read_seed(c, "--seeds", word)) return -1;
     }
-    return c->n_seeds ? 0 : fail(c, "--seeds", "seeds", option, "whole numbers from 0 to 2^53, joined by commas");
+    return c->n_seeds ? 0 : fl_config_fail(c, "--seeds", "seeds", option, "whole numbers from 0 to 2^53, joined by commas");
   }
   if (!node) return read_seed(c, c->path, "1");
   const size_t n = node->kind == FL_NODE_LIST ? node->n : 1;
   for (size_t i = 0; i < n; i++) {
     const fl_node *s = node->kind == FL_NODE_LIST ? node->child[i] : node;
-    if (s->kind != FL_NODE_SCALAR) return fail(c, s->where, "seeds", "a map or list", "whole numbers, e.g. [1, 2, 3]");
+    if (s->kind != FL_NODE_SCALAR) return fl_config_fail(c, s->where, "seeds", "a map or list", "whole numbers, e.g. [1, 2, 3]");
     if (read_seed(c, s->where, s->text)) return -1;
   }
-  return n ? 0 : fail(c, node->where, "seeds", "[]", "one seed or more");
+  return n ? 0 : fl_config_fail(c, node->where, "seeds", "[]", "one seed or more");
 }
 
 static int check_root(context *c, int complete) {
@@ -394,7 +287,7 @@ static int check_root(context *c, int complete) {
   if (c->root->kind != FL_NODE_MAP)
     return snprintf(c->err, c->size, "%s: not a map; allowed: key: value lines", c->root->where), -1;
   for (size_t i = 0; i < fl_top_key_count; i++) names[i] = fl_top_keys[i].name;
-  if (complete && known_keys(c, c->root, "key", names, fl_top_key_count)) return -1;
+  if (complete && fl_config_known(c, c->root, "key", names, fl_top_key_count)) return -1;
   for (size_t i = 0; complete && i < 3; i++)
     if (!fl_node_get(c->root, needed[i])) return snprintf(c->err, c->size, "%s: key '%s' is missing", c->path, needed[i]), -1;
   const fl_node *training = fl_node_get(c->root, "training"), *partition = fl_node_get(c->root, "partition");

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "data.h"
 #include "partition.h"
+#include "population.h"
 #include <fedlane/session.h>
 #include <jansson.h>
 
@@ -13,6 +14,7 @@ typedef struct {                                /* one resolved run */
   char data_name[64], data_format[16], data_train[512], data_test[512];
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
   fl_scaling scaling;
+  fl_population_config population;              /* data_format "synthetic" */
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
   fl_partition_config partition;
   char model[64];
@@ -26,6 +28,7 @@ typedef struct {                                /* one resolved run */
   double time_budget;                           /* seconds without evaluation; 0 = none */
   int stop_at_target;
   double checkpoint_seconds;
+  double client_state_memory;                   /* MiB */
   fl_algorithm algorithm;
   char label[160];                              /* unique in the suite: algorithm label, then swept keys, e.g. "fedavg lr=0.1" */
   char folder[200];                             /* label-s<seed> made safe as a file name */

@@ -1,7 +1,7 @@
 /* config_context.h - what the parts of the configuration reader share. */
 #ifndef FEDLANE_CONFIG_CONTEXT_H
 #define FEDLANE_CONFIG_CONTEXT_H
-#include "config.h"
+#include "config_keys.h"
 #include "config_tree.h"
 
 enum { MAX_AXES = 32, MAX_RUNS = 100000, MAX_SETTINGS = 64, MAX_SEEDS = 10000 };
@@ -14,6 +14,16 @@ typedef struct {
   const fl_node *axis[MAX_AXES]; const char *scope[MAX_AXES]; size_t n_axes;
   char *err; size_t size;
 } context;
+/* "WHERE: KEY = 'VALUE'; allowed: ALLOWED"; returns -1. */
+int fl_config_fail(context *, const char *where, const char *key, const char *value, const char *allowed);
+int fl_config_known(context *, const fl_node *map, const char *what, const char *const *names, size_t n);
+/* Text of a scalar key under the current picks; NULL with *bad set (and the message written) when it is a map or empty. */
+const char *fl_config_text(context *, const fl_node *child, const char **where, int *bad);
+int fl_config_copy(context *, char *to, size_t room, const char *where, const char *key, const char *value);
+/* Paths in the file are relative to its folder, so that a study can be run from anywhere; those of --set to the caller's. */
+int fl_config_path(context *, char *to, size_t room, const char *where, const char *key, const char *value, int from_set);
+int fl_config_key(context *, const fl_key_entry *, fl_config *run, const char *where, const char *text);
+int fl_config_data(context *, fl_config *run);            /* the section data */
 /* The run's unique label from the algorithm's and the values picked; before: how many runs of the suite it must differ from. */
 int fl_config_label(context *, fl_config *run, const fl_node *entry, size_t before);
 /* The label made safe as a file name, and the seed. */

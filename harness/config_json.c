@@ -42,7 +42,7 @@ static json_t *section_json(const fl_config *c, const fl_section_keys *own) {
     const fl_key_entry *k = &own->key[i];
     const char *field = (const char *)c + k->offset;
     json_t *v = NULL;
-    if (!strcmp(k->param.name, "checkpoint_seconds")) continue;
+    if (!strcmp(k->param.name, "checkpoint_seconds") || !strcmp(k->param.name, "client_state_memory")) continue;
     if (fl_key_is_later(k->param.name) && fl_key_get(k, c) == k->param.def) continue;
     if (k->kind == FL_KEY_REAL) v = number(*(const double *)field);
     if (k->kind == FL_KEY_SIZE) v = json_integer((json_int_t)*(const size_t *)field);
@@ -59,12 +59,15 @@ json_t *fl_config_json(const fl_config *c) {
   json_object_set_new(o, "seed", json_integer((json_int_t)c->seed));
   json_object_set_new(data, "name", json_string(c->data_name));
   if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
+  const int made = !strcmp(c->data_format, "synthetic");
+  for (size_t i = 0; made && i < fl_population_key_count; i++)
+    json_object_set_new(data, fl_population_keys[i].param.name, number(fl_key_get(&fl_population_keys[i], c)));
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
   if (c->scaling != FL_SCALING_STANDARD) json_object_set_new(data, "scaling", choice(FL_SCALING_CHOICES, (int)c->scaling));
   json_object_set_new(o, "data", data);
   const fl_section_keys *own = fl_section_of(c->central);
   settings s = { algorithm, c->central };
-  if (!c->central) json_object_set_new(o, "partition", partition_json(&c->partition));
+  if (!c->central && !made) json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", json_string(c->model));
   /* the native bits need no name */
   if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));

@@ -43,6 +43,8 @@ static const fl_key_entry federated_keys[] = {
   { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
   { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round",
       0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
+  { { "client_state_memory", 1024, 0, 1e9, NULL, "MiB of client states (SCAFFOLD's c_i ...) beyond which they go to states.bin "
+      "in the run's folder; changes no bit", 0 }, FL_KEY_REAL, FED(client_state_memory) },
 };
 /* An epoch is a round of one client that holds everything. */
 static const fl_key_entry training_keys[] = {
@@ -139,13 +141,24 @@ const fl_key_help fl_top_keys[] = {
 const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
 const fl_key_help fl_data_keys[] = {
   { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
-  { "format", "idx or npz, with train" },
+  { "format", "idx or npz, with train; or synthetic: clients of a population, made when they are drawn, no partition" },
   { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
   { "test", "the same of the test rows (idx; npz has them inside)" },
   { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
   { "scaling", "inputs from pixels: standard (minus the set's mean, over its deviation; default), unit (0 to 1), symmetric "
                "(-1 to 1)" },
 };
+/* Of format synthetic. */
+const fl_key_entry fl_population_keys[] = {
+  { { "seed", 1, 0, 9007199254740992.0, NULL, "of the population (synthetic); every seed of a run sees the same", FL_WHOLE },
+    FL_KEY_U64, FED(population.seed) },
+  { { "min_samples", 1, 1, 1e6, NULL, "of a client (synthetic); sizes up to max_samples are equally likely", FL_WHOLE },
+    FL_KEY_SIZE, FED(population.min_samples) },
+  { { "max_samples", 200, 1, 1e6, NULL, "see min_samples", FL_WHOLE }, FL_KEY_SIZE, FED(population.max_samples) },
+  { { "label_skew", 0.5, 0, 1, NULL, "chance that a sample has its client's favourite class (synthetic)", 0 }, FL_KEY_REAL,
+    FED(population.label_skew) },
+};
+const size_t fl_population_key_count = sizeof fl_population_keys / sizeof *fl_population_keys;
 const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t size) {

@@ -17,6 +17,8 @@ const fl_section_keys *fl_section_of(int central);        /* of 'federated', of 
 const char *fl_section_with(const char *key, int central);
 typedef struct { const char *name, *help; } fl_key_help;
 extern const fl_key_help fl_top_keys[], fl_data_keys[];
+extern const fl_key_entry fl_population_keys[];
+extern const size_t fl_population_key_count;
 extern const size_t fl_top_key_count, fl_data_key_count;
 /* A network by name (fl_net_find), or NULL with a message that says what is allowed. */
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t err_size);

@@ -10,6 +10,7 @@ typedef struct fl_dataset {
   double mean, std;                             /* of the pixels scaled to 0..1 (published constants of known sets) */
   int32_t *client;                              /* natural client of each training row, or NULL (NPZ client_train) */
   fl_data_file file[4]; size_t n_files;
+  struct fl_population *population;             /* synthetic: training rows are made when asked for (population.h), or NULL */
   void *memory[6];
 } fl_dataset;
 /* format NULL: `name` is a known set (fl_dataset_known). "idx": train/test name an images file, or a folder or prefix;

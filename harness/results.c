@@ -63,8 +63,9 @@ static json_t *reasons_json(const char *text) {
 /* Samples of each class on each client, for the figure: a committed result needs no data set to be drawn. */
 static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) {
   const size_t classes = data->train.classes;
-  uint32_t *counts = calloc(split->clients * classes + 1, sizeof *counts);
   json_t *all = json_array();
+  if (!split->index) return all;
+  uint32_t *counts = calloc(split->clients * classes + 1, sizeof *counts);
   if (counts && data->train.label) fl_split_counts(split, data->train.label, classes, counts);
   for (size_t i = 0; counts && data->train.label && i < split->clients; i++) {
     json_t *row = json_array();
@@ -133,7 +134,8 @@ static int describe(fl_result *r, char *err, size_t err_size) {
   char path[4096], temporary[4104];
   path_in(r, "partition.json", path);
   snprintf(temporary, sizeof temporary, "%s.tmp", path);
-  if (fl_split_save(r->split, temporary, err, err_size) || fl_file_commit(path, err, err_size)) return -1;
+  const int listed = r->split->index != NULL;   /* not of clients that are made from the configuration */
+  if (listed && (fl_split_save(r->split, temporary, err, err_size) || fl_file_commit(path, err, err_size))) return -1;
   path_in(r, "run.json", path);
   return fl_file_write_json(path, r->run, err, err_size);
 }

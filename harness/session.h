@@ -10,6 +10,9 @@ extern "C" {
 typedef struct {                                /* what is trained, by whom */
   const fl_objective *objective;
   size_t clients; const size_t *offset; const uint32_t *index;  /* samples of client i: index[offset[i] .. offset[i+1]) */
+  /* In place of offset and index, of a population too large to be written out: how many samples client i has; they are numbered
+   * from *first on. A pure function, called by workers, and once for every client when a session is opened. */
+  size_t (*samples)(void *self, uint32_t client, uint32_t *first);
   /* The round's clients in draw order into out, returns how many: 1 to max, each below clients and none twice. NULL: uniform
    * without replacement. */
   size_t (*cohort)(void *self, uint64_t round, uint32_t *out, size_t max);
@@ -47,6 +50,9 @@ typedef struct {
   size_t eval_every;                            /* 0: never; the last round is always evaluated */
   int threads;                                  /* 0: physical cores of the affinity mask and cgroup quota */
   const fl_kernels *kernels;                    /* NULL: fl_kernels_select(NULL) */
+  /* Client states that outgrow so many bytes, or the memory, go to this file, which the session makes and a checkpoint then
+   * needs; NULL: they stay in memory. The text must outlive the session. */
+  const char *state_file; uint64_t state_memory;
 } fl_options;
 
 enum { FL_T_GRADIENT, FL_T_OPTIMIZER, FL_T_AGGREGATION, FL_T_EVALUATION, FL_T_IDLE, FL_T_OTHER, FL_T_COUNT };
@@ -95,6 +101,8 @@ void fl_close(fl_session *);
 /* The complete state at a round's end, for checkpoints: sections of bytes in a fixed order. -1 when write says so, or when the
  * session failed inside a round. */
 int fl_session_save(const fl_session *, int (*write)(void *self, const void *, size_t), void *self);
+/* What was saved last will be found again, after a crash, too: states in state_file that only older saves need may go. */
+void fl_session_kept(fl_session *);
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 
 /* What the plan of a run is, without running it (export for an independent replay). */

@@ -161,6 +161,11 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   return m;
 }
 
+void fl_model_make_rows(fl_model *m, void (*make)(const void *, uint32_t, uint8_t *, uint8_t *), const void *self) {
+  m->make = make;
+  m->maker = self;
+}
+
 void fl_model_free(fl_model *m) { free(m); }
 
 const fl_objective *fl_model_objective(const fl_model *m) { return &m->objective; }

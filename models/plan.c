@@ -30,6 +30,7 @@ void fl_plan_offsets(const fl_model *m, size_t batch, fl_offsets *o) {
   o->label = take(&at, batch);
   o->loss = take(&at, batch * sizeof(float));
   o->pred = take(&at, batch * sizeof(int32_t));
+  o->row = take(&at, m->make ? m->train.c * m->train.h * m->train.w : 0);
   o->total = at;
 }
 
@@ -58,6 +59,14 @@ static void gather(const fl_model *m, const fl_kernels *k, const fl_samples *fro
                    size_t count, const fl_offsets *o, char *base) {
   const size_t in = from->c * from->h * from->w;
   uint8_t *label = (uint8_t *)base + o->label;
+  if (from == &m->train && m->make) {
+    uint8_t *made = (uint8_t *)base + o->row;
+    for (size_t r = 0; r < count; r++) {
+      m->make(m->maker, index ? index[r] : (uint32_t)(first + r), made, &label[r]);
+      k->normalize(in, floats(base, o->act[0]) + r * in, made, m->scale, m->shift);
+    }
+    return;
+  }
   for (size_t r = 0; index && r < count && r < AHEAD; r++) fetch(from->pixels + index[r] * in, in);
   for (size_t r = 0; r < count; r++) {
     if (index && r + AHEAD < count) fetch(from->pixels + index[r + AHEAD] * in, in);

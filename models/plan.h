@@ -17,6 +17,7 @@ struct fl_model {
   fl_objective objective;
   fl_layout layout;
   fl_samples train, test;
+  void (*make)(const void *, uint32_t row, uint8_t *pixels, uint8_t *label); const void *maker;   /* of training rows, or NULL */
   float scale, shift;                           /* input = fma(byte, scale, shift) */
   size_t n_steps, first;                        /* first: the first layer with parameters: needs no input gradient */
   size_t widest;                                /* most floats a sample of any layer boundary */
@@ -28,7 +29,7 @@ struct fl_model {
 /* Byte offsets of one batch's buffers in the scratch block, each on its own cache line. act[0] is the input, act[i + 1] the
  * output of layer i (ReLU works in place: the same buffer); at: choices of a pooling layer. */
 typedef struct {
-  size_t act[FL_MAX_LAYERS + 1], at[FL_MAX_LAYERS], gradient[2], conv, label, loss, pred, total;
+  size_t act[FL_MAX_LAYERS + 1], at[FL_MAX_LAYERS], gradient[2], conv, label, loss, pred, row, total;
 } fl_offsets;
 
 void fl_plan_offsets(const fl_model *, size_t batch, fl_offsets *);

@@ -4,7 +4,17 @@
 #include <string.h>
 
 size_t fl_client_samples(const fl_session *s, uint32_t client) {
-  return s->problem.offset[client + 1] - s->problem.offset[client];
+  uint32_t first;
+  return s->problem.samples ? s->problem.samples(s->problem.self, client, &first)
+                            : s->problem.offset[client + 1] - s->problem.offset[client];
+}
+
+const uint32_t *fl_client_rows(const fl_session *s, uint32_t client, size_t i, size_t count, uint32_t *room) {
+  uint32_t first;
+  if (!s->problem.samples) return s->problem.index + s->problem.offset[client] + i;
+  s->problem.samples(s->problem.self, client, &first);
+  for (size_t k = 0; k < count; k++) room[k] = first + (uint32_t)(i + k);
+  return room;
 }
 
 static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.batch_size - 1) / s->opt.batch_size; }
@@ -20,8 +30,10 @@ size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint6
     *known = epoch + 1;
   }
   const size_t first = (size_t)(step % per_epoch) * batch, count = n - first < batch ? n - first : batch;
-  const uint32_t *index = s->problem.index + s->problem.offset[client];
-  for (size_t i = 0; i < count; i++) out[i] = index[perm[first + i]];
+  uint32_t from = 0;
+  if (s->problem.samples) s->problem.samples(s->problem.self, client, &from);
+  const uint32_t *index = s->problem.samples ? NULL : s->problem.index + s->problem.offset[client];
+  for (size_t i = 0; i < count; i++) out[i] = index ? index[perm[first + i]] : from + perm[first + i];
   return count;
 }
 
@@ -64,14 +76,13 @@ static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, si
 
 /* All local data: batches in order, weighed by their rows. */
 static double ask_all(fl_worker *w, const fl_ask *ask, float *g) {
-  const uint32_t *index = w->s->problem.index + w->s->problem.offset[w->id];
   const size_t batch = w->s->opt.batch_size, d = w->s->d;
   double loss = 0;
   memset(g, 0, d * sizeof *g);
   for (size_t i = 0; i < w->n; i += batch) {
     const size_t count = w->n - i < batch ? w->n - i : batch;
     const double share = (double)count / (double)w->n;
-    loss += share * ask_rows(w, ask, index + i, count, w->all);
+    loss += share * ask_rows(w, ask, fl_client_rows(w->s, w->id, i, count, w->all_rows), count, w->all);
     w->s->k->axpy(d, g, (float)share, w->all);
   }
   return loss;
@@ -100,7 +111,7 @@ void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) 
   for (size_t i = 0; i < s->job.n_stages; i++) {
     for (size_t j = 0; j < s->job.stage[i]->n_slots; j++) {
       const fl_slot_at *at = &s->slot[i][j];
-      float *base[4] = { s->server, s->client ? s->client + (size_t)w->id * s->client_floats : NULL, leaf, w->slots };
+      float *base[4] = { s->server, w->client, leaf, w->slots };
       t->v[i][j] = base[s->job.stage[i]->slot[j].place] + at->offset;
     }
   }
@@ -116,7 +127,7 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };
   lo->mix.ga = 1.0f;
   lo->effective_steps = (double)lo->steps;
-  lo->visited = s->visited && s->visited[w->id];
+  lo->visited = s->client_floats && s->place[position].from != FL_NO_SLOT;
   for (size_t u = 0; u < s->n_up; u++)
     up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };
 }
@@ -134,6 +145,28 @@ static void weigh(fl_session *s, size_t position, fl_up *up) {
   }
 }
 
+/* A state that cannot be read or written ends the run, as a batch that is not valid does. */
+static void lost_state(fl_worker *w, const char *why) {
+  if (w->error[0] && w->bad_position < w->position) return;
+  w->bad_position = w->position;
+  snprintf(w->error, sizeof w->error, "round %u: %s", w->round + 1, why);
+}
+
+static void take_state(fl_session *s, fl_worker *w) {
+  char why[400];
+  const int thread = (int)(w - s->worker);
+  w->client = fl_store_take(&s->store, thread, w->id, &s->place[w->position], why, sizeof why);
+  if (w->client || !s->client_floats) return;
+  lost_state(w, why);
+  w->broken = 1;
+  w->client = s->store.buffer + (size_t)thread * s->client_floats;
+}
+
+static void give_state(fl_session *s, fl_worker *w) {
+  char why[400];
+  if (!w->broken && fl_store_give(&s->store, w->id, &s->place[w->position], w->client, why, sizeof why)) lost_state(w, why);
+}
+
 void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   fl_local lo;
   fl_up up[FL_MAX_UP];
@@ -142,6 +175,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   float *leaf = fl_tree_leaf(&s->tree);
   const double start = fl_now();
   const fl_oracle *oracle = fl_client_oracle(s, w, s->cohort[position], position);
+  take_state(s, w);
   start_local(s, w, &lo, oracle, position, leaf, up);
   fl_place_slots(s, w, leaf, &slots);
   lo.slots = slots.v;
@@ -159,12 +193,12 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);
   }
+  give_state(s, w);
   weigh(s, position, up);
   fl_tree_push(&s->tree, s->k, position, leaf);
   s->loss[position] = lo.loss;
   w->infinite |= lo.infinite;
   w->elements += lo.elements, w->unclipped += lo.unclipped;
-  if (s->visited) s->visited[w->id] = 1;
   w->seconds[FL_T_IDLE] += start - begin;
   w->seconds[FL_T_OPTIMIZER] += ready - start + lo.seconds_optimizer;
   w->seconds[FL_T_GRADIENT] += lo.seconds_gradient;

@@ -1,6 +1,7 @@
 /* internal.h - the session's memory: what a run keeps, a worker's workspace, the pending nodes of the fixed tree. */
 #ifndef FEDLANE_SESSION_INTERNAL_H
 #define FEDLANE_SESSION_INTERNAL_H
+#include "store.h"
 #include "team.h"
 #include <fedlane/session.h>
 
@@ -33,7 +34,8 @@ typedef struct {                                          /* one thread */
   fl_arena arena;
   float *y, *g, *all, *state, *rule_work, *slots;         /* slots: WORK slots of all stages */
   void *objective;                                        /* the objective's scratch */
-  uint32_t *rows, *perm;
+  uint32_t *rows, *perm, *all_rows;                       /* all_rows: of a batch of all local data */
+  float *client;                                          /* the state of the client at hand */
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
   uint64_t evaluations, samples, elements, unclipped;     /* of the round; the last two as fl_local's */
   int infinite;                                           /* as fl_local's, of the round's clients */
@@ -43,7 +45,7 @@ typedef struct {                                          /* one thread */
   size_t position;
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
   int broken;                                             /* this client had a batch that is not valid */
-  size_t bad_position; char error[200];                   /* the first such client of this worker in the draw; "": none */
+  size_t bad_position; char error[500];                   /* the first such client of this worker in the draw; "": none */
 } fl_worker;
 
 struct fl_session {
@@ -60,14 +62,12 @@ struct fl_session {
   size_t n_up, leaf_floats, server_floats, client_floats, work_floats;
   size_t down_floats;                                     /* that one client receives */
   fl_arena home;                                          /* x, SERVER slots, state */
-  float *x, *server, *client;                             /* client: clients x client_floats, touched when visited */
+  float *x, *server;
+  fl_store store;                                         /* of the clients */
   /* of the rule that moves x: the server's, or the only one of central training */
   float *state; size_t state_floats;
   const float *point, *send;                              /* what is evaluated; where the clients of the round begin */
-  size_t client_bytes;
-  uint64_t state_room;                                    /* bytes that fl_reserve_states may still give unasked */
-  char error[400];                                        /* why the last call failed */
-  uint8_t *visited;
+  char error[500];                                        /* why the last call failed */
   fl_worker *worker;
   fl_tree tree;
   fl_barrier barrier;
@@ -79,6 +79,7 @@ struct fl_session {
   uint32_t *cohort, *order;
   uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */
   uint64_t *steps, *bits_up;
+  fl_place_of *place;                                     /* of the cohort's states */
   double *weight, *loss, lr, equal;                       /* equal: weight of an FL_EQUAL upload */
   atomic_size_t next_client, next_chunk;
   size_t eval_chunks;
@@ -103,8 +104,11 @@ int fl_has_fixed_weights(const fl_session *);              /* a stage has FL_FIX
 size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out);
 size_t fl_client_samples(const fl_session *, uint32_t client);
+/* Sample numbers from the i-th of a client on: in the caller's table, or count of them made in `room`. */
+const uint32_t *fl_client_rows(const fl_session *, uint32_t client, size_t i, size_t count, uint32_t *room);
 uint64_t fl_memory_available(void);                        /* bytes that this process may still take */
-int fl_reserve_states(fl_session *, size_t more, const char *what, char *err, size_t err_size);   /* 0, or -1: no memory */
+/* -1, with the message that `more` client states of `each` bytes do not fit. */
+int fl_states_refuse(const char *what, size_t more, size_t each, uint64_t available, char *err, size_t err_size);
 void fl_run_client(fl_session *, fl_worker *, size_t position);
 /* The worker takes the client: its batches and gradients come from the oracle. */
 const fl_oracle *fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);

@@ -61,22 +61,11 @@ uint64_t fl_memory_available(void) {
   return least - least / 16;                    /* the rest of the process and the kernel need some, too */
 }
 
-/* Sets aside the states of `more` clients that were not visited yet. The system is asked anew only when an eighth of what it
- * had is used up: it costs a tenth of a small round. */
-int fl_reserve_states(fl_session *s, size_t more, const char *what, char *err, size_t size) {
-  const uint64_t each = s->client_floats * sizeof(float), need = more * each;
-  if (need > s->state_room) {
-    const uint64_t available = fl_memory_available();
-    if (need > available) {
-      const locale_t before = fl_locale_enter();
-      snprintf(err, size, "%s: the states of %zu more clients need %zu x %" PRIu64 " bytes = %.3f GB; %.3f GB of memory "
-               "are available; fewer clients, or a method without a state for each", what, more, more, each,
-               1e-9 * (double)need, 1e-9 * (double)available);
-      fl_locale_leave(before);
-      return -1;
-    }
-    s->state_room = available / 8 > need ? available / 8 : need;
-  }
-  s->state_room -= need;
-  return 0;
+int fl_states_refuse(const char *what, size_t more, size_t each, uint64_t available, char *err, size_t size) {
+  const locale_t before = fl_locale_enter();
+  snprintf(err, size, "%s: the states of %zu more clients need %zu x %zu bytes = %.3f GB; %.3f GB of memory are available; fewer "
+           "clients, or a method without a state for each", what, more, more, each, 1e-9 * (double)more * (double)each,
+           1e-9 * (double)available);
+  fl_locale_leave(before);
+  return -1;
 }

@@ -64,7 +64,6 @@ static size_t first_repeat(fl_session *s) {
 /* What a caller's own draw may get wrong, and memory for the states of those that were never drawn before. */
 static int check_cohort(fl_session *s) {
   char what[40];
-  size_t more = 0;
   snprintf(what, sizeof what, "round %llu", (unsigned long long)s->round + 1);
   if (s->m == SIZE_MAX) return snprintf(s->error, sizeof s->error, "%s: no memory to draw the clients", what), -1;
   if ((s->m < 1 && s->problem.cohort && !s->dropped) || s->m > s->m_max)
@@ -77,8 +76,7 @@ static int check_cohort(fl_session *s) {
   if (twice < s->m)
     return snprintf(s->error, sizeof s->error, "%s: client %u is in the cohort more than once; allowed: each client once", what,
                     s->cohort[twice]), -1;
-  for (size_t p = 0; s->visited && p < s->m; p++) more += !s->visited[s->cohort[p]];
-  return !more ? 0 : fl_reserve_states(s, more, what, s->error, sizeof s->error);
+  return fl_store_begin(&s->store, s->cohort, s->m, s->place, what, s->error, sizeof s->error);
 }
 
 static void start_server(fl_session *s) {

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggregation", "evaluation", "idle", "other" };
 
@@ -37,12 +36,38 @@ static int check_layout(const fl_layout *l, char *err, size_t size) {
   return 0;
 }
 
+static int check_index(const fl_problem *p, char *err, size_t size) {
+  if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
+  for (size_t i = 0; i < p->clients; i++)
+    if (p->offset[i + 1] < p->offset[i])
+      REFUSE("offset[%zu] = %zu; allowed: at least offset[%zu] = %zu", i + 1, p->offset[i + 1], i, p->offset[i]);
+  for (size_t i = 0; i < p->offset[p->clients]; i++)
+    if (p->index[i] >= p->objective->n)
+      REFUSE("index[%zu] = %u; allowed: below the %zu samples", i, p->index[i], p->objective->n);
+  if (!p->offset[p->clients]) REFUSE("no client has a sample");
+  return 0;
+}
+
+static int check_samples(const fl_problem *p, char *err, size_t size) {
+  size_t some = 0;
+  for (size_t i = 0; i < p->clients; i++) {
+    uint32_t first = 0;
+    const size_t n = p->samples(p->self, (uint32_t)i, &first);
+    some |= n;
+    if (n > p->objective->n || first > p->objective->n - n)
+      REFUSE("samples of client %zu: %zu from %u on; allowed: below the %zu samples", i, n, first, p->objective->n);
+  }
+  if (!some) REFUSE("no client has a sample");
+  return 0;
+}
+
 static int check(const fl_problem *p, const fl_options *o, char *err, size_t size) {
   if (!p->objective || !p->objective->layout || !p->objective->init || !p->objective->loss_grad)
     REFUSE("objective: layout, init and loss_grad are required");
   if (check_layout(p->objective->layout, err, size)) return -1;
   if (p->clients < 1 || p->clients > UINT32_MAX) REFUSE("clients = %zu; allowed: 1 to 2^32 - 1", p->clients);
-  if (!(p->offset && p->index)) REFUSE("problem: offset and index (the clients' samples) are required");
+  if (!p->samples == !(p->offset && p->index))
+    REFUSE("problem: the clients' samples; allowed: offset and index, or the function samples");
   if (o->central && (p->clients != 1 || p->cohort))
     REFUSE("central: clients = %zu%s; allowed: 1, whose samples are the data, and no cohort", p->clients,
            p->cohort ? " and a cohort" : "");
@@ -54,15 +79,7 @@ static int check(const fl_problem *p, const fl_options *o, char *err, size_t siz
   if (!o->central && !o->local_epochs && !o->local_steps)
     REFUSE("local_epochs = 0 and local_steps = 0; allowed: one of them at least 1");
   if (o->threads < 0 || o->threads > 1024) REFUSE("threads = %d; allowed: 0 (the machine's cores) to 1024", o->threads);
-  if (p->offset[0] != 0) REFUSE("offset[0] = %zu; allowed: 0", p->offset[0]);
-  for (size_t i = 0; i < p->clients; i++)
-    if (p->offset[i + 1] < p->offset[i])
-      REFUSE("offset[%zu] = %zu; allowed: at least offset[%zu] = %zu", i + 1, p->offset[i + 1], i, p->offset[i]);
-  for (size_t i = 0; i < p->offset[p->clients]; i++)
-    if (p->index[i] >= p->objective->n)
-      REFUSE("index[%zu] = %u; allowed: below the %zu samples", i, p->index[i], p->objective->n);
-  if (!p->offset[p->clients]) REFUSE("no client has a sample");
-  return 0;
+  return p->samples ? check_samples(p, err, size) : check_index(p, err, size);
 }
 
 /* ---- layout of the memory ------------------------------------------------------------------------------------------------ */
@@ -109,7 +126,7 @@ static size_t work_floats(const fl_session *s) {
 
 /* Parts of a worker's workspace in bytes; returns their sum. A batch of "all" (batch_size above every client) needs no more room
  * than the largest client's rows, unless the caller draws the batches. */
-enum { WORKER_PARTS = 9 };
+enum { WORKER_PARTS = 10 };
 static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const fl_objective *o = s->problem.objective;
   const size_t most = s->problem.batch || s->opt.batch_size < s->largest ? s->opt.batch_size : s->largest, f = sizeof(float);
@@ -117,7 +134,7 @@ static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const size_t state = s->opt.central ? 0 : rule_floats(s->job.rule->state, s->job.h_rule, &s->job);
   const size_t parts[WORKER_PARTS] = { s->n * f, s->d * f, s->d * f, state * f, work_floats(s) * f, s->work_floats * f,
                                        o->work ? o->work(o->self, rows) : 0, most * sizeof(uint32_t),
-                                       s->largest * sizeof(uint32_t) };
+                                       s->largest * sizeof(uint32_t), s->problem.samples ? most * sizeof(uint32_t) : 0 };
   size_t total = 0;
   for (size_t i = 0; i < WORKER_PARTS; i++) total += fl_arena_round(bytes[i] = parts[i]);
   return total;
@@ -130,7 +147,7 @@ static int open_worker(fl_session *s, fl_worker *w) {
   for (size_t i = 0; i < WORKER_PARTS; i++) at[i] = fl_arena_take(&w->arena, bytes[i]);
   w->s = s;
   w->y = at[0], w->g = at[1], w->all = at[2], w->state = at[3], w->rule_work = at[4], w->slots = at[5];
-  w->objective = at[6], w->rows = at[7], w->perm = at[8];
+  w->objective = at[6], w->rows = at[7], w->perm = at[8], w->all_rows = at[9];
   memset(w->arena.base, 0, w->arena.size);      /* first touch by the thread that will use it */
   return 0;
 }
@@ -157,18 +174,15 @@ static int open_memory(fl_session *s) {
   s->bits_up = calloc(m, sizeof *s->bits_up);
   s->weight = calloc(m, sizeof *s->weight);
   s->loss = calloc(m, sizeof *s->loss);
+  s->place = calloc(m, sizeof *s->place);
   s->eval = calloc(s->eval_chunks + 1, sizeof *s->eval);
   s->worker = calloc((size_t)s->threads, sizeof *s->worker);
-  if (!s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->eval || !s->worker) return -1;
+  if (!s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->place || !s->eval || !s->worker)
+    return -1;
   if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
   if (open_home(s) || (!s->opt.central && fl_tree_open(&s->tree, m, s->leaf_floats, buffers))) return -1;
-  if (s->client_floats) {
-    if (__builtin_mul_overflow(s->problem.clients, s->client_floats * sizeof(float), &s->client_bytes)) return -1;
-    s->client = mmap(NULL, s->client_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (s->client == MAP_FAILED) return s->client = NULL, -1;
-    s->visited = calloc(s->problem.clients, 1);
-    if (!s->visited) return -1;
-  }
+  if (fl_store_open(&s->store, s->problem.clients, s->client_floats, (size_t)s->threads, s->opt.state_memory, s->opt.state_file))
+    return -1;
   return 0;
 }
 
@@ -178,13 +192,15 @@ static int open_job(fl_session *s, char *err, size_t size) {
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds,
                    .rule = a->rule, .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule,
                    .h_server = a->h_server, .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
-                   .samples = s->problem.offset[s->problem.clients], .expected = fl_cohort_expected(s),
+                   .expected = fl_cohort_expected(s),
                    .poisson = s->opt.partial.sampling == FL_SAMPLE_POISSON, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
   for (size_t i = 0; i < s->problem.clients; i++) {
     const uint64_t k = fl_full_steps(s, (uint32_t)i);
     if (k > job->local_steps) job->local_steps = k;
-    if (fl_client_samples(s, (uint32_t)i) > s->largest) s->largest = fl_client_samples(s, (uint32_t)i);
+    const size_t n = fl_client_samples(s, (uint32_t)i);
+    if (n > s->largest) s->largest = n;
+    job->samples += n;
   }
   const int rule = (int)a->h_run[FL_H_BLOCK_RULE];
   job->blocks.n = fl_blocks_of(job->layout, rule, NULL);
@@ -333,7 +349,7 @@ const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
-  uint64_t bytes = s->client_bytes + s->tree.memory_bytes + s->home.size;
+  uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size;
   for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
   return bytes;
 }
@@ -344,10 +360,9 @@ void fl_close(fl_session *s) {
   fl_tree_close(&s->tree);
   fl_arena_close(&s->home);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
-  if (s->client) munmap(s->client, s->client_bytes);
-  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->visited,
-                           s->drawn,
-                          s->block_runs };
+  fl_store_close(&s->store);
+  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->place,
+                           s->drawn, s->block_runs };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   free(s);
 }

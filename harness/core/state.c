@@ -4,25 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fixed order: sizes, round, totals, x, server slots, state of the rule that moves x, then (id, state) of the clients that were
- * visited. Native byte order: a checkpoint is read on little-endian machines, which all supported ones are. */
-typedef struct { uint64_t n, server, state, client, clients, round, over, visited; double work_total, work_longest; } header;
-
-static int is_stored(const fl_session *s, size_t id) { return s->visited && s->visited[id]; }
+/* Fixed order: sizes, round, totals, x, server slots, state of the rule that moves x, then what store.c keeps of the clients
+ * that were visited. Native byte order: a checkpoint is read on little-endian machines, which all supported ones are. */
+typedef struct { uint64_t n, server, state, client, clients, round, over; double work_total, work_longest; } header;
 
 int fl_session_save(const fl_session *s, int (*write)(void *, const void *, size_t), void *self) {
   if (s->failed) return -1;
-  header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round,
-               (uint64_t)s->metrics.diverged, 0, s->work_total, s->work_longest };
-  for (size_t i = 0; i < s->problem.clients; i++) h.visited += (uint64_t)is_stored(s, i);
-  int r = write(self, &h, sizeof h) || write(self, &s->metrics, sizeof s->metrics) || write(self, s->x, s->n * sizeof(float)) ||
-          write(self, s->server, s->server_floats * sizeof(float)) || write(self, s->state, s->state_floats * sizeof(float));
-  for (uint64_t i = 0; !r && i < s->problem.clients; i++) {
-    if (!is_stored(s, i)) continue;
-    r = write(self, &i, sizeof i) || write(self, s->client + i * s->client_floats, s->client_floats * sizeof(float));
-  }
-  return r ? -1 : 0;
+  const header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round,
+                     (uint64_t)s->metrics.diverged, s->work_total, s->work_longest };
+  const int r = write(self, &h, sizeof h) || write(self, &s->metrics, sizeof s->metrics) ||
+                write(self, s->x, s->n * sizeof(float)) ||
+                write(self, s->server, s->server_floats * sizeof(float)) ||
+                write(self, s->state, s->state_floats * sizeof(float));
+  return r || fl_store_save(&s->store, write, self) ? -1 : 0;
 }
+
+void fl_session_kept(fl_session *s) { fl_store_kept(&s->store); }
 
 int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *self, char *err, size_t size) {
   header h;
@@ -31,16 +28,11 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
       h.clients != s->problem.clients)
     return snprintf(err, size, "checkpoint: state of %llu parameters, %llu clients; this run has %zu and %zu",
                     (unsigned long long)h.n, (unsigned long long)h.clients, s->n, s->problem.clients), -1;
-  if (h.visited && s->client && fl_reserve_states(s, h.visited, "checkpoint", err, size)) return -1;
-  int r = read(self, &s->metrics, sizeof s->metrics) || read(self, s->x, s->n * sizeof(float)) ||
-          read(self, s->server, s->server_floats * sizeof(float)) || read(self, s->state, s->state_floats * sizeof(float));
-  for (uint64_t i = 0; !r && i < h.visited; i++) {
-    uint64_t id = 0;
-    r = read(self, &id, sizeof id) || id >= s->problem.clients || !s->client ||
-        read(self, s->client + id * s->client_floats, s->client_floats * sizeof(float));
-    if (!r) s->visited[id] = 1;
-  }
+  const int r = read(self, &s->metrics, sizeof s->metrics) || read(self, s->x, s->n * sizeof(float)) ||
+                read(self, s->server, s->server_floats * sizeof(float)) ||
+                read(self, s->state, s->state_floats * sizeof(float));
   if (r) return snprintf(err, size, "checkpoint: session state is damaged"), -1;
+  if (fl_store_load(&s->store, read, self, err, size)) return -1;
   s->round = h.round;
   s->work_total = h.work_total;
   s->work_longest = h.work_longest;

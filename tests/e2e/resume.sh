@@ -13,14 +13,16 @@ fail() { echo "resume.sh: FAILED: $* (RESUME_SEED=$seed)" >&2; exit 1; }
 rm -rf "$scratch"
 mkdir -p "$scratch"
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 600 100 1
-# Methods with states for each client (one asks whether a client was there before), with a state that travels, a server rule with
-# moments, points that are sent or evaluated in place of x; 12 clients, so some cohorts repeat a client soon.
+# Methods with states for each client (one asks whether a client was there before), which outgrow their limit and go to a file;
+# with a state that travels, a server rule with moments, points that are sent or evaluated in place of x; 12 clients, so some
+# cohorts repeat a client soon.
 cat > "$scratch/config.yaml" <<EOF
 seeds: [1]
 data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte}
 partition: {name: dirichlet, dirichlet_alpha: 0.5, seed: 42}
 model: mlp
-federated: {clients: 12, participation: 0.5, rounds: 40, local_epochs: 1, batch_size: 20, eval_every: 3, checkpoint_seconds: 0.05}
+federated: {clients: 12, participation: 0.5, rounds: 40, local_epochs: 1, batch_size: 20, eval_every: 3, checkpoint_seconds: 0.05,
+            client_state_memory: 2}
 algorithms: [{name: fedlesam_s, lr: 0.05}, {name: fedadamw, lr: 1e-3}, {rule: sgd, lr: 0.05, server_rule: adam, server_lr: 0.01},
              {name: fedsmoo, lr: 0.05}, {name: fedacg, lr: 0.05}, {name: fedmoswa, lr: 0.05}]
 EOF

@@ -1,0 +1,108 @@
+/* population.c - see population.h. A pixel is an eighth of its class's pattern and seven eighths of noise, in integers:
+ *
+ *   pixel = floor(pattern_c/8) + floor(224*r/256),   r and pattern_c uniform bytes;   0 to 254
+ *
+ * so that single pixels say almost nothing (a pattern's deviation is 9, the noise's 65) and a linear classifier of many samples
+ * gets most of them right. Keys: (seed, FL_PURPOSE_POPULATION, what, client or class or row, step). */
+#include "population.h"
+#include "bits.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OF_CLIENT, OF_PATTERN, OF_TEST };        /* the key's `round`: what is drawn */
+enum { STEP_SIZE, STEP_CLASS, STEP_SAMPLE };    /* of a client: its size, its favourite class, its first sample */
+
+static fl_stream stream_of(const fl_population *p, uint32_t what, uint32_t which, uint32_t step) {
+  const fl_key key = { p->config.seed, FL_PURPOSE_POPULATION, what, which, step };
+  fl_stream s;
+  fl_stream_init(&s, &key);
+  return s;
+}
+
+static void bytes(fl_stream *s, uint8_t *out) {
+  for (size_t i = 0; i < FL_POPULATION_ROW; i += 4) {
+    const uint32_t word = fl_stream_u32(s);
+    for (int b = 0; b < 4; b++) out[i + (size_t)b] = (uint8_t)(word >> 8 * b);
+  }
+}
+
+static void sample(const fl_population *p, fl_stream *s, uint8_t label, uint8_t *pixels) {
+  bytes(s, pixels);
+  for (size_t i = 0; i < FL_POPULATION_ROW; i++)
+    pixels[i] = (uint8_t)((p->pattern[label][i] >> 3) + (pixels[i] * 224 >> 8));
+}
+
+/* One word of a client's own: its counter is that of a stream's first. */
+static uint32_t word_of(const fl_population *p, uint32_t client, uint32_t step) {
+  const uint32_t counter[4] = { 0, step, client, (uint32_t)FL_PURPOSE_POPULATION << 24 };
+  uint32_t word[4];
+  fl_philox(counter, p->config.seed, word);
+  return word[0];
+}
+
+size_t fl_population_samples(void *self, uint32_t client, uint32_t *first) {
+  const fl_population *p = self;
+  const uint64_t sizes = p->config.max_samples - p->config.min_samples + 1;
+  *first = client * (uint32_t)p->config.max_samples;
+  return p->config.min_samples + (size_t)(word_of(p, client, STEP_SIZE) * sizes >> 32);
+}
+
+void fl_population_row(const void *self, uint32_t row, uint8_t *pixels, uint8_t *label) {
+  const fl_population *p = self;
+  const uint32_t most = (uint32_t)p->config.max_samples, client = row / most;
+  fl_stream s = stream_of(p, OF_CLIENT, client, STEP_SAMPLE + row % most);
+  const double u = (double)fl_stream_u32(&s) * 0x1p-32;
+  const uint64_t word = u < p->config.label_skew ? word_of(p, client, STEP_CLASS) : fl_stream_u32(&s);
+  *label = (uint8_t)(word * FL_POPULATION_CLASSES >> 32);
+  sample(p, &s, *label, pixels);
+}
+
+int fl_population_split(const fl_population *p, fl_split *split, char *err, size_t size) {
+  EVP_MD_CTX *sha = EVP_MD_CTX_new();
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  int good = sha && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1;
+  *split = (fl_split){ .clients = p->clients };
+  for (size_t i = 0; good && i < p->clients; i++) {
+    uint32_t first;
+    const size_t n = fl_population_samples((void *)(uintptr_t)p, (uint32_t)i, &first);
+    unsigned char byte[4];
+    for (int b = 0; b < 4; b++) byte[b] = (unsigned char)(n >> 8 * b);
+    good = EVP_DigestUpdate(sha, byte, sizeof byte) == 1;
+  }
+  good = good && EVP_DigestFinal_ex(sha, digest, NULL) == 1;
+  EVP_MD_CTX_free(sha);
+  if (!good) return snprintf(err, size, "no memory for a hash"), -1;
+  fl_hex(digest, 32, split->sha256);
+  return 0;
+}
+
+int fl_population_open(fl_dataset *d, const fl_population_config *c, size_t clients, char *err, size_t size) {
+  *d = (fl_dataset){ .mean = 0.4966, .std = 0.2562 };       /* of the formula above, over all patterns */
+  if (c->max_samples < c->min_samples)
+    return snprintf(err, size, "data: min_samples = %zu, max_samples = %zu; allowed: min_samples <= max_samples", c->min_samples,
+                    c->max_samples), -1;
+  if (clients > UINT32_MAX / c->max_samples)
+    return snprintf(err, size, "clients = %zu with max_samples = %zu; allowed: clients*max_samples below 2^32", clients,
+                    c->max_samples), -1;
+  fl_population *p = calloc(1, sizeof *p);
+  uint8_t *pixels = fl_pixels_alloc((size_t)FL_POPULATION_TEST * FL_POPULATION_ROW), *label = malloc(FL_POPULATION_TEST);
+  d->memory[0] = pixels, d->memory[1] = label, d->memory[2] = d->population = p;
+  if (!p || !pixels || !label) return fl_dataset_free(d), snprintf(err, size, "data: no memory for the test rows"), -1;
+  p->config = *c;
+  p->clients = clients;
+  for (uint32_t k = 0; k < FL_POPULATION_CLASSES; k++) {
+    fl_stream s = stream_of(p, OF_PATTERN, k, 0);
+    bytes(&s, p->pattern[k]);
+  }
+  for (uint32_t r = 0; r < FL_POPULATION_TEST; r++) {
+    fl_stream s = stream_of(p, OF_TEST, r, 0);
+    label[r] = (uint8_t)((uint64_t)fl_stream_u32(&s) * FL_POPULATION_CLASSES >> 32);
+    sample(p, &s, label[r], pixels + (size_t)r * FL_POPULATION_ROW);
+  }
+  d->test = (fl_samples){ FL_POPULATION_TEST, 1, FL_POPULATION_SIDE, FL_POPULATION_SIDE, FL_POPULATION_CLASSES, pixels, label };
+  d->train = d->test;
+  d->train.n = clients * c->max_samples;
+  d->train.pixels = d->train.label = NULL;
+  return 0;
+}
