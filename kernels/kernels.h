@@ -133,6 +133,8 @@ typedef enum {                  /* the one list of purposes; a number never chan
   FL_PURPOSE_LABELS = 6, FL_PURPOSE_PROBE = 7,  /* Sophia: labels from the softmax; directions of Hessian products */
   FL_PURPOSE_AVAILABLE = 8, FL_PURPOSE_DROPOUT = 9, FL_PURPOSE_WORK = 10,       /* of a client in a round */
   FL_PURPOSE_POPULATION = 11,                   /* synthetic clients: their sizes and samples */
+  FL_PURPOSE_ATTACK = 16, FL_PURPOSE_OWN = 17,  /* who is malicious and its noise; samples of the server's own */
+  FL_PURPOSE_NOISE = 24,                        /* differential privacy */
   FL_PURPOSE_TEST = 255
 } fl_purpose;
 void fl_philox(const uint32_t counter[4], uint64_t key, uint32_t out[4]);
