@@ -35,10 +35,10 @@ const fl_method *fl_method_at(size_t i) { return &methods[i]; }
 
 const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "step size: a client's, or that of central training", FL_ABOVE },
-  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine|step|multi_step|swa",
+  [FL_H_LR_SCHEDULE] = { "lr_schedule", 0, 0, 0, "constant|exponential|cosine|step|multi_step|swa|cyclic",
                          "lr at t of T rounds (central: steps or epochs): lr; lr*lr_decay^t; lr_min + (lr - lr_min)*(1 + "
                          "cos(pi*t/T))/2; lr*step_gamma^floor(t/step_size); a factor step_gamma at each of milestones; down to "
-                         "the stage swa's swa_lr", 0 },
+                         "the stage swa's swa_lr, once or before every average", 0 },
   [FL_H_LR_DECAY] = { "lr_decay", 0.998, 0, 1, NULL, "factor of the exponential schedule", FL_ABOVE },
   [FL_H_LR_MIN] = { "lr_min", 0, 0, 1e6, NULL, "where the cosine schedule ends", 0 },
   [FL_H_STEP_GAMMA] = { "step_gamma", 0.1, 0, 1, NULL, "factor of the schedules step and multi_step", FL_ABOVE },
@@ -46,6 +46,8 @@ const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_MILESTONES] = { "milestones", 0, 0, 0, NULL, "where the schedule multi_step takes its factors, joined by +: 100+150",
                         FL_LIST },
   [FL_H_WARMUP] = { "warmup", 0, 0, 1e15, NULL, "lr*(t + 1)/warmup for t < warmup; the schedule begins after it", FL_WHOLE },
+  [FL_H_LR_OFFSET] = { "lr_offset", 0, 0, 1e15, NULL,
+                       "t of the schedule at the run's beginning: 1 where a code decays before the first round", FL_WHOLE },
   [FL_H_UNIT] = { "unit", 0, 0, 0, "step|epoch",
                   "what schedules and averages count in central training; not given: epochs with swa and the schedules by "
                   "factors (federated: rounds)", FL_CENTRAL },

@@ -6,7 +6,8 @@
 #include <string.h>
 
 const char fl_run_needs[] = "lr_decay lr_schedule=exponential; lr_min lr_schedule=cosine; step_gamma "
-                            "lr_schedule=step|multi_step; step_size lr_schedule=step; milestones lr_schedule=multi_step; "
+                            "lr_schedule=step|multi_step; step_size lr_schedule=step; lr_offset "
+                            "lr_schedule=exponential|cosine|step|multi_step; milestones lr_schedule=multi_step; "
                             "block_rule aggregate=yes,stage lada";
 
 /* A table of parameters with its values, and the values without the settings of the configuration. */

@@ -176,7 +176,7 @@ const fl_method *fl_method_at(size_t);
 
 /* Hyper-parameters of every method: index into fl_algorithm.h_run. */
 enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, FL_H_STEP_SIZE, FL_H_MILESTONES, FL_H_WARMUP,
-       FL_H_UNIT, FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
+       FL_H_LR_OFFSET, FL_H_UNIT, FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
 extern const fl_param fl_run_params[FL_H_COUNT];
 
 /* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */

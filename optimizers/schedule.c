@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONSTANT, EXPONENTIAL, COSINE, STEP, MULTI_STEP, SWA };
+enum { CONSTANT, EXPONENTIAL, COSINE, STEP, MULTI_STEP, SWA, CYCLIC };
 
 /* A parameter of one of the stack's stages by name; NULL: no stage has it. */
 static const double *of_stage(const fl_algorithm *a, const char *key) {
@@ -22,6 +22,15 @@ static double swa_at(const fl_algorithm *a, double lr, uint64_t t) {
   return x <= 0.5 ? lr : x <= 0.9 ? lr + (low - lr) * ((x - 0.5) / 0.4) : low;
 }
 
+/* lr, and from a period before the first average on linear down to swa_lr in every period of swa_every: at its end an average is
+ * taken (federated-flat-private 4). */
+static double cyclic_at(const fl_algorithm *a, double lr, uint64_t t) {
+  const uint64_t start = (uint64_t)*of_stage(a, "swa_start"), every = (uint64_t)*of_stage(a, "swa_every");
+  if (t + every < start) return lr;
+  const double x = (double)((t + every - start) % every + 1) / (double)every;
+  return lr + (*of_stage(a, "swa_lr") - lr) * x;
+}
+
 /* Published numbers of the schedules by factors, and of SWA, count epochs; constant and cosine have none. */
 int fl_counts_epochs(const fl_algorithm *a) {
   const int kind = (int)a->h_run[FL_H_LR_SCHEDULE];
@@ -34,15 +43,19 @@ double fl_lr_at(const fl_algorithm *a, uint64_t t, uint64_t total) {
   if (t < warmup) return lr * (double)(t + 1) / (double)warmup;
   t -= warmup;
   total = total > warmup ? total - warmup : 1;
+  if (h[FL_H_LR_OFFSET] > 0) t += (uint64_t)h[FL_H_LR_OFFSET];
   uint64_t passed = 0;
   switch ((int)h[FL_H_LR_SCHEDULE]) {
     case EXPONENTIAL: return lr * fl_pow_int(h[FL_H_LR_DECAY], t);
-    case COSINE: return h[FL_H_LR_MIN] + 0.5 * (lr - h[FL_H_LR_MIN]) * (1.0 + fl_cos_pi((double)t / (double)total));
+    case COSINE:
+      if (t > total) t = total;
+      return h[FL_H_LR_MIN] + 0.5 * (lr - h[FL_H_LR_MIN]) * (1.0 + fl_cos_pi((double)t / (double)total));
     case STEP: return lr * fl_pow_int(h[FL_H_STEP_GAMMA], t / (uint64_t)h[FL_H_STEP_SIZE]);
     case MULTI_STEP:
       while (passed < (uint64_t)h[FL_H_MILESTONES] && a->milestone[passed] <= (double)t) passed++;
       return lr * fl_pow_int(h[FL_H_STEP_GAMMA], passed);
     case SWA: return swa_at(a, lr, t);
+    case CYCLIC: return cyclic_at(a, lr, t);
     default: return lr;
   }
 }
@@ -55,8 +68,9 @@ int fl_schedule_refuse(const fl_algorithm *a, int central, uint64_t moves, char 
   const char *unit = !central ? "rounds" : fl_counts_steps(a, central) ? "steps" : "epochs";
   if (h[FL_H_LR_SCHEDULE] == MULTI_STEP && h[FL_H_MILESTONES] == 0)
     REFUSE("lr_schedule multi_step: milestones is missing, e.g. 100+150");
-  if (h[FL_H_LR_SCHEDULE] == SWA && !of_stage(a, "swa_lr"))
-    REFUSE("lr_schedule swa: the stack has no stage swa, whose swa_start and swa_lr it takes");
+  const int swa = h[FL_H_LR_SCHEDULE] == SWA;
+  if ((swa || h[FL_H_LR_SCHEDULE] == CYCLIC) && !of_stage(a, "swa_lr"))
+    REFUSE("lr_schedule %s: the stack has no stage swa, whose swa_start and swa_lr it takes", swa ? "swa" : "cyclic");
   if (h[FL_H_LR_SCHEDULE] == COSINE && h[FL_H_LR_MIN] > h[FL_H_LR])
     REFUSE("lr_schedule cosine: lr_min is above lr: %g; allowed: 0 to %g", h[FL_H_LR_MIN], h[FL_H_LR]);
   if (moves && h[FL_H_WARMUP] >= (double)moves)

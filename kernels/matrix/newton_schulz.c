@@ -9,7 +9,7 @@ size_t fl_newton_schulz_work(size_t a, size_t b) {
 }
 
 void fl_newton_schulz(const fl_kernels *k, size_t a, size_t b, const float *u, float *o, int steps, float *work) {
-  static const fl_mix_args mix = { .ga = -4.7750f, .gb = 2.0315f };
+  static const fl_mix_args mix = { .ga = (float)-4.7750, .gb = (float)2.0315 };
   const int tall = a > b;
   const size_t r = tall ? b : a, c = tall ? a : b;
   float *x = work, *y = x + r * c, *p = y + r * c, *q = p + r * r;
@@ -23,7 +23,7 @@ void fl_newton_schulz(const fl_kernels *k, size_t a, size_t b, const float *u, f
     k->mix(r * r, p, p, q, NULL, NULL, &mix);             /* p = B = -4.7750 A + 2.0315 A A */
     if (t + 1 == steps && !tall) { y = o; }               /* u is used up: o may be u */
     k->gemm_nn(r, c, r, p, r, x, c, y, c, FL_GEMM_PIECE);
-    k->axpy(r * c, y, 3.4445f, x);                        /* y = 3.4445 X + B X */
+    k->axpy(r * c, y, (float)3.4445, x);                  /* y = 3.4445 X + B X */
     float *swap = x;
     x = y;
     y = swap;

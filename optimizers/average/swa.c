@@ -6,7 +6,8 @@
  *   ema:                                           avg_0 = x_0;   avg <- decay*avg + (1 - decay)*x after every move
  *
  * A move is a round of a federated run; centrally a step or an epoch, as `unit` says. Before swa_start x itself is
- * evaluated. Buffers are x's. lr_schedule=swa is the published course of the step size to swa_lr. */
+ * evaluated. Buffers are x's. lr_schedule=swa is the published course of the step size to swa_lr, lr_schedule=cyclic the one that
+ * falls to it before every average. */
 #include <fedlane/optimizer.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ enum { S_AVG, S_COUNT };
 static const fl_param swa_params[] = {
   [H_START] = { "swa_start", 161, 1, 1e15, NULL, "first round, step or epoch whose parameters are averaged", FL_WHOLE },
   [H_EVERY] = { "swa_every", 1, 1, 1e15, NULL, "rounds, steps or epochs from one to the next", FL_WHOLE },
-  [H_LR] = { "swa_lr", 0.05, 0, 1e6, NULL, "step size at the end of lr_schedule=swa", FL_ABOVE },
+  [H_LR] = { "swa_lr", 0.05, 0, 1e6, NULL, "step size at the end of lr_schedule=swa, or of each cycle of cyclic", FL_ABOVE },
 };
 static const fl_param ema_params[] = {
   [H_DECAY] = { "ema_decay", 0.999, 0, 1, NULL, "weight of the average before", FL_BELOW },
@@ -54,7 +55,7 @@ static const float *model_ema(const double *h, const fl_server *sv) { (void)h; r
 
 const fl_stage fl_stage_swa = { .name = "swa", .help = "mean of the later parameters, evaluated in their place",
                                 .params = swa_params, .n_params = sizeof swa_params / sizeof *swa_params,
-                                .needs = "swa_lr lr_schedule=swa", .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
+                                .needs = "swa_lr lr_schedule=swa|cyclic", .slot = slots, .n_slots = S_COUNT, .setup = setup_swa,
                                 .after = after_swa, .model = model_swa };
 const fl_stage fl_stage_ema = { .name = "ema", .help = "exponential average of the parameters, evaluated in their place",
                                 .params = ema_params, .n_params = sizeof ema_params / sizeof *ema_params, .slot = slots,

@@ -14,9 +14,9 @@ static inline void control_change(fl_local *lo, float *out, const float *c) {
   lo->k->scale(d, out, (float)(-1.0 / (lo->effective_steps * lo->lr)), lo->up[0].v);
   lo->k->sub(d, out, out, c);
 }
-/* out = the client's whole gradient at x. */
-static inline void control_gradient(fl_local *lo, float *out) {
-  const fl_ask ask = { .at = lo->start, .first = 0, .count = FL_ALL };
+/* out = the client's gradient at x, over all its rows (count FL_ALL) or the current batch (0). */
+static inline void control_gradient(fl_local *lo, float *out, size_t count) {
+  const fl_ask ask = { .at = lo->start, .first = 0, .count = count };
   if (lo->oracle->n > 0) lo->oracle->grad(lo->oracle->self, &ask, out);
 }
 #endif

@@ -2,7 +2,7 @@
  * restart and with server_lr in the place of its alpha: the server's part is a momentum of the clients' fresh controls.
  *
  *   client: y <- y - eta_k*(g - c_i + m + weight_decay*y)
- *           c_i_new = c_i - m - Delta_i/(sum of eta_k)              option=1: c_i_new = whole gradient of client i at x
+ *           c_i_new = c_i - m - Delta_i/(sum of eta_k)              option=1: c_i_new = gradient of client i at x
  *   server: m <- m + gamma*(1/|S|) sum over S of (c_i_new - m);   x <- x + server_lr*Delta
  *
  * SCAFFOLD's server instead adds (1/N)(c_i_new - c_i). c_i = m = 0 at first. Down x and m, up Delta_i and c_i_new - m (which the
@@ -10,11 +10,12 @@
 #include "control.h"
 #include <string.h>
 
-enum { H_GAMMA, H_OPTION };
+enum { H_GAMMA, H_OPTION, H_ROWS };
 enum { S_M, S_CI, S_S, S_FRESH, S_COUNT };
 static const fl_param params[] = {
   [H_GAMMA] = { "gamma", 0.2, 0, 1, NULL, "weight of the clients' fresh controls in the server's", 0 },
-  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 full gradient at x, 2 from its change", 0 },
+  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 a gradient at x, 2 from its change", 0 },
+  [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 },
 };
 static const fl_slot slots[S_COUNT] = {
   [S_M] = { "m", FL_SERVER, FL_DOWN, NULL },
@@ -25,7 +26,10 @@ static const fl_slot slots[S_COUNT] = {
 
 static void client_start(const double *h, fl_local *lo) {
   control_correct(lo, lo->at[S_S], lo->at[S_M], lo->at[S_CI]);
-  if (h[H_OPTION] == 0) control_gradient(lo, lo->at[S_FRESH]);
+  if (h[H_OPTION] == 0 && h[H_ROWS] == 0) control_gradient(lo, lo->at[S_FRESH], FL_ALL);
+}
+static void before_step(const double *h, fl_local *lo) {
+  if (h[H_OPTION] == 0 && h[H_ROWS] != 0 && lo->clock.k == 1) control_gradient(lo, lo->at[S_FRESH], 0);
 }
 
 static void client_finish(const double *h, fl_local *lo) {
@@ -48,5 +52,6 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_moswa = { .name = "moswa", .help = "control variates whose server part is a momentum of fresh ones",
                                   .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                  .terms = 1, .client_start = client_start, .client_finish = client_finish,
+                                  .terms = 1, .needs = "control_rows option=1", .client_start = client_start,
+                                  .before_step = before_step, .client_finish = client_finish,
                                   .server_finish = server_finish };

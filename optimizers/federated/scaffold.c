@@ -1,33 +1,55 @@
 /* scaffold.c - SCAFFOLD (Karimireddy et al. 2020, arXiv 1910.06378; federated-adaptive 6). Control variates cancel drift:
  *
  *   client: y <- y - lr*(g + c - c_i + ...)                      (the rule adds q0 = c - c_i in its pass)
- *   option 2: c_i_new = c_i - c - Delta_i/(K_i*lr)     option 1: c_i_new = full gradient of client i at x
+ *   option 2: c_i_new = c_i - c - Delta_i/(K_i*lr)     option 1: c_i_new = gradient of client i at x
  *   server: x <- x + mean Delta;   c <- c + (1/N) sum (c_i_new - c_i)          N, not m
  *
- * A client that is not active keeps its c_i. Down x and c, up Delta_i and c_i_new - c_i. */
+ * A client that is not active keeps its c_i. Down x and c, up Delta_i and c_i_new - c_i. With derive=yes the server forms
+ * sum (c_i_new - c_i) = -sum Delta_i/(K_i*lr) - (clients with steps)*c of option 2 itself, and Delta_i is all that is sent. */
 #include "control.h"
 #include <string.h>
 
-enum { H_OPTION };
-enum { S_C, S_CI, S_S, S_DC, S_COUNT };
+enum { H_OPTION, H_ROWS, H_DERIVE };
+enum { S_C, S_CI, S_S, S_DC, S_DELTA, S_SHARE, S_COUNT };
 static const fl_param params[] = {
-  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 full gradient at x, 2 from its change", 0 },
+  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 a gradient at x, 2 from its change", 0 },
+  [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 },
+  [H_DERIVE] = { "derive", 0, 0, 0, "no|yes", "the server forms the changes of the controls from those of the model", 0 },
 };
+static size_t if_sent(const fl_job *job, const double *h) { return h[H_DERIVE] == 0 ? job->layout->d : 0; }
+static size_t if_derived(const fl_job *job, const double *h) { return h[H_DERIVE] != 0 ? job->layout->d : 0; }
+static size_t one_if_derived(const fl_job *job, const double *h) { (void)job; return h[H_DERIVE] != 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_C] = { "c", FL_SERVER, FL_DOWN, NULL },
   [S_CI] = { "c_i", FL_CLIENT, 0, NULL },
   [S_S] = { "c_minus_c_i", FL_WORK, 0, NULL },
-  [S_DC] = { "dc", FL_UP, FL_OVER_N, NULL },
+  [S_DC] = { "dc", FL_UP, FL_OVER_N, if_sent },
+  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, if_derived },
+  [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N, one_if_derived },
 };
 
 static void client_start(const double *h, fl_local *lo) {
   control_correct(lo, lo->at[S_S], lo->at[S_C], lo->at[S_CI]);
-  if (h[H_OPTION] == 0) control_gradient(lo, lo->at[S_DC]);
+  if (h[H_OPTION] == 0 && h[H_ROWS] == 0) control_gradient(lo, lo->at[S_DC], FL_ALL);
+}
+static void before_step(const double *h, fl_local *lo) {
+  if (h[H_OPTION] == 0 && h[H_ROWS] != 0 && lo->clock.k == 1) control_gradient(lo, lo->at[S_DC], 0);
+}
+
+/* What the server knows without being told: how Delta_i counts, and whether there were steps. */
+static void let_derive(fl_local *lo) {
+  for (size_t u = 1; u < lo->n_up; u++) {
+    if (lo->up[u].v == lo->at[S_DELTA]) lo->up[u].scale = lo->steps ? -1.0 / (lo->effective_steps * lo->lr) : 0.0;
+    if (lo->up[u].v == lo->at[S_SHARE]) lo->up[u].bits = 0;
+  }
+  lo->at[S_SHARE][0] = lo->steps != 0;
 }
 
 static void client_finish(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
-  float *dc = lo->at[S_DC], *ci = lo->at[S_CI];
+  const int derive = h[H_DERIVE] != 0;
+  float *dc = lo->at[derive ? S_S : S_DC], *ci = lo->at[S_CI];
+  if (derive) let_derive(lo);
   if (lo->steps == 0) {                         /* no data: nothing moved, the control stays */
     memset(dc, 0, d * sizeof *dc);
     return;
@@ -38,11 +60,14 @@ static void client_finish(const double *h, fl_local *lo) {
 }
 
 static void server_finish(const double *h, fl_server *sv) {
-  (void)h;
-  sv->k->add(sv->job->layout->d, sv->at[S_C], sv->at[S_C], sv->at[S_DC]);
+  const size_t d = sv->job->layout->d;
+  float *c = sv->at[S_C];
+  if (h[H_DERIVE] != 0) sv->k->axpy(d, sv->at[S_DELTA], -sv->at[S_SHARE][0], c);
+  sv->k->add(d, c, c, sv->at[h[H_DERIVE] != 0 ? S_DELTA : S_DC]);
 }
 
 const fl_stage fl_stage_scaffold = { .name = "scaffold", .help = "control variates against client drift", .params = params,
                                      .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
-                                     .client_start = client_start, .client_finish = client_finish,
+                                     .needs = "control_rows option=1; derive option=2",
+                                     .client_start = client_start, .before_step = before_step, .client_finish = client_finish,
                                      .server_finish = server_finish };

@@ -91,7 +91,7 @@ static float to_bf16(float x) {
   if ((u & 0x7fffffffu) > 0x7f800000u) u |= 0x400000u;  /* a NaN stays one */
   else u += 0x7fffu + (u >> 16 & 1u);
   u &= 0xffff0000u;
-  memcpy(&x, &u, sizeof x);
+  memcpy(&x, &u, sizeof u);
   return x;
 }
 static void round_all(size_t n, float *x) {

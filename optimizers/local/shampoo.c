@@ -3,6 +3,8 @@
  *
  *   paper   S <- S + (unfolded G)(unfolded G)^T from 0;     D = G times (S + eps*I)^(-1/(2w)) on every axis
  *           vectors: a <- a + g^2 from eps;  D = g/sqrt(a)
+ *           shampoo_decay < 1: averages, S <- shampoo_decay*S + (1 - shampoo_decay)*(unfolded G)(...)^T, and a likewise: with a
+ *           theta that lives on from round to round the sums would grow for ever (federated-adaptive 20)
  *   ema     S <- beta2*S + (1 - beta2)*(unfolded G)(...)^T from 0;   m, v as Adam's;   mh = m/c1, c1 = 1 - beta1^k, c2 likewise
  *           D = mh times (S/c2 + eps*I)^(-1/(2w)) on every axis;    vectors: D = D_graft, Adam's when graft = none
  *   code    the third-party optimizer of a released federated baseline: exponent -1/w, vectors with the full matrix (w = 1), and
@@ -20,7 +22,7 @@
 #include "kronecker.h"
 #include "rule.h"
 
-enum { H_VARIANT, H_EPS, H_BETA1, H_BETA2, H_GRAFT, H_GRAFT_EPS, H_EVERY, H_WEIGHT_DECAY, H_MAX_DIM, H_CONV };
+enum { H_VARIANT, H_EPS, H_BETA1, H_BETA2, H_GRAFT, H_GRAFT_EPS, H_EVERY, H_WEIGHT_DECAY, H_MAX_DIM, H_CONV, H_DECAY };
 enum { PAPER, EMA, CODE };
 enum { NONE, SGD, ADAGRAD, ADAM };
 static const fl_param params[] = {
@@ -35,6 +37,7 @@ static const fl_param params[] = {
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decoupled decay of the weights", 0 },
   [H_MAX_DIM] = { "max_precond_dim", 8192, 1, 65535, NULL, "longest axis that gets a factor", FL_WHOLE },
   [H_CONV] = { "conv_factors", 0, 0, 0, "axes|2d", "a convolution's factors: of its four axes, or of (out, in*kh*kw)", 0 },
+  [H_DECAY] = { "shampoo_decay", 1, 0, 1, NULL, "decay of the factors and of the vectors' squares; 1: sums", FL_ABOVE },
 };
 enum { LONGEST_VECTOR = 4096 };                 /* of variant code, whose statistic of a vector is a matrix */
 
@@ -145,7 +148,8 @@ static void take_root(const double *h, const fl_local *lo, const parts *p, int a
 }
 
 static void precondition(const double *h, const fl_local *lo, parts *p) {
-  const float beta = variant(h) == EMA ? (float)h[H_BETA2] : 1.0f, omb = variant(h) == EMA ? (float)(1.0 - h[H_BETA2]) : 1.0f;
+  const double keep = h[variant(h) == EMA ? H_BETA2 : H_DECAY];
+  const float beta = (float)keep, omb = (float)(variant(h) != EMA && keep == 1.0 ? 1.0 : 1.0 - keep);
   for (int i = 0; i < p->a.ndim; i++) {
     if (!p->a.has[i]) continue;
     fl_axis_statistics(lo->k, &p->a, i, variant(h) == CODE ? p->x : p->g, beta, omb, p->s + p->a.factor[i], p->work);
@@ -156,15 +160,19 @@ static void precondition(const double *h, const fl_local *lo, parts *p) {
   }
 }
 
-/* y = m/(sqrt(v) + eps)*scale with the moments renewed by AdamW's kernel; sums: beta1 = 0 and beta2 = 1. */
+/* y = m/(sqrt(v) + eps)*scale with the moments renewed by AdamW's kernel; beta2 = 1: v sums. */
 static void moments_direction(const fl_local *lo, size_t n, float *y, float *m, float *v, const float *g, double beta1,
                               double beta2, double scale, double eps) {
   const int sums = beta2 == 1.0;
   const fl_adamw_args a = { .beta1 = (float)beta1, .omb1 = (float)(1.0 - beta1), .beta2 = (float)beta2,
                             .omb2 = sums ? 1.0f : (float)(1.0 - beta2), .decay = 0.0f, .step = (float)-scale, .eps = (float)eps };
   memset(y, 0, n * sizeof *y);
-  if (sums) memset(m, 0, n * sizeof *m);       /* scratch: 0 times what a diverged client left there would be NaN */
   lo->k->adamw(n, y, m, v, g, &a);
+}
+/* y = g/(sqrt(v) + eps), v <- beta2*v + (1 - beta2)*g^2, or with beta2 = 1 v + g^2. */
+static void squares_direction(const fl_local *lo, const parts *p, size_t n, float *y, float *v, double beta2, double eps) {
+  memset(p->z, 0, n * sizeof *p->z);            /* scratch: 0 times what a diverged client left there would be NaN */
+  moments_direction(lo, n, y, p->z, v, p->g, 0.0, beta2, 1.0, eps);
 }
 
 /* D_graft, and with ema the moments. */
@@ -175,7 +183,7 @@ static void graft_direction(const double *h, const fl_local *lo, const fl_tensor
   if (variant(h) == EMA)
     moments_direction(lo, t->size, p->graft, m, v, p->g, h[H_BETA1], h[H_BETA2], c2 / p->c1, h[H_GRAFT_EPS] * c2);
   else if (graft == ADAGRAD)
-    moments_direction(lo, t->size, p->graft, p->z, v + lo->job->layout->d, p->g, 0.0, 1.0, 1.0, h[H_GRAFT_EPS]);
+    squares_direction(lo, p, t->size, p->graft, v + lo->job->layout->d, 1.0, h[H_GRAFT_EPS]);
   if (graft == SGD) memcpy(p->graft, p->g, t->size * sizeof(float));
 }
 
@@ -189,7 +197,7 @@ static void direction(const double *h, const fl_local *lo, const fl_tensor *t, p
     return;
   }
   if (!factors) {                               /* a <- a + g^2; D = g/sqrt(a) */
-    moments_direction(lo, t->size, p->x, p->z, v, p->g, 0.0, 1.0, 1.0, 0.0);
+    squares_direction(lo, p, t->size, p->x, v, h[H_DECAY], 0.0);
   } else {
     if (variant(h) == EMA) lo->k->scale(t->size, p->x, (float)(1.0 / p->c1), m);
     else memcpy(p->x, p->g, t->size * sizeof(float));
@@ -222,6 +230,7 @@ static void step(const double *h, fl_local *lo) {
 
 const fl_rule fl_rule_shampoo = { .name = "shampoo", .help = "Kronecker-preconditioned gradient", .params = params,
                                   .n_params = sizeof params / sizeof *params,
-                                  .needs = "beta1 variant=ema; beta2 variant=ema; graft_eps graft=adagrad|adam,variant=ema",
+                                  .needs = "shampoo_decay variant=paper|code; beta1 variant=ema; beta2 variant=ema; "
+                                           "graft_eps graft=adagrad|adam,variant=ema",
                                   .lr = 0.1, .setup = setup, .state = state, .work = work_floats,
                                   .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -42,7 +42,7 @@ static float threshold_of(const double *h, double t) {
   uint32_t bits;
   memcpy(&bits, &f, sizeof bits);
   if (h[H_KEEP_EQUAL] != 0 && f > 0.0f) bits--;
-  memcpy(&f, &bits, sizeof f);
+  memcpy(&f, &bits, sizeof bits);
   return f;
 }
 

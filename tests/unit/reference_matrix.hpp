@@ -119,7 +119,7 @@ inline void ema(Matrix &s, double keep, double in, const Matrix &x) {
 
 // 17, variants S (sums) and E (averages, Adam graft), with the SGD graft for S.
 struct Shampoo {
-  double lr = 0.05, eps = 1e-2, b1 = 0.9, b2 = 0.95, graft_eps = 1e-8, decay = 0;
+  double lr = 0.05, eps = 1e-2, b1 = 0.9, b2 = 0.95, graft_eps = 1e-8, decay = 0, keep = 1;   // keep: below 1, S averages too
   bool averages = false, sgd_graft = false;
   size_t every = 1, longest = 8192;
   struct State { std::vector<Matrix> s, root; Matrix m, v, a; };
@@ -137,14 +137,15 @@ struct Shampoo {
         if (st.a.empty()) st.a.assign(g.size(), eps);     // else handed in, as a server's means are
         if (st.s.empty()) for (auto &a : axes) st.s.push_back(Matrix(a.n * a.n, 0));
       }
-      const double c1 = 1 - std::pow(b1, k), c2 = 1 - std::pow(b2, k);
+      const double c1 = 1 - std::pow(b1, k), c2 = 1 - std::pow(b2, k), in = keep < 1 ? 1 - keep : 1;
       Matrix d = g, graft = g;
       for (size_t i = 0; i < g.size(); i++) {
-        st.m[i] = b1 * st.m[i] + (1 - b1) * g[i], st.v[i] = b2 * st.v[i] + (1 - b2) * g[i] * g[i], st.a[i] += g[i] * g[i];
+        st.m[i] = b1 * st.m[i] + (1 - b1) * g[i], st.v[i] = b2 * st.v[i] + (1 - b2) * g[i] * g[i];
+        st.a[i] = keep * st.a[i] + in * g[i] * g[i];
         if (averages) d[i] = st.m[i] / c1, graft[i] = d[i] / (std::sqrt(st.v[i] / c2) + graft_eps);
       }
       for (size_t i = 0; i < axes.size(); i++) {
-        ema(st.s[i], averages ? b2 : 1, averages ? 1 - b2 : 1, axes[i].statistics(g));
+        ema(st.s[i], averages ? b2 : keep, averages ? 1 - b2 : in, axes[i].statistics(g));
         Matrix s = st.s[i];
         for (auto &x : s) x /= averages ? c2 : 1;
         if ((k - 1) % int(every) == 0) st.root[i] = power(axes[i].n, s, eps, -1.0 / (2.0 * double(tensor.shape.size())));

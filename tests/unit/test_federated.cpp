@@ -61,13 +61,16 @@ TEST_CASE("FedAvg, FedAvgM, FedProx and FedNova equal their references", "[feder
 }
 
 TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federated]") {
+  enum { DERIVED, TWO, ONE, BATCH };            // option 2 in two forms; option 1 with all rows, and with the first batch
   enum { PLAIN, CLIPPED, SAM, LESAM };          // CLIPPED: a raw clip beside the correction bounds the gradient alone
-  for (const int search : { PLAIN, CLIPPED, SAM, LESAM }) for (const int option : { 2, 1 }) {
+  for (const int search : { PLAIN, CLIPPED, SAM, LESAM }) for (const int option : { DERIVED, TWO, ONE, BATCH }) {
     std::map<size_t, Vec> ci, old;
     for (size_t i = 0; i < N; i++) ci[i] = zero;
     Vec c0 = zero, change = zero;
     settings set = { { "name", search == SAM ? "fedgamma" : search == LESAM ? "fedlesam_s" : "scaffold" },
-                     { "option", std::to_string(option) }, decay };
+                     { "option", option <= TWO ? "2" : "1" }, decay };
+    if (option == DERIVED) set.push_back({ "derive", "yes" });
+    if (option == BATCH) set.push_back({ "control_rows", "batch" });
     if (search == SAM || search == LESAM) set.push_back({ "sam_rho", "0.3" });
     if (search == CLIPPED) set.push_back({ "clip_norm", "1.5" });
     agree(set, simulate({ [&](Client &c) {
@@ -77,7 +80,8 @@ TEST_CASE("SCAFFOLD, FedGAMMA and FedLESAM-S equal their references", "[federate
                               if (search == CLIPPED) g = std::fmin(1.0, 1.5 / (norm(g) + 1e-6)) * g;
                               return g + c0 - ci[c.id];
                             });
-                            const Vec fresh = option == 2 ? ci[c.id] - c0 - (1.0 / (c.K * c.lr)) * (y - c.x) : c.whole(c.x);
+                            const Vec fresh = option <= TWO ? ci[c.id] - c0 - (1.0 / (c.K * c.lr)) * (y - c.x)
+                                : option == ONE ? c.whole(c.x) : c.grad(0, c.x);
                             change = change + (1.0 / N) * (fresh - ci[c.id]);
                             ci[c.id] = fresh;
                             old[c.id] = c.x;
@@ -117,23 +121,27 @@ TEST_CASE("FedDyn equals its reference", "[federated]") {
 TEST_CASE("FedSpeed, FedSMOO and FedLESAM-D equal their references", "[federated]") {
   const double alpha = 0.4, rho = 0.3, blend = 0.7;
   Vec active_mean = zero;
-  enum { PGN, SMOO, LESAM };
-  for (const int search : { PGN, SMOO, LESAM })
+  enum { PGN, ASCENT, BLEND, SMOO, LESAM };     // ASCENT, BLEND: PGN whose way up is the gradient, whose blend has its direction
+  for (const int search : { PGN, ASCENT, BLEND, SMOO, LESAM })
     for (const bool active : { false, true }) for (const bool last : { false, true }) {
     if (last && search != SMOO) continue;
     std::map<size_t, Vec> sum, mu, e_last, old;
     for (size_t i = 0; i < N; i++) sum[i] = mu[i] = zero;
     Vec s = zero;
-    settings set = { { "name", search == PGN ? "fedspeed" : search == SMOO ? "fedsmoo" : "fedlesam_d" }, { "alpha", "0.4" },
+    settings set = { { "name", search < SMOO ? "fedspeed" : search == SMOO ? "fedsmoo" : "fedlesam_d" }, { "alpha", "0.4" },
                      { "sam_rho", "0.3" }, { "dyn_average", active ? "active" : "all" }, decay };
-    if (search == PGN) set.push_back({ "pgn_alpha", "0.7" });
+    if (search < SMOO) set.push_back({ "pgn_alpha", "0.7" });
+    if (search == ASCENT) set.push_back({ "pgn_ascent", "gradient" });
+    if (search == BLEND) set.push_back({ "pgn_blend", "unit" });
     if (last) set.push_back({ "smoo_subtract_last", "yes" });
     const Vec want = simulate({ [&](Client &c) {
                             const Vec e0 = old.count(c.id) ? rho * unit(old[c.id] - c.x) : zero, before = sum[c.id];
                             const Vec y = descend(c, [&](uint64_t k, const Vec &z) {
                               const Vec g1 = c.grad(k, z);
                               Vec g = c.grad(k, z + e0);
-                              if (search == PGN) g = (1 - blend) * g1 + blend * c.grad(k, z + rho * unit(g1));
+                              if (search < SMOO)
+                                g = (1 - blend) * (search == BLEND ? unit(g1) : g1) +
+                                    blend * c.grad(k, z + rho * (search == ASCENT ? g1 : unit(g1)));
                               if (search == SMOO) {
                                 const Vec e = rho * unit(g1 - mu[c.id] - s);
                                 mu[c.id] = mu[c.id] + e - s;
@@ -204,11 +212,14 @@ TEST_CASE("FedCM, MoFedSAM, FedACG, FedSAM, FedASAM and FedLESAM equal their ref
 }
 
 TEST_CASE("FedAdagrad, FedYogi and FedAdam equal their references", "[federated]") {
-  for (const std::string name : { "fedadagrad", "fedyogi", "fedadam" }) {
+  for (const std::string name : { "fedadagrad", "fedadagrad with a mean", "fedyogi", "fedadam" }) {
     Vec m = zero, v(D, 1e-4);
-    const double b1 = name == "fedadagrad" ? 0 : 0.9, b2 = 0.99;
-    agree({ { "name", name }, { "server_lr", "0.05" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" },
-            decay },
+    const bool sums = name.find("fedadagrad") == 0;
+    const double b1 = name == "fedadagrad" ? 0 : sums ? 0.6 : 0.9, b2 = 0.99;
+    settings set = { { "name", sums ? "fedadagrad" : name }, { "server_lr", "0.05" }, { "server_eps", "0.01" },
+                     { "server_initial_accumulator", "1e-4" }, decay };
+    if (sums && b1 > 0) set.push_back({ "server_beta1", "0.6" });
+    agree(set,
           simulate({ [](Client &c) { return descend(c, plain(c)); },
                       [&](const Vec &x, const Clients &c, const Vecs &d) {
                         const Vec move = mean(c, d);
@@ -216,7 +227,7 @@ TEST_CASE("FedAdagrad, FedYogi and FedAdam equal their references", "[federated]
                         for (int i = 0; i < D; i++) {
                           const double q = move[i] * move[i];
                           m[i] = b1 * m[i] + (1 - b1) * move[i];
-                          v[i] = name == "fedadagrad" ? v[i] + q : name == "fedadam" ? b2 * v[i] + (1 - b2) * q
+                          v[i] = sums ? v[i] + q : name == "fedadam" ? b2 * v[i] + (1 - b2) * q
                               : v[i] - (1 - b2) * q * (v[i] > q ? 1 : v[i] < q ? -1 : 0);
                           out[i] += 0.05 * m[i] / (std::sqrt(v[i]) + 0.01);
                         }

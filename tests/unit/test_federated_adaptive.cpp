@@ -158,12 +158,13 @@ TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]
 }
 
 TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[federated]") {
-  for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) {
+  for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) for (const double keep : { 1.0, 0.8 }) {
     Shared s;
     const double alpha = name == "local_shampoo" ? 0 : 0.5;
-    agree({ { "name", name }, { "eps", "0.01" }, { "precond_every", "1" } },
+    agree({ { "name", name }, { "eps", "0.01" }, { "precond_every", "1" }, { "shampoo_decay", std::to_string(keep) } },
           simulate({ [&](Client &c) {
                        reference::Shampoo rule;
+                       rule.keep = keep;
                        rule.lr = (1 - alpha) * c.lr;
                        if (alpha > 0 && !s.theta.empty()) {
                          unpack(rule, s.theta);

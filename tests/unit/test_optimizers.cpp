@@ -1,23 +1,13 @@
-// The worked numbers of federated-adaptive 21: two clients with f_1 = 0.5 (x-1)^2, f_2 = 1.5 (x+1)^2, x^0 = 0.5, exact gradients,
-// K = 2, lr = 0.1*0.5^r; and equalities between methods.
+// Muon's choices, second-moment blocks, equalities between methods, schedules, messages.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <fedlane/session.h>
 #include <string>
 #include <vector>
+#include "worked.hpp"
 
 namespace {
-const fl_tensor scalar_tensor = { "x", FL_BIAS, 0, 0, 1, { 1, 0, 0, 0 }, 0, 1 };
-const fl_layout scalar_layout = { 1, 1, 0, &scalar_tensor };
-void scalar_init(void *, uint64_t, float *x) { x[0] = 0.5f; }
-double scalar_loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *index, size_t, float *g, void *) {
-  const double y = x[0];
-  g[0] = (float)(index[0] == 0 ? y - 1 : 3 * (y + 1));
-  return index[0] == 0 ? 0.5 * (y - 1) * (y - 1) : 1.5 * (y + 1) * (y + 1);
-}
-const fl_objective scalar = { "scalar", nullptr, &scalar_layout, 4, 0, 0, scalar_init, nullptr, scalar_loss_grad, nullptr };
-
 // A quadratic in a 6 x 4 matrix and a vector of 5, each sample with its own target: enough for Muon and blocks.
 const fl_tensor quad_tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
                                    { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
@@ -51,35 +41,6 @@ fl_algorithm build(const settings &set) {
   REQUIRE(r == 0);
   return a;
 }
-// uneven: the first client makes 1 step, the second 3.
-std::vector<float> run_scalar(settings set, int rounds, bool uneven) {
-  const size_t offset[3] = { 0, 1, uneven ? 4u : 2u };
-  const uint32_t index[4] = { 0, 1, 1, 1 };
-  set.insert(set.end(), { { "lr", "0.1" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "clip_norm", ".inf" },
-                          { "weights", "equal" } });
-  const fl_algorithm a = build(set);
-  fl_problem p = {};
-  p.objective = &scalar, p.clients = 2, p.offset = offset, p.index = index;
-  fl_options o = {};
-  o.rounds = 3, o.participation = 1, o.local_epochs = uneven ? 1 : 2, o.batch_size = 1, o.threads = 1;
-  fl_session *s;
-  char err[512] = "";
-  REQUIRE(fl_open(&s, &p, &a, &o, err, sizeof err) == 0);
-  std::vector<float> x;
-  for (int r = 0; r < rounds; r++) {
-    REQUIRE(fl_round(s, nullptr) == 0);
-    x.push_back(fl_params(s, nullptr)[0]);
-  }
-  CHECK(fl_round(s, nullptr) == (rounds == 3 ? 1 : 0));
-  fl_close(s);
-  return x;
-}
-void expect(const settings &set, double a, double b, double c, bool uneven = false) {
-  const auto x = run_scalar(set, 3, uneven);
-  CHECK(x[0] == Approx(a).margin(3e-7));
-  CHECK(x[1] == Approx(b).margin(3e-7));
-  CHECK(x[2] == Approx(c).margin(3e-7));
-}
 std::vector<float> run_quad(const settings &set, int threads, const char *isa = nullptr, double participation = 0.6,
                             uint64_t rounds = 5) {
   static const size_t offset[8] = { 0, 12, 13, 13, 30, 41, 58, 60 }; // unequal, one sample, one empty
@@ -106,77 +67,6 @@ bool same(const std::vector<float> &a, const std::vector<float> &b) {
   return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 } // namespace
-
-TEST_CASE("worked numbers of the two-client problem") {
-  expect({ { "name", "fedavg" }, { "weight_decay", "0.1" } }, 0.158050000, 0.037247126, -0.013975380);
-  const std::pair<std::string, std::string> plain = { "weight_decay", "0" };
-  expect({ { "name", "fedavgm" }, { "server_momentum", "0.5" }, plain }, 0.165000000, -0.123437500, -0.303198242);
-  expect({ { "name", "fedprox" }, { "mu", "1" }, plain }, 0.185000000, 0.063737500, 0.010767602);
-  expect({ { "name", "fednova" }, { "momentum", "0" }, plain }, 0.221500000, 0.103309563, 0.049029570, true);
-  expect({ { "name", "fednova" }, { "momentum", "0.5" }, plain }, 0.129257353, -0.005712992, -0.063808870, true);
-  expect({ { "name", "feddyn" }, { "alpha", "0.5" }, plain }, -0.150000000, -0.567575000, -0.906351339);
-  expect({ { "name", "fedcm" }, { "alpha", "0.3" }, plain }, 0.385850000, 0.294679869, 0.239477127);
-  expect({ { "name", "fedacg" }, { "acg_momentum", "0.5" }, { "mu", "1" }, plain }, 0.185000000, -0.065018750, -0.218731686);
-  const settings server = { { "server_lr", "0.1" }, { "server_eps", "0.01" }, { "server_initial_accumulator", "1e-4" }, plain };
-  auto fedopt = [&](const char *name) {
-    settings s = { { "name", name } };
-    s.insert(s.end(), server.begin(), server.end());
-    return s;
-  };
-  expect(fedopt("fedadagrad"), 0.402940531, 0.359806608, 0.338838678);
-  expect(fedopt("fedyogi"), 0.425490471, 0.329045588, 0.227665750);
-  expect(fedopt("fedadam"), 0.425466757, 0.328685001, 0.226577486);
-  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" } }, 0.499482549, 0.488122111, 0.479274628);
-  expect({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, { "amsgrad", "no" }, { "eps", "1e-8" },
-           { "initial_accumulator", "0" } },
-         0.499971345, 0.488776930, 0.479987580);
-  expect({ { "name", "scaffold" }, { "weight_decay", "0" } }, 0.165000000, 0.038687500, -0.013892227);
-  expect({ { "name", "scaffold" }, { "weight_decay", "0" }, { "option", "1" } }, 0.165000000, 0.037812500, -0.014703711);
-  const settings sophia = { { "rule", "sophia" }, { "beta1", "0.9" }, { "beta2", "0.99" }, { "sophia_rho", "0.5" },
-                            { "bs", "100" }, { "weight_decay", "0.1" }, { "hess_every", "1" }, { "hessian", "gradient_square" } };
-  expect(sophia, 0.525253409, 0.538603240, 0.545484757);
-  settings fedpac = sophia;
-  fedpac.insert(fedpac.end(), { { "stack", "shared" }, { "alpha", "0.5" }, { "mix", "convex" } });
-  expect(fedpac, 0.512501834, 0.512605383, 0.511167808);
-  const settings adam = { { "beta1", "0.9" }, { "beta2", "0.99" }, { "eps", "1e-8" }, { "weight_decay", "0.1" } };
-  auto with = [&](settings head, settings tail = {}) {
-    head.insert(head.end(), adam.begin(), adam.end());
-    head.insert(head.end(), tail.begin(), tail.end());
-    return head;
-  };
-  expect(with({ { "name", "local_adamw" } }), 0.489647020, 0.484700223, 0.482268000);
-  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" } }), 0.489647020, 0.433390491, 0.391649663);
-  expect(with({ { "name", "fedadamw" } }, { { "alpha", "0.5" }, { "m_index", "global" } }), 0.489647020, 0.459889386,
-         0.441768656);
-  expect(with({ { "name", "fedadamw" } },
-              { { "alpha", "0.5" }, { "m_index", "global" }, { "mix", "convex" }, { "rescale_correction", "no" } }),
-         0.489992831, 0.469009546, 0.451980831);
-}
-
-TEST_CASE("Muon on a prescribed gradient sequence") {
-  static const fl_tensor t = { "w", FL_MATRIX, 0, 0, 2, { 3, 2, 0, 0 }, 0, 6 };
-  static const fl_layout layout = { 1, 6, 0, &t };
-  const fl_algorithm a =
-      build({ { "rule", "muon" }, { "momentum", "0.95" }, { "weight_decay", "0.01" }, { "muon_lr_scale", "1" } });
-  fl_job job = {};
-  job.layout = &layout, job.rule = a.rule, job.h_rule = a.h_rule;
-  std::vector<float> y = { 0.1f, -0.2f, 0.3f, 0.4f, 0.0f, 0.5f }, state(12, 0.0f), work(a.rule->work(a.h_rule, &job));
-  const float g[2][6] = { { 1, 2, 3, 4, 5, 6 }, { 0.5f, -1, 2, 0.25f, 0, 1 } };
-  const double want[2][6] = { { 0.15715908, -0.27003584, 0.29082889, 0.3494525, -0.07500131, 0.46944084 },
-                              { 0.12162465, -0.24882571, 0.21119384, 0.3420997, -0.08435715, 0.3842109 } };
-  const double momentum[6] = { 0.0725, 0.045, 0.2425, 0.2025, 0.2375, 0.335 };
-  fl_local lo = {};
-  const char *why = nullptr;
-  lo.job = &job, lo.k = fl_kernels_select(nullptr, &why), lo.y = y.data(), lo.state = state.data(), lo.work = work.data();
-  lo.clip = 1, lo.mix.ga = 1, lo.clock.lr = lo.clock.lr_decay = 0.1;
-  for (int k = 0; k < 2; k++) {
-    std::vector<float> gk(g[k], g[k] + 6);
-    lo.g = gk.data(), lo.clock.k = (uint64_t)k + 1;
-    a.rule->step(a.h_rule, &lo);
-    for (int i = 0; i < 6; i++) CHECK(y[(size_t)i] == Approx(want[k][i]).margin(2e-6));
-  }
-  for (int i = 0; i < 6; i++) CHECK(state[(size_t)i] == Approx(momentum[i]).margin(1e-6));
-}
 
 TEST_CASE("Muon's choices: the shape of a convolution, and tensors that are left to AdamW") {
   // One step from zero without decay: y = -lr * factor * O.
@@ -334,7 +224,7 @@ double overflowing(void *, const fl_kernels *, const float *, const uint32_t *in
 }
 } // namespace
 TEST_CASE("a gradient without a finite norm ends the run as diverged, also where the rule makes a finite step of it") {
-  fl_objective o = scalar;
+  fl_objective o = worked::scalar;
   o.loss_grad = overflowing;
   const size_t offset[3] = { 0, 1, 2 };
   const uint32_t index[2] = { 0, 1 };

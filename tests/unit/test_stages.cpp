@@ -297,6 +297,17 @@ TEST_CASE("schedules: closed forms, a pure function of t") {
   CHECK(lr(swa, 70, 200) == Approx(0.25).epsilon(1e-14));
   CHECK(lr(swa, 90, 200) == Approx(0.1).epsilon(1e-14));
   CHECK(lr(swa, 199, 200) == 0.1);
+  const Settings cyclic = { { "stack", "swa" }, { "swa_start", "110" }, { "swa_every", "10" }, { "swa_lr", "0.1" },
+                            { "lr_schedule", "cyclic" } };
+  CHECK(lr(cyclic, 99, 200) == 0.4);
+  for (uint64_t t = 100; t < 140; t++)          // 1 to 10 tenths of the way; at the end of round 110, 120 ... an average
+    CHECK(lr(cyclic, t, 200) == Approx(0.4 - 0.3 * (double)(t % 10 + 1) / 10).epsilon(1e-14));
+  const Settings ahead = { { "lr_schedule", "exponential" }, { "lr_decay", "0.5" }, { "lr_offset", "1" } };
+  for (uint64_t t = 0; t < 5; t++) CHECK(lr(ahead, t, 9) == 0.4 * std::pow(0.5, (double)t + 1));
+  CHECK(lr(with(cosine, { { "lr_offset", "50" } }), 0, 100) == lr(cosine, 50, 100));
+  CHECK(lr(with(cosine, { { "lr_offset", "50" } }), 99, 100) == Approx(0.1).epsilon(1e-15));
+  CHECK(build({ { "rule", "sgd" }, { "lr_offset", "1" } }).find("would do nothing") != std::string::npos);
+  CHECK(build({ { "rule", "sgd" }, { "lr_schedule", "cyclic" } }).find("the stack has no stage swa") != std::string::npos);
   CHECK(build({ { "rule", "sgd" }, { "lr", "0.1" }, { "lr_schedule", "cosine" }, { "lr_min", "0.2" } }) ==
         "test: lr_schedule cosine: lr_min is above lr: 0.2; allowed: 0 to 0.1");
 }
