@@ -3,11 +3,13 @@
 #define FL_FEDERATED_CONTROL_H
 #include <fedlane/optimizer.h>
 
-/* The correction c - c_i joins the gradient; difference: d floats that live as long as the client's steps. */
-static inline void control_correct(fl_local *lo, float *difference, const float *c, const float *c_i) {
-  lo->k->sub(lo->job->layout->d, difference, c, c_i);
-  fl_mix_add(lo, difference, 1.0);
-}
+/* The first parameters of both, in this order. */
+enum { H_OPTION, H_ROWS, H_OWN };
+#define CONTROL_PARAMS \
+  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 a gradient at x, 2 from its change", 0 }, \
+  [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 }
+#define CONTROL_NEEDS "control_rows option=1"
+
 /* out = c_i_new - c_i = -(Delta_i/(K_i*lr)) - c; up[0] holds Delta_i, K_i counts the step sizes in units of lr. */
 static inline void control_change(fl_local *lo, float *out, const float *c) {
   const size_t d = lo->job->layout->d;
@@ -18,5 +20,16 @@ static inline void control_change(fl_local *lo, float *out, const float *c) {
 static inline void control_gradient(fl_local *lo, float *out, size_t count) {
   const fl_ask ask = { .at = lo->start, .first = 0, .count = count };
   if (lo->oracle->n > 0) lo->oracle->grad(lo->oracle->self, &ask, out);
+}
+/* The correction c - c_i joins the gradient; difference: d floats that live as long as the client's steps. Option 1: fresh = the
+ * gradient at x, here or, of the first batch, when it is drawn. */
+static inline void control_start(const double *h, fl_local *lo, float *difference, const float *c, const float *c_i,
+                                 float *fresh) {
+  lo->k->sub(lo->job->layout->d, difference, c, c_i);
+  fl_mix_add(lo, difference, 1.0);
+  if (h[H_OPTION] == 0 && h[H_ROWS] == 0) control_gradient(lo, fresh, FL_ALL);
+}
+static inline void control_before_step(const double *h, fl_local *lo, float *fresh) {
+  if (h[H_OPTION] == 0 && h[H_ROWS] != 0 && lo->clock.k == 1) control_gradient(lo, fresh, 0);
 }
 #endif

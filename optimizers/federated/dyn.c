@@ -15,24 +15,23 @@
 enum { H_ALPHA, H_AVERAGE, H_EVALUATE, H_SIZES };
 enum { S_Z, S_ZBAR, S_MEAN, S_Q, S_DELTA, S_Z_UP, S_COUNT };
 static const fl_param params[] = {
-  [H_ALPHA] = { "alpha", 0.1, 0, 1e6, NULL, "strength of the regulariser (FedSpeed, FedSMOO: lamb)", 0 },
+  [H_ALPHA] = { "alpha", 0.1, 0, 1e6, NULL, "strength of the regulariser (lamb of FedSpeed)", 0 },
   [H_AVERAGE] = { "dyn_average", 0, 0, 0, "all|active", "whose past changes move x: all clients', or those of this round's", 0 },
-  [H_EVALUATE] = { "dyn_evaluate", 0, 0, 0, "mean|broadcast", "what is evaluated: the mean of the active clients' models, or x",
-                   0 },
-  [H_SIZES] = { "dyn_sizes", 1, 0, 0, "no|yes", "alpha*mean(n)/n_i for client i in place of alpha", 0 },
+  [H_EVALUATE] = { "dyn_evaluate", 0, 0, 0, "mean|broadcast", "what is evaluated: mean of the active, or x", 0 },
+  [H_SIZES] = { "dyn_sizes", 1, 0, 0, "no|yes", "alpha*mean(n)/n_i for client i, not alpha", 0 },
 };
 static size_t mean_floats(const fl_job *job, const double *h) {
   return h[H_EVALUATE] == 0 ? fl_whole_floats(job, h) : 0;
 }
-static size_t all_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] == 0 ? job->layout->d : 0; }
-static size_t active_floats(const fl_job *job, const double *h) { return h[H_AVERAGE] != 0 ? job->layout->d : 0; }
+static size_t all(const fl_job *job, const double *h) { return h[H_AVERAGE] ? 0 : job->layout->d; }
+static size_t active(const fl_job *job, const double *h) { return h[H_AVERAGE] ? job->layout->d : 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_Z] = { "z_i", FL_CLIENT, 0, NULL },
-  [S_ZBAR] = { "zbar", FL_SERVER, 0, all_floats },
+  [S_ZBAR] = { "zbar", FL_SERVER, 0, all },
   [S_MEAN] = { "mean", FL_SERVER, 0, mean_floats },
   [S_Q] = { "z_minus_x", FL_WORK, 0, NULL },
-  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, all_floats },
-  [S_Z_UP] = { "z_i", FL_UP, FL_EQUAL, active_floats },
+  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, all },
+  [S_Z_UP] = { "z_i", FL_UP, FL_EQUAL, active },
 };
 
 static const char *setup(const double *h, const fl_job *job) { (void)h; return averaging_only(job, "stage dyn"); }

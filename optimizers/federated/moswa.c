@@ -10,12 +10,11 @@
 #include "control.h"
 #include <string.h>
 
-enum { H_GAMMA, H_OPTION, H_ROWS };
+enum { H_GAMMA = H_OWN };
 enum { S_M, S_CI, S_S, S_FRESH, S_COUNT };
 static const fl_param params[] = {
   [H_GAMMA] = { "gamma", 0.2, 0, 1, NULL, "weight of the clients' fresh controls in the server's", 0 },
-  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 a gradient at x, 2 from its change", 0 },
-  [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 },
+  CONTROL_PARAMS,
 };
 static const fl_slot slots[S_COUNT] = {
   [S_M] = { "m", FL_SERVER, FL_DOWN, NULL },
@@ -25,12 +24,9 @@ static const fl_slot slots[S_COUNT] = {
 };
 
 static void client_start(const double *h, fl_local *lo) {
-  control_correct(lo, lo->at[S_S], lo->at[S_M], lo->at[S_CI]);
-  if (h[H_OPTION] == 0 && h[H_ROWS] == 0) control_gradient(lo, lo->at[S_FRESH], FL_ALL);
+  control_start(h, lo, lo->at[S_S], lo->at[S_M], lo->at[S_CI], lo->at[S_FRESH]);
 }
-static void before_step(const double *h, fl_local *lo) {
-  if (h[H_OPTION] == 0 && h[H_ROWS] != 0 && lo->clock.k == 1) control_gradient(lo, lo->at[S_FRESH], 0);
-}
+static void before_step(const double *h, fl_local *lo) { control_before_step(h, lo, lo->at[S_FRESH]); }
 
 static void client_finish(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
@@ -52,6 +48,6 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_moswa = { .name = "moswa", .help = "control variates whose server part is a momentum of fresh ones",
                                   .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                  .terms = 1, .needs = "control_rows option=1", .client_start = client_start,
+                                  .terms = 1, .needs = CONTROL_NEEDS, .client_start = client_start,
                                   .before_step = before_step, .client_finish = client_finish,
                                   .server_finish = server_finish };

@@ -9,32 +9,28 @@
 #include "control.h"
 #include <string.h>
 
-enum { H_OPTION, H_ROWS, H_DERIVE };
+enum { H_DERIVE = H_OWN };
 enum { S_C, S_CI, S_S, S_DC, S_DELTA, S_SHARE, S_COUNT };
 static const fl_param params[] = {
-  [H_OPTION] = { "option", 1, 0, 0, "1|2", "how a client renews its control: 1 a gradient at x, 2 from its change", 0 },
-  [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 },
+  CONTROL_PARAMS,
   [H_DERIVE] = { "derive", 0, 0, 0, "no|yes", "the server forms the changes of the controls from those of the model", 0 },
 };
-static size_t if_sent(const fl_job *job, const double *h) { return h[H_DERIVE] == 0 ? job->layout->d : 0; }
-static size_t if_derived(const fl_job *job, const double *h) { return h[H_DERIVE] != 0 ? job->layout->d : 0; }
-static size_t one_if_derived(const fl_job *job, const double *h) { (void)job; return h[H_DERIVE] != 0; }
+static size_t sent(const fl_job *job, const double *h) { return h[H_DERIVE] ? 0 : job->layout->d; }
+static size_t formed(const fl_job *job, const double *h) { return h[H_DERIVE] ? job->layout->d : 0; }
+static size_t share(const fl_job *job, const double *h) { (void)job; return h[H_DERIVE] != 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_C] = { "c", FL_SERVER, FL_DOWN, NULL },
   [S_CI] = { "c_i", FL_CLIENT, 0, NULL },
   [S_S] = { "c_minus_c_i", FL_WORK, 0, NULL },
-  [S_DC] = { "dc", FL_UP, FL_OVER_N, if_sent },
-  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, if_derived },
-  [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N, one_if_derived },
+  [S_DC] = { "dc", FL_UP, FL_OVER_N, sent },
+  [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, formed },
+  [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N, share },
 };
 
 static void client_start(const double *h, fl_local *lo) {
-  control_correct(lo, lo->at[S_S], lo->at[S_C], lo->at[S_CI]);
-  if (h[H_OPTION] == 0 && h[H_ROWS] == 0) control_gradient(lo, lo->at[S_DC], FL_ALL);
+  control_start(h, lo, lo->at[S_S], lo->at[S_C], lo->at[S_CI], lo->at[S_DC]);
 }
-static void before_step(const double *h, fl_local *lo) {
-  if (h[H_OPTION] == 0 && h[H_ROWS] != 0 && lo->clock.k == 1) control_gradient(lo, lo->at[S_DC], 0);
-}
+static void before_step(const double *h, fl_local *lo) { control_before_step(h, lo, lo->at[S_DC]); }
 
 /* What the server knows without being told: how Delta_i counts, and whether there were steps. */
 static void let_derive(fl_local *lo) {
@@ -68,6 +64,6 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_scaffold = { .name = "scaffold", .help = "control variates against client drift", .params = params,
                                      .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
-                                     .needs = "control_rows option=1; derive option=2",
+                                     .needs = CONTROL_NEEDS "; derive option=2",
                                      .client_start = client_start, .before_step = before_step, .client_finish = client_finish,
                                      .server_finish = server_finish };

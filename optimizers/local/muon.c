@@ -9,11 +9,14 @@
  * sqrt(max(1, out/in)); for convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels:
  * muon_conv_scale=kernel. NS is fp32. ns_dtype=bf16 keeps X, A and B of every iteration in bfloat16, as the released codes do on
  * a GPU: products are summed in fp32, and what each of the three matrices becomes is rounded once, to nearest even (the form of
- * PyTorch's Muon). theta (FedMuon): the buffers M of the matrix tensors, in layout order. */
+ * PyTorch's Muon). orthogonal=polar is U V^T of U's singular value decomposition in the place of NS (FedMuon's paper, 16).
+ * theta (FedMuon): the buffers M of the matrix tensors, in layout order; with a compression_ratio each is sent as the factors of
+ * the nearest matrix of rank floor(compression_ratio*a*b/(a + b + 1)): rank*(a + b + 1) floats. */
+#include "factors.h"
 #include "rule.h"
 
 enum { H_MOMENTUM, H_NESTEROV, H_NS_STEPS, H_LR_SCALE, H_WEIGHT_DECAY, H_CONV_SCALE, H_EXCLUDE, H_SCALE, H_FORM, H_AUX_BETA1,
-       H_AUX_BETA2, H_AUX_EPS, H_NS_DTYPE };
+       H_AUX_BETA2, H_AUX_EPS, H_NS_DTYPE, H_ORTHOGONAL, H_COMPRESSION };
 static const fl_param params[] = {
   [H_MOMENTUM] = { "momentum", 0.95, 0, 1, NULL, "decay of the momentum buffer", FL_BELOW },
   [H_NESTEROV] = { "nesterov", 1, 0, 0, "no|yes", "look-ahead direction", 0 },
@@ -31,6 +34,9 @@ static const fl_param params[] = {
   [H_AUX_EPS] = { "aux_eps", 1e-10, 1e-38, 1, NULL, "added to the root of their second moment", 0 },
   [H_NS_DTYPE] = { "ns_dtype", 0, 0, 0, "fp32|bf16", "precision of the Newton-Schulz iterates: fp32, or bfloat16 summed in fp32",
                    0 },
+  [H_ORTHOGONAL] = { "orthogonal", 0, 0, 0, "newton_schulz|polar", "direction of the momentum: by NS, or its polar factor", 0 },
+  [H_COMPRESSION] = { "compression_ratio", INFINITY, 0, INFINITY, NULL,
+                      "share of its numbers that a matrix's momentum is sent with, at a low rank (.inf: as it is)", 0 },
 };
 
 static int is_matrix(const double *h, const fl_tensor *t) {
@@ -58,7 +64,9 @@ static size_t work_floats(const double *h, const fl_job *job) {
   for (size_t i = 0; i < job->layout->n; i++) {
     const fl_tensor *t = &job->layout->tensor[i];
     if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
-    const size_t need = 2 * t->size + fl_newton_schulz_work(rows(t), cols(t));
+    const size_t low = isinf(h[H_COMPRESSION]) ? 0 : fl_low_rank_work(rows(t), cols(t));
+    const size_t need = 2 * t->size + (h[H_ORTHOGONAL] != 0 ? fl_polar_work : fl_newton_schulz_work)(rows(t), cols(t));
+    if (low > most) most = low;
     if (need > most) most = need;
   }
   return most;
@@ -74,14 +82,28 @@ static void start(const double *h, fl_local *lo, const float *theta) {
     theta += t->size;
   }
 }
+/* A tensor's part of theta as it arrives; returns the floats that were sent. */
+static size_t compress(const double *h, const fl_local *lo, const fl_tensor *t, float *theta) {
+  const size_t a = rows(t), b = cols(t), n = a < b ? a : b;
+  if (isinf(h[H_COMPRESSION])) return t->size;
+  const double wanted = floor(h[H_COMPRESSION] * (double)a * (double)b / (double)(a + b + 1));
+  if (wanted >= (double)n) return t->size;
+  for (size_t i = 0; i < slices(t); i++) fl_low_rank(lo->k, a, b, (size_t)wanted, theta + i * a * b, lo->work);
+  return slices(t) * (size_t)wanted * (a + b + 1);
+}
 static void pack(const double *h, const fl_local *lo, float *theta) {
   const fl_layout *l = lo->job->layout;
+  float *at = theta;
+  size_t sent = 0;
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
-    memcpy(theta, lo->state + t->offset, t->size * sizeof(float));
-    theta += t->size;
+    memcpy(at, lo->state + t->offset, t->size * sizeof(float));
+    sent += compress(h, lo, t, at);
+    at += t->size;
   }
+  for (size_t u = 1; u < lo->n_up; u++)
+    if (lo->up[u].v == theta && lo->up[u].n) lo->up[u].bits = 32 * (uint64_t)sent;
 }
 
 /* ---- Newton-Schulz in bfloat16: fp32 values whose lower half is 0 ---------------------------------------------------------- */
@@ -134,7 +156,8 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t) {
                        h[H_NESTEROV] != 0);
   for (size_t i = 0; i < slices(t); i++) {
     float *slice = u + i * rows(t) * cols(t);
-    if (h[H_NS_DTYPE] != 0) newton_schulz_bf16(lo->k, rows(t), cols(t), slice, (int)h[H_NS_STEPS], ns);
+    if (h[H_ORTHOGONAL] != 0) fl_polar(lo->k, rows(t), cols(t), slice, ns);
+    else if (h[H_NS_DTYPE] != 0) newton_schulz_bf16(lo->k, rows(t), cols(t), slice, (int)h[H_NS_STEPS], ns);
     else fl_newton_schulz(lo->k, rows(t), cols(t), slice, slice, (int)h[H_NS_STEPS], ns);
   }
   lo->k->sgd(t->size, lo->y + t->offset, u, (float)decay, (float)(lr * factor(h, t)));
@@ -156,6 +179,7 @@ static void step(const double *h, fl_local *lo) {
 
 const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised by Newton-Schulz; AdamW for vectors",
                                .params = params, .n_params = sizeof params / sizeof *params,
-                               .needs = "muon_conv_scale muon_scale=keller",
+                               .needs = "muon_conv_scale muon_scale=keller; ns_steps orthogonal=newton_schulz; ns_dtype "
+                                        "orthogonal=newton_schulz; compression_ratio aggregate=yes,stage lada",
                                .lr = 3e-4, .state = state, .work = work_floats,
                                .theta = theta_floats, .start = start, .pack = pack, .step = step };

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # What a reader's screen holds: no line of C, C++, Python, shell or CMake beyond 130 columns, no file of it beyond 500 lines, no
-# function of C or C++ beyond 60 lines. usage: style.sh FEDLANE SOURCE_DIR SCRATCH_DIR
+# function of C or C++ beyond 60 lines; no first-order method beyond 60 lines of code at 100 columns.
+# usage: style.sh FEDLANE SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 python3 - "$2" << 'PY'
 import os, re, subprocess, sys
 
 COLUMNS, LINES, FUNCTION = 130, 500, 60
+METHOD, METHOD_COLUMNS = 60, 100    # lines of code of a stage or an element-wise rule; what is beyond the columns is a line more
+# Rules by matrices and curvature with what they share, and two rules of central training with thresholds and blocks of their own.
+NOT_FIRST_ORDER = {"muon", "soap", "shampoo", "sophia", "kronecker", "factors", "adam_mini", "signadampp"}
 # Test cases whose sections share one beginning.
 LONG_FUNCTIONS = {"NPZ with the keys of Keras", "a checkpoint gives the session back, or says why not"}
 SOURCE = (".c", ".h", ".cc", ".cpp", ".hpp", ".def", ".py", ".sh", ".cmake")
@@ -67,6 +71,17 @@ def complaints(path, text):
                 yield f"{path}:{first + 1}: {name}: {count} lines, more than {FUNCTION}"
 
 
+def too_long(path, text):
+    """A method's file, by its code without comments: 60 lines for each stage or rule that it defines."""
+    if not re.match(r"optimizers/\w+/\w+\.c$", path) or os.path.basename(path)[:-2] in NOT_FIRST_ORDER:
+        return
+    code = re.sub(r"/[*].*?[*]/|//[^\n]*", "", text, flags=re.S).split("\n")
+    count = sum(-(-len(line.rstrip()) // METHOD_COLUMNS) for line in code if line.strip())
+    methods = max(1, len(re.findall(r"^const fl_(?:stage|rule) fl_", text, flags=re.M)))
+    if count > METHOD * methods:
+        yield f"{path}: {count} lines of code at {METHOD_COLUMNS} columns for {methods} methods, more than {METHOD} each"
+
+
 # Itself first.
 body = "  x = 1;\n"
 for text, count in (("a" * 130 + "\n", 0), ("a" * 131 + "\n", 1), ("x\n" * 500, 0), ("x\n" * 501, 1),
@@ -76,13 +91,20 @@ for text, count in (("a" * 130 + "\n", 0), ("a" * 131 + "\n", 1), ("x\n" * 500, 
                     ("static const int a[] = {\n" + body * 99 + "};\n", 0), ('TEST_CASE("a") {\n' + body * 59 + "}\n", 1)):
     assert len(list(complaints("a.c", text))) == count, text
 
+line, long = "x = 1; /* a\ncomment */\n\n", "y" * 101 + "\n"
+for text, count in ((line * 60, 0), (line * 61, 1), (line * 59 + long, 1),
+                    ("const fl_rule fl_rule_a = {};\n" * 2 + line * 118, 0)):
+    assert len(list(too_long("optimizers/local/a.c", text))) == count, text
+    assert not list(too_long("optimizers/local/soap.c", text)) and not list(too_long("optimizers/a.c", text))
+
 root, bad, looked = sys.argv[1], 0, 0
 for path in tracked(root):
     full = os.path.join(root, path)
     if os.path.isfile(full) and is_source(root, path):
         looked += 1
         with open(full, encoding="utf-8") as f:
-            for what in complaints(path, f.read()):
+            text = f.read()
+            for what in [*complaints(path, text), *too_long(path, text)]:
                 print(what, file=sys.stderr)
                 bad += 1
 print(f"{looked} files, {bad} complaints")

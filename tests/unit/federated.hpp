@@ -1,5 +1,6 @@
-// federated.hpp - what the tests of the federated methods share: their problem, a client's round and the server's part in plain
-// double precision, and the comparison.
+// federated.hpp - what the tests of the federated methods share: two problems, a client's round and the server's part in plain
+// double precision, and the comparison. `use` chooses the problem: a quadratic whose curvature differs by coordinate, or a small
+// network.
 #pragma once
 #include "session.hpp"
 #include <catch2/catch.hpp>
@@ -12,34 +13,104 @@
 namespace federated {
 using Vec = std::vector<double>;
 using settings = std::vector<std::pair<std::string, std::string>>;
-enum { D = 29, N = 7, M = 4, EPOCHS = 2, BATCH = 2, R = 4 };
+enum { N = 7, M = 4, EPOCHS = 2, BATCH = 2, R = 4, SAMPLES = 29 };
 const size_t offset[N + 1] = { 0, 5, 6, 9, 17, 21, 23, 29 };
-const fl_tensor tensor[2] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
-                              { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
-const fl_layout layout = { 2, D, 0, tensor };
-inline double start_of(int i) { return (float)((i * 37 % 19) / 9.5 - 1); }
+
+// ---- the problems: mean loss over some samples and its gradient ------------------------------------------------------------
+struct Problem {
+  fl_layout layout;
+  double (*start)(int);
+  double (*gradient)(const double *x, const uint32_t *row, size_t count, double *g);
+};
 inline double target(size_t sample, int i) { return (double)((sample * 31 + (size_t)i * 7) % 13) / 6.0; }
 inline double curvature(int i) { return 1.0 + i % 3; }
-template <class Real> double gradient(const Real *x, const uint32_t *row, size_t count, Real *g) {
+inline double quadratic(const double *x, const uint32_t *row, size_t count, double *g) {
   double loss = 0;
-  for (int i = 0; i < D; i++) {
+  for (int i = 0; i < 29; i++) {
     double sum = 0;
     for (size_t j = 0; j < count; j++) {
-      const double e = (double)x[i] - target(row[j], i);
+      const double e = x[i] - target(row[j], i);
       sum += e * curvature(i);
       loss += 0.5 * e * e * curvature(i);
     }
-    g[i] = (Real)(sum / (double)count);
+    g[i] = sum / (double)count;
   }
   return loss / (double)count;
 }
+// 4 inputs, 5 hidden units (tanh), 3 classes (softmax and cross-entropy).
+enum { IN = 4, HIDDEN = 5, CLASSES = 3, B1 = HIDDEN * IN, W2 = B1 + HIDDEN, B2 = W2 + CLASSES * HIDDEN, WEIGHTS = B2 + CLASSES };
+inline double input(size_t sample, int i) { return (double)((sample * 17 + (size_t)i * 23) % 11) / 5.0 - 1; }
+inline double network(const double *x, const uint32_t *row, size_t count, double *g) {
+  double loss = 0;
+  for (int i = 0; i < WEIGHTS; i++) g[i] = 0;
+  for (size_t s = 0; s < count; s++) {
+    const int label = (int)((row[s] * 5 + row[s] / 6) % CLASSES);
+    double h[HIDDEN], e[CLASSES], sum = 0;
+    for (int j = 0; j < HIDDEN; j++) {
+      h[j] = x[B1 + j];
+      for (int i = 0; i < IN; i++) h[j] += x[j * IN + i] * input(row[s], i);
+      h[j] = std::tanh(h[j]);
+    }
+    for (int c = 0; c < CLASSES; c++) {
+      double z = x[B2 + c];
+      for (int j = 0; j < HIDDEN; j++) z += x[W2 + c * HIDDEN + j] * h[j];
+      sum += e[c] = std::exp(z);
+    }
+    loss -= std::log(e[label] / sum);
+    for (int c = 0; c < CLASSES; c++) e[c] = (e[c] / sum - (c == label)) / (double)count;
+    for (int c = 0; c < CLASSES; c++) {
+      g[B2 + c] += e[c];
+      for (int j = 0; j < HIDDEN; j++) g[W2 + c * HIDDEN + j] += e[c] * h[j];
+    }
+    for (int j = 0; j < HIDDEN; j++) {
+      double back = 0;
+      for (int c = 0; c < CLASSES; c++) back += e[c] * x[W2 + c * HIDDEN + j];
+      back *= 1 - h[j] * h[j];
+      g[B1 + j] += back;
+      for (int i = 0; i < IN; i++) g[j * IN + i] += back * input(row[s], i);
+    }
+  }
+  return loss / (double)count;
+}
+const fl_tensor quadratic_tensor[] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
+                                       { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+const fl_tensor network_tensor[] = { { "w1", FL_MATRIX, 0, 0, 2, { HIDDEN, IN, 0, 0 }, 0, B1 },
+                                     { "b1", FL_BIAS, 0, 0, 1, { HIDDEN, 0, 0, 0 }, B1, HIDDEN },
+                                     { "w2", FL_HEAD, 1, 0, 2, { CLASSES, HIDDEN, 0, 0 }, W2, CLASSES * HIDDEN },
+                                     { "b2", FL_BIAS, 1, 0, 1, { CLASSES, 0, 0, 0 }, B2, CLASSES } };
+const Problem problems[] = {
+  { { 2, 29, 0, quadratic_tensor }, [](int i) { return (double)(float)((i * 37 % 19) / 9.5 - 1); }, quadratic },
+  { { 4, WEIGHTS, 0, network_tensor }, [](int i) { return (double)(float)((i * 37 % 19) / 9.5 - 1); }, network },
+};
+inline const Problem *problem = &problems[0];
+inline int D = 29;
+inline Vec zero(29, 0.0);
+inline void use(int which) {
+  problem = &problems[which];
+  D = (int)problem->layout.d;
+  zero.assign((size_t)D, 0.0);
+}
+inline double start_of(int i) { return problem->start(i); }
+// The tensor of a coordinate; whether it is a matrix.
+inline size_t tensor_of(int i) {
+  size_t t = 0;
+  while ((size_t)i >= problem->layout.tensor[t].offset + problem->layout.tensor[t].size) t++;
+  return t;
+}
+inline bool in_matrix(int i) { return problem->layout.tensor[tensor_of(i)].ndim == 2; }
 inline void init(void *, uint64_t, float *x) {
   for (int i = 0; i < D; i++) x[i] = (float)start_of(i);
 }
 inline double loss_grad(void *, const fl_kernels *, const float *x, const uint32_t *row, size_t count, float *g, void *) {
-  return gradient(x, row, count, g);
+  const Vec wide(x, x + D);
+  Vec out((size_t)D);
+  const double loss = problem->gradient(wide.data(), row, count, out.data());
+  for (int i = 0; i < D; i++) g[i] = (float)out[(size_t)i];
+  return loss;
 }
-const fl_objective objective = { "quadratic", nullptr, &layout, 29, 0, 0, init, nullptr, loss_grad, nullptr };
+inline fl_objective objective() {
+  return { "small", nullptr, &problem->layout, SAMPLES, 0, 0, init, nullptr, loss_grad, nullptr, nullptr };
+}
 inline size_t cohort(void *, uint64_t round, uint32_t *out, size_t) {
   for (uint32_t j = 0; j < M; j++) out[j] = (uint32_t)((round * 2 + 3 * j) % N);
   return M;
@@ -57,7 +128,6 @@ inline Vec operator-(Vec a, const Vec &b) { for (int i = 0; i < D; i++) a[i] -= 
 inline Vec operator*(double s, Vec a) { for (double &v : a) v *= s; return a; }
 inline double norm(const Vec &a) { double s = 0; for (double v : a) s += v * v; return std::sqrt(s); }
 inline Vec unit(const Vec &a) { return (1.0 / (norm(a) + 1e-12)) * a; }
-const Vec zero(D, 0.0);
 
 struct Client {                                 // one client's round
   size_t id; uint64_t r; double lr, K, p; Vec x;
@@ -65,14 +135,14 @@ struct Client {                                 // one client's round
     uint32_t row[BATCH];
     Vec g(D);
     const size_t count = batch(nullptr, r, (uint32_t)id, k, row, BATCH);
-    gradient(y.data(), row, count, g.data());
+    problem->gradient(y.data(), row, count, g.data());
     return g;
   }
   Vec whole(const Vec &y) const {               // over all local data
     std::vector<uint32_t> row;
     Vec g(D);
     for (size_t i = offset[id]; i < offset[id + 1]; i++) row.push_back((uint32_t)i);
-    gradient(y.data(), row.data(), row.size(), g.data());
+    problem->gradient(y.data(), row.data(), row.size(), g.data());
     return g;
   }
 };
@@ -129,10 +199,11 @@ inline std::function<Vec(uint64_t, const Vec &)> plain(const Client &c) {
 inline Vec sam(const Client &c, uint64_t k, const Vec &y, double rho) { return c.grad(k, y + rho * unit(c.grad(k, y))); }
 
 // ---- the product --------------------------------------------------------------------------------------------------------
-struct Run : session::Session {
+struct Problem32 { fl_objective o = objective(); };
+struct Run : Problem32, session::Session {
   Run(const settings &set, int threads)
-      : Session(set, objective, std::vector<size_t>(federated::offset, federated::offset + N + 1), R, BATCH) {
-    problem.cohort = cohort, problem.batch = batch;
+      : Session(set, o, std::vector<size_t>(federated::offset, federated::offset + N + 1), R, BATCH) {
+    Session::problem.cohort = cohort, Session::problem.batch = batch;
     options.participation = (double)M / N, options.local_epochs = EPOCHS, options.threads = threads;
     open();
     REQUIRE(error == "");

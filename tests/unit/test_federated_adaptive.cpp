@@ -5,7 +5,14 @@
 
 namespace {
 using reference::Matrix;
-const std::vector<reference::Tensor> tensors = { { 0, 24, { 6, 4 } }, { 24, 5, { 5 } } };
+std::vector<reference::Tensor> tensors() {
+  std::vector<reference::Tensor> out;
+  for (size_t i = 0; i < problem->layout.n; i++) {
+    const fl_tensor &t = problem->layout.tensor[i];
+    out.push_back({ t.offset, t.size, std::vector<size_t>(t.shape, t.shape + t.ndim) });
+  }
+  return out;
+}
 const double LONGEST = EPOCHS * 4;              // local_steps: the largest client has 8 samples
 const std::pair<std::string, std::string> none = { "weight_decay", "0" };
 
@@ -33,9 +40,25 @@ struct Shared {
     return x + mean(c, d);
   }
 };
+// What is packed one after the other.
+Matrix joined(const std::vector<Matrix *> &of) {
+  Matrix out;
+  for (auto m : of) out.insert(out.end(), m->begin(), m->end());
+  return out;
+}
+void hand_out(const Matrix &theta, const std::vector<Matrix *> &to) {
+  auto at = theta.begin();
+  for (auto m : to) std::copy_n(at, m->size(), m->begin()), at += (long)m->size();
+}
+std::vector<Matrix *> matrices(const std::vector<reference::Tensor> &all, std::vector<Matrix> &m) {
+  std::vector<Matrix *> out;
+  for (size_t t = 0; t < all.size(); t++) if (all[t].shape.size() > 1) out.push_back(&m[t]);
+  return out;
+}
 } // namespace
 
 TEST_CASE("FedLADA equals its reference", "[federated]") {
+  use(GENERATE(0, 1));
   Shared s;
   const double alpha = 0.3;
   agree({ { "name", "fedlada" }, { "alpha", "0.3" }, { "beta1", "0.9" }, none },
@@ -55,6 +78,7 @@ TEST_CASE("FedLADA equals its reference", "[federated]") {
 }
 
 TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
+  use(GENERATE(0, 1));
   enum { LOCAL, ADDITIVE, CONVEX };
   for (const int kind : { LOCAL, ADDITIVE, CONVEX }) {
     Shared s;
@@ -66,7 +90,7 @@ TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
     agree(set, simulate({ [&](Client &c) {
                             Vec m = zero, v = zero;
                             if (kind != LOCAL && !s.theta.empty())
-                              for (int i = 0; i < D; i++) v[i] = s.theta[i < 24 ? 0 : 1];
+                              for (int i = 0; i < D; i++) v[i] = s.theta[tensor_of(i)];
                             const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) {
                               const double t = kind == LOCAL ? k : (double)c.r * LONGEST + k;
                               for (int i = 0; i < D; i++) {
@@ -75,8 +99,9 @@ TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
                                 p[i] = (1 - c.lr * 0.1) * p[i] - share * c.lr * mh / (std::sqrt(vh) + 1e-3);
                               }
                             });
-                            Matrix block(2, 0);
-                            for (int i = 0; i < D; i++) block[i < 24 ? 0 : 1] += v[i] / (i < 24 ? 24 : 5);
+                            Matrix block(problem->layout.n, 0);
+                            for (int i = 0; i < D; i++)
+                              block[tensor_of(i)] += v[i] / (double)problem->layout.tensor[tensor_of(i)].size;
                             s.add(block);
                             return y;
                           },
@@ -85,6 +110,8 @@ TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
 }
 
 TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[federated]") {
+  use(GENERATE(0, 1));
+  const auto all = tensors();
   for (const std::string name : { "local_muon", "fedmuon", "fedpac_muon" }) {
     Shared s;
     const double alpha = name == "local_muon" ? 0 : 0.5;
@@ -93,11 +120,12 @@ TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[f
                        reference::Muon rule;
                        rule.lr = (1 - alpha) * c.lr, rule.scale = 0.5, rule.decay = 0.1;
                        rule.momentum = name == "fedmuon" ? 0.98 : 0.95;
-                       rule.m = { Matrix(24, 0), Matrix(5, 0) }, rule.v = rule.m;
-                       if (alpha > 0 && !s.theta.empty()) rule.m[0] = s.theta;
+                       for (auto &t : all) rule.m.push_back(Matrix(t.size, 0));
+                       rule.v = rule.m;
+                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, matrices(all, rule.m));
                        const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
-                       s.add(rule.m[0]);
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
+                       s.add(joined(matrices(all, rule.m)));
                        return y;
                      },
                       [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
@@ -105,6 +133,7 @@ TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[f
 }
 
 TEST_CASE("Local Sophia and FedPAC over Sophia equal their references", "[federated]") {
+  use(GENERATE(0, 1));
   for (const std::string name : { "local_sophia", "fedpac_sophia" }) {
     Shared s;
     const double alpha = name == "local_sophia" ? 0 : 0.5;
@@ -126,20 +155,27 @@ TEST_CASE("Local Sophia and FedPAC over Sophia equal their references", "[federa
   }
 }
 
-// SOAP's factors, or Shampoo's with the vectors' sums, one after the other.
-template <class Rule> Matrix packed(const Rule &rule, const Matrix *vectors) {
-  Matrix out;
-  for (auto &m : rule.state[0].s) out.insert(out.end(), m.begin(), m.end());
-  if (vectors) out.insert(out.end(), vectors->begin(), vectors->end());
+// SOAP's factors, or Shampoo's with the vectors' sums, tensor by tensor.
+template <class Rule> std::vector<Matrix *> parts(const std::vector<reference::Tensor> &all, Rule &rule, bool sums) {
+  std::vector<Matrix *> out;
+  rule.state.resize(all.size());
+  for (size_t t = 0; t < all.size(); t++) {
+    auto &state = rule.state[t];
+    if (all[t].shape.size() > 1) {
+      if (state.s.empty()) for (size_t n : all[t].shape) state.s.push_back(Matrix(n * n, 0));
+      for (auto &m : state.s) out.push_back(&m);
+    }
+    if constexpr (std::is_same_v<Rule, reference::Shampoo>) {
+      if (sums && all[t].shape.size() == 1) state.a.resize(all[t].size), out.push_back(&state.a);
+    }
+  }
   return out;
-}
-template <class Rule> void unpack(Rule &rule, const Matrix &theta) {
-  rule.state.resize(2);
-  rule.state[0].s = { Matrix(theta.begin(), theta.begin() + 36), Matrix(theta.begin() + 36, theta.begin() + 52) };
 }
 
 // The first gradient of 6 x 4 leaves two of the six axes free, along which no two programs agree: hence the tolerance.
 TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]") {
+  use(GENERATE(0, 1));
+  const auto all = tensors();
   for (const std::string name : { "local_soap", "fedpac_soap" }) {
     Shared s;
     const double alpha = name == "local_soap" ? 0 : 0.5;
@@ -147,10 +183,10 @@ TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]
           simulate({ [&](Client &c) {
                        reference::Soap rule;
                        rule.lr = (1 - alpha) * c.lr, rule.b1 = 0.95, rule.eps = 0.1;
-                       if (alpha > 0 && !s.theta.empty()) unpack(rule, s.theta);
+                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts(all, rule, false));
                        const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
-                       s.add(packed(rule, nullptr));
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
+                       s.add(joined(parts(all, rule, false)));
                        return y;
                      },
                       [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 5e-2);
@@ -158,6 +194,8 @@ TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]
 }
 
 TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[federated]") {
+  use(GENERATE(0, 1));
+  const auto all = tensors();
   for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) for (const double keep : { 1.0, 0.8 }) {
     Shared s;
     const double alpha = name == "local_shampoo" ? 0 : 0.5;
@@ -166,13 +204,10 @@ TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[fede
                        reference::Shampoo rule;
                        rule.keep = keep;
                        rule.lr = (1 - alpha) * c.lr;
-                       if (alpha > 0 && !s.theta.empty()) {
-                         unpack(rule, s.theta);
-                         rule.state[1].a = Matrix(s.theta.begin() + 52, s.theta.end());
-                       }
+                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts(all, rule, true));
                        const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(tensors, p, g, k); });
-                       s.add(packed(rule, &rule.state[1].a));
+                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
+                       s.add(joined(parts(all, rule, true)));
                        return y;
                      },
                       [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
