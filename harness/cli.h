@@ -43,12 +43,17 @@ void fl_work_end(fl_work *);
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
 typedef struct {
   size_t index, count;
-  uint64_t rounds_all, rounds_before, rounds_run;
+  /* Of the suite's work: all, that of the runs before this one, that done since `started`; and a round of this run. In seconds
+   * when they could be estimated, else in rounds. */
+  double work_all, work_before, work_run, work_round;
   double started, last_line;
   int tty, told;
 } fl_progress;
 /* One run into DIR/folder. 0 done (also diverged and stopped), 1 interrupted, -1 failed. */
 int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
+/* Seconds that each run will take, from a few rounds of each label, which are thrown away; the sum, or negative when a run is too
+ * short to be measured or refuses. */
+double fl_estimate(fl_work *, const fl_suite *, double *seconds);
 /* suite.json: the folders of the runs, in order; a resume adds to those that are named there. */
 int fl_suite_write(const fl_suite *, int resume, const char *dir, char *err, size_t err_size);
 int fl_table_print(const fl_suite *, const char *dir, char *err, size_t err_size);

@@ -102,6 +102,19 @@ static void print_resume(const fl_run_options *o, const char *out) {
   fputc('\n', stderr);
 }
 
+/* What each run will take, and says how long that is when it can be told. */
+static double *plan_work(fl_work *w, const fl_suite *suite, fl_progress *p) {
+  double *work = malloc(suite->n * sizeof *work);
+  const double seconds = work ? fl_estimate(w, suite, work) : -1;
+  for (size_t i = 0; work && i < suite->n; i++) {
+    if (seconds < 0) work[i] = (double)suite->run[i].rounds;
+    p->work_all += work[i];
+  }
+  if (seconds >= 60)
+    fprintf(stderr, "about %d h %02d min, by the first rounds of each\n", (int)(seconds / 3600), (int)(seconds / 60) % 60);
+  return work;
+}
+
 static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o, const char *out) {
   char err[FL_ERR] = "";
   fl_progress p = { .count = suite->n, .started = fl_now(), .tty = isatty(2) };
@@ -115,13 +128,17 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   int r = fl_work_check(w, suite, err, sizeof err) || fl_folder_make(out, err, sizeof err) ||
       fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
   if (!r) fprintf(stderr, "%zu runs into %s\n", suite->n, out);
-  for (size_t i = 0; i < suite->n; i++) p.rounds_all += suite->run[i].rounds;
+  double *work = r ? NULL : plan_work(w, suite, &p);
+  if (!r && !work) r = -1, snprintf(err, sizeof err, "out of memory");
+  p.started = fl_now();
   for (size_t i = 0; i < suite->n && !r; i++) {
     p.index = i;
+    p.work_round = work[i] / (double)suite->run[i].rounds;
     if (fl_signal) r = 1;
     else r = fl_train(w, &suite->run[i], out, o->resume != NULL, &p, err, sizeof err);
-    p.rounds_before += suite->run[i].rounds;
+    p.work_before += work[i];
   }
+  free(work);
   if (r > 0) {
     print_resume(o, out);
     return 128 + fl_signal;

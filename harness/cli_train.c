@@ -22,10 +22,10 @@ static const char *unit_of(const fl_config *c) { return c->central ? "epoch" : "
 static void show(training *t, const fl_metrics *m, int end) {
   fl_progress *p = t->progress;
   const double now = fl_now(), pause = p->tty ? 0.1 : 5.0;
-  p->rounds_run++;
+  p->work_run += p->work_round;
   if (!end && now - p->last_line < pause) return;
-  const uint64_t done = p->rounds_before + m->round, left = p->rounds_all > done ? p->rounds_all - done : 0;
-  const double eta = (now - p->started) / (double)p->rounds_run * (double)left;
+  const double left = p->work_all - p->work_before - p->work_round * (double)m->round;
+  const double eta = left > 0 ? (now - p->started) / p->work_run * left : 0;
   char accuracy[32] = "-", loss[32] = "-";
   p->last_line = now;
   if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
