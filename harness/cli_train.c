@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 volatile sig_atomic_t fl_signal;
 
@@ -74,21 +73,11 @@ static int finished(const fl_work *w, const fl_config *c, const char *dir) {
   return same;
 }
 
-/* Client states of an earlier run in this folder, which nothing refers to any more. */
-static void remove_states(const char *dir) {
-  char path[3600];
-  snprintf(path, sizeof path, "%s/states.bin", dir);
-  unlink(path);
-}
-
 /* Where the run begins: from the checkpoint when there is one and it is wanted, else from nothing. */
 static int begin(training *t, fl_session *s, int resume) {
   int r = resume ? fl_checkpoint_load(t->dir, t->c, s, &t->last, t->err, t->size) : 1;
   if (r < 0) return -1;
-  if (r) {
-    memset(&t->last, 0, sizeof t->last);
-    remove_states(t->dir);
-  }
+  if (r) memset(&t->last, 0, sizeof t->last);
   t->saved = t->last.round;
   t->stopped = r == 0 && t->last.round < t->c->rounds && ends_early(t->c, &t->last);
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;

@@ -11,26 +11,32 @@
 #include <string.h>
 
 enum { OF_CLIENT, OF_PATTERN, OF_TEST };        /* the key's `round`: what is drawn */
+enum { MOST_WORDS = 2 + FL_POPULATION_ROW / 4 };         /* of a row: chance, class, pixels */
 enum { STEP_SIZE, STEP_CLASS, STEP_SAMPLE };    /* of a client: its size, its favourite class, its first sample */
 
-static fl_stream stream_of(const fl_population *p, uint32_t what, uint32_t which, uint32_t step) {
-  const fl_key key = { p->config.seed, FL_PURPOSE_POPULATION, what, which, step };
-  fl_stream s;
-  fl_stream_init(&s, &key);
-  return s;
+static fl_key key_of(const fl_population *p, uint32_t what, uint32_t which, uint32_t step) {
+  return (fl_key){ p->config.seed, FL_PURPOSE_POPULATION, what, which, step };
 }
 
-static void bytes(fl_stream *s, uint8_t *out) {
-  for (size_t i = 0; i < FL_POPULATION_ROW; i += 4) {
-    const uint32_t word = fl_stream_u32(s);
-    for (int b = 0; b < 4; b++) out[i + (size_t)b] = (uint8_t)(word >> 8 * b);
+/* The first words of a draw: by the kernels where rows are made by the million. */
+static void first_words(const fl_kernels *k, const fl_key *key, uint32_t word[MOST_WORDS]) {
+  if (k) {
+    k->bits(MOST_WORDS, word, 0, key);
+    return;
   }
+  fl_stream s;
+  fl_stream_init(&s, key);
+  for (size_t i = 0; i < MOST_WORDS; i++) word[i] = fl_stream_u32(&s);
 }
 
-static void sample(const fl_population *p, fl_stream *s, uint8_t label, uint8_t *pixels) {
-  bytes(s, pixels);
-  for (size_t i = 0; i < FL_POPULATION_ROW; i++)
-    pixels[i] = (uint8_t)((p->pattern[label][i] >> 3) + (pixels[i] * 224 >> 8));
+static void bytes(const uint32_t *word, uint8_t *out) {
+  memcpy(out, word, FL_POPULATION_ROW);         /* lowest byte first: all machines are little-endian */
+}
+
+static void sample(const fl_population *p, const uint32_t *word, uint8_t label, uint8_t *pixels) {
+  const uint8_t *pattern = p->pattern[label];
+  bytes(word, pixels);
+  for (size_t i = 0; i < FL_POPULATION_ROW; i++) pixels[i] = (uint8_t)((pattern[i] >> 3) + (pixels[i] * 224 >> 8));
 }
 
 /* One word of a client's own: its counter is that of a stream's first. */
@@ -48,14 +54,16 @@ size_t fl_population_samples(void *self, uint32_t client, uint32_t *first) {
   return p->config.min_samples + (size_t)(word_of(p, client, STEP_SIZE) * sizes >> 32);
 }
 
-void fl_population_row(const void *self, uint32_t row, uint8_t *pixels, uint8_t *label) {
+void fl_population_row(const void *self, const fl_kernels *k, uint32_t row, uint8_t *pixels, uint8_t *label) {
   const fl_population *p = self;
   const uint32_t most = (uint32_t)p->config.max_samples, client = row / most;
-  fl_stream s = stream_of(p, OF_CLIENT, client, STEP_SAMPLE + row % most);
-  const double u = (double)fl_stream_u32(&s) * 0x1p-32;
-  const uint64_t word = u < p->config.label_skew ? word_of(p, client, STEP_CLASS) : fl_stream_u32(&s);
-  *label = (uint8_t)(word * FL_POPULATION_CLASSES >> 32);
-  sample(p, &s, *label, pixels);
+  const fl_key key = key_of(p, OF_CLIENT, client, STEP_SAMPLE + row % most);
+  uint32_t word[MOST_WORDS];
+  first_words(k, &key, word);
+  const int own = (double)word[0] * 0x1p-32 < p->config.label_skew;       /* then the class takes no word of the row */
+  const uint64_t class = own ? word_of(p, client, STEP_CLASS) : word[1];
+  *label = (uint8_t)(class * FL_POPULATION_CLASSES >> 32);
+  sample(p, word + (own ? 1 : 2), *label, pixels);
 }
 
 int fl_population_split(const fl_population *p, fl_split *split, char *err, size_t size) {
@@ -91,14 +99,17 @@ int fl_population_open(fl_dataset *d, const fl_population_config *c, size_t clie
   if (!p || !pixels || !label) return fl_dataset_free(d), snprintf(err, size, "data: no memory for the test rows"), -1;
   p->config = *c;
   p->clients = clients;
+  uint32_t word[MOST_WORDS];
   for (uint32_t k = 0; k < FL_POPULATION_CLASSES; k++) {
-    fl_stream s = stream_of(p, OF_PATTERN, k, 0);
-    bytes(&s, p->pattern[k]);
+    const fl_key key = key_of(p, OF_PATTERN, k, 0);
+    first_words(NULL, &key, word);
+    bytes(word, p->pattern[k]);
   }
   for (uint32_t r = 0; r < FL_POPULATION_TEST; r++) {
-    fl_stream s = stream_of(p, OF_TEST, r, 0);
-    label[r] = (uint8_t)((uint64_t)fl_stream_u32(&s) * FL_POPULATION_CLASSES >> 32);
-    sample(p, &s, label[r], pixels + (size_t)r * FL_POPULATION_ROW);
+    const fl_key key = key_of(p, OF_TEST, r, 0);
+    first_words(NULL, &key, word);
+    label[r] = (uint8_t)((uint64_t)word[0] * FL_POPULATION_CLASSES >> 32);
+    sample(p, word + 1, label[r], pixels + (size_t)r * FL_POPULATION_ROW);
   }
   d->test = (fl_samples){ FL_POPULATION_TEST, 1, FL_POPULATION_SIDE, FL_POPULATION_SIDE, FL_POPULATION_CLASSES, pixels, label };
   d->train = d->test;

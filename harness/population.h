@@ -21,7 +21,7 @@ typedef struct fl_population {
 int fl_population_open(fl_dataset *, const fl_population_config *, size_t clients, char *err, size_t err_size);
 /* As fl_problem.samples and fl_model_make_rows want them; self: the population. */
 size_t fl_population_samples(void *self, uint32_t client, uint32_t *first);
-void fl_population_row(const void *self, uint32_t row, uint8_t *pixels, uint8_t *label);
+void fl_population_row(const void *self, const fl_kernels *, uint32_t row, uint8_t *pixels, uint8_t *label);
 /* Number of clients and the hash of their sizes; no lists. */
 int fl_population_split(const fl_population *, fl_split *, char *err, size_t err_size);
 #endif

@@ -246,6 +246,7 @@ int fl_result_cut(fl_result *r, uint64_t rounds, char *err, size_t err_size) {
    * go first, and for good: a kill between any two of these steps leaves a folder that a resume can start from. */
   if (remove_stale(r, "summary.json", err, err_size) || remove_stale(r, "params.safetensors", err, err_size) ||
       (!rounds && remove_stale(r, "checkpoint.bin", err, err_size)) || fl_folder_sync(r->dir, err, err_size)) return -1;
+  if (!rounds && remove_stale(r, "states.bin", err, err_size)) return -1;  /* nothing refers to it any more */
   if (ftruncate(r->fd, (off_t)bytes) || fsync(r->fd)) {
     snprintf(err, err_size, "cannot cut '%s': %s", path, strerror(errno));
     return -1;

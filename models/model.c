@@ -161,7 +161,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   return m;
 }
 
-void fl_model_make_rows(fl_model *m, void (*make)(const void *, uint32_t, uint8_t *, uint8_t *), const void *self) {
+void fl_model_make_rows(fl_model *m, fl_make_row *make, const void *self) {
   m->make = make;
   m->maker = self;
 }

@@ -30,8 +30,8 @@ typedef struct fl_model fl_model;
 fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples *test, double mean, double std, char *err,
                        size_t err_size);
 /* Training rows are made when they are asked for, in place of train's pixels and labels: a pure function, called by workers. */
-void fl_model_make_rows(fl_model *, void (*make)(const void *self, uint32_t row, uint8_t *pixels, uint8_t *label),
-                        const void *self);
+typedef void fl_make_row(const void *self, const fl_kernels *, uint32_t row, uint8_t *pixels, uint8_t *label);
+void fl_model_make_rows(fl_model *, fl_make_row *, const void *self);
 void fl_model_free(fl_model *);
 const fl_objective *fl_model_objective(const fl_model *);
 /* Logits (count x classes) of rows given by index (of train, or of test). */

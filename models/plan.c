@@ -62,7 +62,7 @@ static void gather(const fl_model *m, const fl_kernels *k, const fl_samples *fro
   if (from == &m->train && m->make) {
     uint8_t *made = (uint8_t *)base + o->row;
     for (size_t r = 0; r < count; r++) {
-      m->make(m->maker, index ? index[r] : (uint32_t)(first + r), made, &label[r]);
+      m->make(m->maker, k, index ? index[r] : (uint32_t)(first + r), made, &label[r]);
       k->normalize(in, floats(base, o->act[0]) + r * in, made, m->scale, m->shift);
     }
     return;

@@ -17,7 +17,7 @@ struct fl_model {
   fl_objective objective;
   fl_layout layout;
   fl_samples train, test;
-  void (*make)(const void *, uint32_t row, uint8_t *pixels, uint8_t *label); const void *maker;   /* of training rows, or NULL */
+  fl_make_row *make; const void *maker;         /* of training rows, or NULL */
   float scale, shift;                           /* input = fma(byte, scale, shift) */
   size_t n_steps, first;                        /* first: the first layer with parameters: needs no input gradient */
   size_t widest;                                /* most floats a sample of any layer boundary */

@@ -22,7 +22,7 @@ struct Population {
   int row(uint32_t row, std::vector<uint8_t> &pixels) const {
     uint8_t label = 255;
     pixels.assign(784, 0);
-    fl_population_row(data.population, row, pixels.data(), &label);
+    fl_population_row(data.population, fl_kernels_select(nullptr, nullptr), row, pixels.data(), &label);
     return label;
   }
 };
