@@ -34,6 +34,10 @@ int fl_work_start(fl_work *, const char *isa, int threads, char *err, size_t err
 int fl_work_backends(fl_work *, const fl_suite *, char *err, size_t err_size);   /* loads what the runs ask for */
 const fl_onednn_backend *fl_work_backend(const fl_work *, const fl_config *);    /* the run's; NULL: native */
 const fl_kernels *fl_work_kernels(const fl_work *, const fl_config *);
+/* Of fl_work_check and fl_work_open: the data or the length of the run do not allow what the configuration asks for. Other
+ * failures (a file, memory) are -1. */
+enum { FL_WORK_REFUSED = -2 };
+static inline int fl_work_exit(int failure) { return failure == FL_WORK_REFUSED ? FL_EXIT_USAGE : FL_EXIT_FAILED; }
 int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
 int fl_work_check(fl_work *, const fl_suite *, char *err, size_t err_size);      /* whether every run could be opened */
 /* state_file: where client states go that outgrow client_state_memory; NULL: nowhere. */

@@ -13,11 +13,12 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
   for (size_t i = 0; i < suite->n; i++) {
     const fl_config *c = &suite->run[i];
     fl_session *s = NULL;
-    if (fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err)) {
+    const int bad = fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err);
+    if (bad) {
       fprintf(stderr, "fedlane: %s\n", err);
       json_decref(runs);
       json_decref(o);
-      return FL_EXIT_FAILED;
+      return fl_work_exit(bad);
     }
     size_t floats_up, floats_down;
     fl_session_traffic(s, &floats_up, &floats_down);
@@ -159,12 +160,13 @@ int fl_plan_export(fl_work *w, const fl_suite *suite, const char *out) {
     snprintf(err, sizeof err, "--export-plan '%.200s...': too long", out);
     if (!bad && !strcmp(c->data_format, "synthetic"))
       bad = -1, snprintf(err, sizeof err, "--export-plan: data of format synthetic; allowed: data in files, for a replay");
-    bad = bad || fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err) || fl_folder_make(dir, err, sizeof err);
+    if (!bad) bad = fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err);
     snprintf(path, sizeof path, "%s/partition.json", dir);
-    bad = bad || write_params(s, dir, err, sizeof err) || fl_split_save(&w->split, path, err, sizeof err) ||
-          write_plan(s, c, &w->data, dir, err, sizeof err);
+    if (!bad && (fl_folder_make(dir, err, sizeof err) || write_params(s, dir, err, sizeof err) ||
+                 fl_split_save(&w->split, path, err, sizeof err) || write_plan(s, c, &w->data, dir, err, sizeof err)))
+      bad = -1;
     fl_close(s);
-    if (bad) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
+    if (bad) return fprintf(stderr, "fedlane: %s\n", err), fl_work_exit(bad);
     printf("%s\n", dir);
   }
   return FL_EXIT_DONE;

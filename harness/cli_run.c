@@ -125,8 +125,8 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
   snprintf(suite_file, sizeof suite_file, "%s/suite.json", out);
   if (!o->resume && !access(suite_file, F_OK))
     fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", out);
-  int r = fl_work_check(w, suite, err, sizeof err) || fl_folder_make(out, err, sizeof err) ||
-      fl_suite_write(suite, o->resume != NULL, out, err, sizeof err) ? -1 : 0;
+  int r = fl_work_check(w, suite, err, sizeof err);
+  if (!r && (fl_folder_make(out, err, sizeof err) || fl_suite_write(suite, o->resume != NULL, out, err, sizeof err))) r = -1;
   if (!r) fprintf(stderr, "%zu runs into %s\n", suite->n, out);
   double *work = r ? NULL : plan_work(w, suite, &p);
   if (!r && !work) r = -1, snprintf(err, sizeof err, "out of memory");
@@ -144,7 +144,7 @@ static int train_all(fl_work *w, const fl_suite *suite, const fl_run_options *o,
     return 128 + fl_signal;
   }
   if (!r) r = fl_table_print(suite, out, err, sizeof err);
-  if (r) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
+  if (r) return fprintf(stderr, "fedlane: %s\n", err), fl_work_exit(r);
   fprintf(stderr, "results: %s\n", out);
   return FL_EXIT_DONE;
 }

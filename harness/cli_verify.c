@@ -47,7 +47,8 @@ int fl_verify(fl_work *w, const fl_suite *suite, int threads) {
   char err[FL_ERR] = "", one[65], two[65];
   const int first = threads ? threads : 1, second = first == 1 ? 3 : 1;
   size_t wrong = 0;
-  if (fl_work_check(w, suite, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
+  const int refused = fl_work_check(w, suite, err, sizeof err);
+  if (refused) return fprintf(stderr, "fedlane: %s\n", err), fl_work_exit(refused);
   for (size_t i = 0; i < suite->n; i++) {
     const fl_config *c = &suite->run[i];
     trace a = { 0 }, b = { 0 };

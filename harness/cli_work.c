@@ -111,7 +111,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   return 0;
 }
 
-/* Opens the run's session, or with s NULL asks only whether it could be opened. */
+/* Opens the run's session, or with s NULL asks only whether it could be opened. What the configuration is to blame for comes with
+ * its place in the file. */
 static int open_or_check(fl_work *w, const fl_config *c, int threads, const char *states, fl_session **s, char *err,
                          size_t size) {
   if (fl_work_prepare(w, c, err, size)) return -1;
@@ -123,7 +124,9 @@ static int open_or_check(fl_work *w, const fl_config *c, int threads, const char
                          .batch_size = c->batch_size, .eval_every = c->eval_every, .threads = threads,
                          .kernels = fl_work_kernels(w, c), .state_file = states,
                          .state_memory = (uint64_t)(c->client_state_memory * 1048576) };
-  return s ? fl_open(s, &p, &c->algorithm, &o, err, size) : fl_check(&p, &c->algorithm, &o, err, size);
+  char why[FL_ERR - 1000];
+  if (fl_check(&p, &c->algorithm, &o, why, sizeof why)) return snprintf(err, size, "%s: %s", c->where, why), FL_WORK_REFUSED;
+  return s && fl_open(s, &p, &c->algorithm, &o, err, size) ? -1 : 0;
 }
 
 int fl_work_open(fl_work *w, const fl_config *c, int threads, const char *states, fl_session **s, char *err, size_t size) {
@@ -135,8 +138,8 @@ int fl_work_check(fl_work *w, const fl_suite *suite, char *err, size_t size) {
   char why[FL_ERR - 400];
   for (size_t i = 0; i < suite->n; i++) {
     const fl_config *c = &suite->run[i];
-    if (open_or_check(w, c, w->threads, NULL, NULL, why, sizeof why))
-      return snprintf(err, size, "%s, seed %llu: %s", c->label, (unsigned long long)c->seed, why), -1;
+    const int bad = open_or_check(w, c, w->threads, NULL, NULL, why, sizeof why);
+    if (bad) return snprintf(err, size, "%s (%s, seed %llu)", why, c->label, (unsigned long long)c->seed), bad;
   }
   return 0;
 }

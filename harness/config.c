@@ -146,6 +146,7 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   if (check_kind(c, set, n) || fl_algorithm_build(set, n, &run.algorithm, c->err, c->size)) return -1;
   if (c->central && fl_algorithm_refuse(&run.algorithm, 1, why, sizeof why))
     return snprintf(c->err, c->size, "%s: %s", set[0].where, why), -1;
+  snprintf(run.where, sizeof run.where, "%.*s", (int)sizeof run.where - 1, set[0].where);
   const size_t before = c->suite->n;
   if (fl_config_label(c, &run, entry, before)) return -1;
   for (size_t i = 0; i < c->n_seeds; i++) {

@@ -32,6 +32,7 @@ typedef struct {                                /* one resolved run */
   fl_algorithm algorithm;
   char label[160];                              /* unique in the suite: algorithm label, then swept keys, e.g. "fedavg lr=0.1" */
   char folder[200];                             /* label-s<seed> made safe as a file name */
+  char where[512];                              /* of the algorithm, "file:line:column": what messages about the run name */
 } fl_config;
 typedef struct {
   size_t n; fl_config *run;

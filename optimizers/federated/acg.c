@@ -5,8 +5,9 @@
  *   client: y = z;   y <- y - lr_r*(g + mu*(y - z) + weight_decay*y);   Delta_i = y - z
  *   server: u <- momentum*u + (1/m) sum Delta_i;   x <- x + u                      (the mean of the clients' models)
  *
- * u^0 = 0. acg_momentum = 0 is FedProx, mu = 0 Nesterov's momentum on the server. The released code writes the term without the
- * half, hence mu = 0.002 for its 0.001. x, not z, is evaluated. Streams R{y,g,z} W{y}: 16 bytes. */
+ * u^0 = 0. acg_momentum = 0 is FedProx, mu = 0 Nesterov's momentum on the server. The code released with the paper (as the
+ * specification records it) writes the term without the half, hence mu = 0.002 for its 0.001. x, not z, is evaluated. Streams
+ * R{y,g,z} W{y}: 16 bytes. */
 #include "averaging.h"
 #include <string.h>
 

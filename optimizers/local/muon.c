@@ -6,12 +6,13 @@
  *
  * G (out x in) is the mixed gradient; convolutions are reshaped to (out, in*kh*kw), of a tensor of three axes every slice along
  * the first is a matrix. The defaults are Keller Jordan's: lr 3e-4 for vectors, 66.7 times that, 0.02, for matrices. scale =
- * sqrt(max(1, out/in)); for convolutions the released code takes it from the kernel's last two sizes, 1 for square kernels:
- * muon_conv_scale=kernel. NS is fp32. ns_dtype=bf16 keeps X, A and B of every iteration in bfloat16, as the released codes do on
- * a GPU: products are summed in fp32, and what each of the three matrices becomes is rounded once, to nearest even (the form of
- * PyTorch's Muon). orthogonal=polar is U V^T of U's singular value decomposition in the place of NS (FedMuon's paper, 16).
- * theta (FedMuon): the buffers M of the matrix tensors, in layout order; with a compression_ratio each is sent as the factors of
- * the nearest matrix of rank floor(compression_ratio*a*b/(a + b + 1)): rank*(a + b + 1) floats. */
+ * sqrt(max(1, out/in)); for convolutions the code of federated Muon (released with the papers, as the specification records it)
+ * takes it from the kernel's last two sizes, 1 for square kernels: muon_conv_scale=kernel. NS is fp32. ns_dtype=bf16 keeps X, A
+ * and B of every iteration in bfloat16, as that code does on a GPU: products are summed in fp32, and what each of the three
+ * matrices becomes is rounded once, to nearest even (the form of PyTorch's Muon). orthogonal=polar is U V^T of U's singular value
+ * decomposition in the place of NS (FedMuon's paper, 16). theta (FedMuon): the buffers M of the matrix tensors, in layout order;
+ * with a compression_ratio each is sent as the factors of the nearest matrix of rank floor(compression_ratio*a*b/(a + b + 1)):
+ * rank*(a + b + 1) floats. */
 #include "factors.h"
 #include "rule.h"
 

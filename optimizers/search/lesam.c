@@ -6,9 +6,9 @@
  *   e_i)
  *           x_old_i <- x
  *
- * The released code passes the last round's global update in the place of the client's own and shifts a tensor by one scalar;
- * here it is the paper's. sam_rho = 0 is the stack without this stage. The loss that is told is at y + e_i. The client keeps
- * x_old_i. */
+ * The code released with the paper (as the specification records it) passes the last round's global update in the place of the
+ * client's own and shifts a tensor by one scalar; here it is the paper's. sam_rho = 0 is the stack without this stage. The loss
+ * that is told is at y + e_i. The client keeps x_old_i. */
 #include "probe.h"
 
 enum { H_RHO };

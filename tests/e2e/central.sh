@@ -85,8 +85,11 @@ diff <(hashes reference) <(hashes killed) || fail "killed and resumed: other bit
 for wrong in 'stack: [swa], swa_start: 13/swa_start = 13; allowed: 1 to 12' 'warmup: 228/warmup = 228; allowed: 0 to 227'; do
   sed '/^algorithms/,$d' config.yaml > late.yaml
   echo "algorithms: [{rule: sgd}, {rule: sgd, ${wrong%%/*}}]" >> late.yaml
-  if "$fedlane" run late.yaml --out late > out.txt 2> err.txt; then fail "${wrong%%/*} ran"; fi
-  grep -qF -- "${wrong#*/}" err.txt || { cat err.txt >&2; fail "${wrong%%/*}: another message"; }
+  code=0
+  "$fedlane" run late.yaml --out late > out.txt 2> err.txt || code=$?
+  [ $code = 2 ] || fail "${wrong%%/*}: exit code $code, expected 2"
+  grep -qF -- "late.yaml:$(wc -l < late.yaml):" err.txt && grep -qF -- "${wrong#*/}" err.txt ||
+    { cat err.txt >&2; fail "${wrong%%/*}: another message"; }
   [ ! -e late ] || fail "${wrong%%/*}: refused after something had run"
 done
 

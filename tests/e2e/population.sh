@@ -49,7 +49,7 @@ for ((i = 0; i < 8; i++)); do
   [ ! -d "$scratch/killed" ] || how=--resume
   [ ! -e "$scratch/killed/scaffold-s1/summary.json" ] || break
 done
-"$fedlane" run "$scratch/config.yaml" --resume "$scratch/killed" --threads 1 > /dev/null 2> "$scratch/err.txt" ||
+"$fedlane" run "$scratch/config.yaml" $how "$scratch/killed" --threads 1 > /dev/null 2> "$scratch/err.txt" ||
   { cat "$scratch/err.txt" >&2; fail "the resumed run"; }
 [ "$(summary "$scratch/killed")" = "$want" ] || fail "after $kills kills: other bits"
 echo "peak $peak KiB; same bits with 1, 2, 3 threads, states in memory or in a file, after $kills kills"
