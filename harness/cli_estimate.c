@@ -21,7 +21,7 @@ static double of_run(fl_work *w, const fl_config *run) {
   if (run->rounds < WORTH || fl_work_prepare(w, run, ignored, sizeof ignored)) return -1;
   fl_config once = *run;                        /* its data, partition and model are the run's, which are there */
   once.eval_every = 1;
-  if (fl_work_open(w, &once, w->threads, &s, ignored, sizeof ignored)) return -1;
+  if (fl_work_open(w, &once, w->threads, NULL, &s, ignored, sizeof ignored)) return -1;
   const int refused = fl_rounds(s, few_rounds, &m) < 0;
   fl_close(s);
   if (refused || !m.round || m.diverged) return -1;
