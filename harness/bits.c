@@ -29,6 +29,9 @@ const fl_column fl_columns[FL_COLUMNS] = {
   {"unclipped", FL_COLUMN_REAL, offsetof(fl_metrics, unclipped), 0, 1},
   {"local_steps", FL_COLUMN_REAL, offsetof(fl_metrics, local_steps), 0, 1},
   {"dropped", FL_COLUMN_REAL, offsetof(fl_metrics, dropped), 0, 1},
+  {"admitted", FL_COLUMN_REAL, offsetof(fl_metrics, admitted), 0, 1},
+  {"rejected_malicious", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_malicious), 0, 1},
+  {"rejected_benign", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_benign), 0, 1},
 };
 
 static uint64_t word_of(const fl_column *c, const fl_metrics *m) {

@@ -18,7 +18,7 @@ typedef struct {                                /* what is trained, by whom */
   size_t (*cohort)(void *self, uint64_t round, uint32_t *out, size_t max);
   /* Rows (sample indices below objective->n) of one batch into out, returns how many: 1 to max = batch_size. NULL: each
    * epoch a new permutation of the client's samples (FL_PURPOSE_SHUFFLE), cut into batches, the last one partial. Called
-   * by workers: must be a pure function of its arguments. */
+   * by workers: must be a pure function of its arguments. Never asked for the server's own samples (fltrust). */
   size_t (*batch)(void *self, uint64_t round, uint32_t client, uint64_t step, uint32_t *out, size_t max);
   void *self;
 } fl_problem;
@@ -72,6 +72,9 @@ typedef struct {                                /* of one finished round; totals
   double unclipped;
   double local_steps, dropped;                  /* of this round: steps of all clients; drawn clients that sent nothing. NaN where
                                                    the options ask for no stragglers, no drop-outs */
+  /* of this round, where a robust rule judges the uploads: how many it admitted, the parts of the malicious and of the others
+   * that it rejected; NaN: no such rule, no such clients */
+  double admitted, rejected_malicious, rejected_benign;
   /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
   double bound;
 } fl_metrics;

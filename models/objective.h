@@ -37,6 +37,9 @@ typedef struct fl_objective {
    * mean over the drawn labels. NULL: the objective has no such labels. */
   double (*sampled_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, const fl_key *,
                          float *g, void *work);
+  /* loss_grad with label classes - 1 - y in the place of every y, for attacks on a federation. NULL: the objective has none. */
+  double (*flipped_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
+                         void *work);
 } fl_objective;
 #ifdef __cplusplus
 }

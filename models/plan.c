@@ -150,14 +150,20 @@ static void draw_labels(const fl_model *m, const fl_kernels *k, const float *log
   k->softmax_sample(n, m->objective.classes, logits, uniform, floats(base, o->gradient[0]), (uint8_t *)base + o->label);
 }
 
+static void flip_labels(const fl_model *m, size_t n, const fl_offsets *o, char *base) {
+  uint8_t *label = (uint8_t *)base + o->label;
+  for (size_t r = 0; r < n; r++) label[r] = (uint8_t)(m->objective.classes - 1 - label[r]);
+}
+
 static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
-                        const fl_key *labels, float *g, void *work) {
+                        const fl_key *labels, int flipped, float *g, void *work) {
   char *base = aligned(work);
   fl_offsets o;
   fl_plan_offsets(m, count, &o);
   gather(m, k, &m->train, index, 0, count, &o, base);
   const float *logits = forward(m, k, x, count, &o, base);
   if (labels) draw_labels(m, k, logits, count, labels, &o, base);
+  if (flipped) flip_labels(m, count, &o, base);
   k->softmax_xent(count, m->objective.classes, logits, (const uint8_t *)base + o.label, (float)(1.0 / (double)count),
                   floats(base, o.gradient[0]), floats(base, o.loss));
   backward(m, k, x, count, g, &o, base);
@@ -166,11 +172,15 @@ static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, 
 
 double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
                          void *work) {
-  return loss_grad(self, k, x, index, count, NULL, g, work);
+  return loss_grad(self, k, x, index, count, NULL, 0, g, work);
 }
 double fl_plan_sampled_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
                             const fl_key *key, float *g, void *work) {
-  return loss_grad(self, k, x, index, count, key, g, work);
+  return loss_grad(self, k, x, index, count, key, 0, g, work);
+}
+double fl_plan_flipped_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
+                            void *work) {
+  return loss_grad(self, k, x, index, count, NULL, 1, g, work);
 }
 
 void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t first, size_t count, fl_eval *out, void *work) {

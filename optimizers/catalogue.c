@@ -239,7 +239,7 @@ static void name_it(fl_algorithm *a, const fl_method *m) {
 
 /* A stage that acts on clients or on what they send. */
 static int needs_clients(const fl_stage *s) {
-  int yes = s->client_start || s->client_finish || s->server_finish;
+  int yes = s->client_start || s->client_finish || s->server_finish || s->combine;
   for (size_t j = 0; j < s->n_slots; j++) yes |= s->slot[j].place == FL_CLIENT || s->slot[j].place == FL_UP;
   return yes;
 }
@@ -333,7 +333,13 @@ static int two_meanings(const fl_job *job, char *err, size_t size) {
       const fl_stage *a = job->stage[i], *b = job->stage[j];
       if (i < j && a->acts & b->acts & FL_SETS_X)
         return snprintf(err, size, "stages %s and %s both set x; allowed: one of them", a->name, b->name), -1;
-      if (i != j && a->acts & FL_NORMALISES && (b->client_finish || b->acts & (FL_SETS_X | FL_FALLS)))
+      if (i != j && a->combine && b->acts & FL_FIXED_WEIGHTS)
+        return snprintf(err, size, "stages %s and %s both say how much an upload counts; allowed: one of them", a->name,
+                        b->name), -1;
+      if (i != j && a->acts & FL_IN_PARTS && (b->client_finish || b->combine || b->acts & FL_SETS_X))
+        return snprintf(err, size, "stage %s sends its change in parts, stage %s takes it as a whole; allowed: one of them",
+                        a->name, b->name), -1;
+      if (i != j && a->acts & FL_NORMALISES && (b->client_finish || b->combine || b->acts & (FL_SETS_X | FL_FALLS)))
         return snprintf(err, size, "stage %s sends each change divided by what the steps add up to, stage %s takes changes and "
                                    "steps as they are; allowed: one of them", a->name, b->name), -1;
     }
@@ -345,7 +351,7 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
   fl_job own = *asked;
   own.why = text;
   const fl_job *job = &own;
-  const char *grad = NULL, *model = NULL, *drift = NULL, *why = rules_refuse(job);
+  const char *grad = NULL, *model = NULL, *drift = NULL, *combine = NULL, *why = rules_refuse(job);
   size_t terms = 0;
   if (why) return snprintf(err, size, "%s", why), -1;
   for (size_t i = 0; i < job->n_stages; i++) {
@@ -357,6 +363,9 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
       return snprintf(err, size, "%s; rule is '%s'", why, job->rule->name), -1;
     if (s->grad && grad)
       return snprintf(err, size, "stages %s and %s both make the gradient; allowed: one of them", grad, s->name), -1;
+    if (s->combine && combine)
+      return snprintf(err, size, "stages %s and %s both say how much an upload counts; allowed: one of them", combine,
+                      s->name), -1;
     if (s->model && model)
       return snprintf(err, size, "stages %s and %s both say what is evaluated; allowed: one of them", model, s->name), -1;
     if ((terms += s->terms) > 2)
@@ -366,6 +375,7 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
                       s->name), -1;
     if (s->drifts) drift = s->name;
     if (s->grad) grad = s->name;
+    if (s->combine) combine = s->name;
     if (s->model) model = s->name;
   }
   return two_meanings(job, err, size) || same_key(job, err, size) ? -1 : 0;

@@ -92,11 +92,15 @@ static int any_holds(const fl_algorithm *a, const owner *all, size_t n, const ow
 /* Some of the run's keys depend on more than a value: what such a key would need, NULL when it acts. */
 static const char *run_key_needs(const fl_algorithm *a, size_t key) {
   int moves = a->h_run[FL_H_LR_SCHEDULE] != 0 || a->h_run[FL_H_WARMUP] > 0;
+  int judged = 0;
   size_t terms = 0;
-  for (size_t i = 0; i < a->n_stages; i++) moves |= a->stage[i]->after != NULL, terms += a->stage[i]->terms;
+  for (size_t i = 0; i < a->n_stages; i++)
+    moves |= a->stage[i]->after != NULL, terms += a->stage[i]->terms,
+    judged |= a->stage[i]->combine || a->stage[i]->acts & FL_IN_PARTS;
   if (key == FL_H_UNIT && !moves) return "only with an lr_schedule, a warmup or a stage that averages (swa, ema)";
   if (key == FL_H_BLOCK_RULE && !a->rule->block_means)
     return "only with a rule that shares the means of blocks (adam, adamw, yogi, rmsprop)";
+  if (key == FL_H_WEIGHTS && judged) return "only without a stage that says how much an upload counts (krum, fltrust, bcgd)";
   if (key == FL_H_CLIP && !terms) return "only with a stage whose vectors join the gradient (scaffold, cm, dyn ...)";
   return NULL;
 }

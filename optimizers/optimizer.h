@@ -81,6 +81,8 @@ struct fl_local {
   const float *start, *theta;                   /* where y began; what the state began from, NULL: the initial state */
   uint64_t steps; double lr, loss;              /* K_i; lr_r; mean over the steps */
   double effective_steps;                       /* step sizes of the run over lr: K_i, unless a stage lets them fall (restart) */
+  int malicious;                                /* this client is one of those that the stack's `malicious` counts */
+  int flipped;                                  /* set in client_start: the oracle's labels are classes - 1 - y */
   int visited;                                  /* this client had a round before: its FL_CLIENT slots are what it left there */
   uint64_t elements, unclipped;                 /* what a rule that clips its step by elements looked at, and left as it was */
   double seconds_gradient, seconds_optimizer;  /* thread-seconds, filled by the loop */
@@ -102,6 +104,9 @@ struct fl_server {                              /* one round on the server, or x
   float **at;
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
+  /* In combine: up[0] of the client at position p, as sent, is at sent + p*row, the server's own at p = m. share[p], preset to
+   * the client's weight, is what every one of its uploads counts with; 0: rejected, nothing of it is read any more. */
+  const float *sent; size_t row; double *share;
 };
 enum { FL_SETS_X = 1,                           /* x itself, of the clients' models: no other server rule or step, one a stack */
        FL_NORMALISES = 2,                       /* up[0] is sent divided by something: nobody else may read it as Delta_i */
@@ -109,7 +114,8 @@ enum { FL_SETS_X = 1,                           /* x itself, of the clients' mod
        FL_BY_SAMPLES = 8,                       /* clients weigh by samples unless the configuration says (adaptive 0.5) */
        /* Clients weigh 1/job.expected, however many a round has (flat-private 12: Poisson); a round without any still has its
         * server hooks called, with uploads of 0. */
-       FL_FIXED_WEIGHTS = 16 };
+       FL_FIXED_WEIGHTS = 16,
+       FL_IN_PARTS = 32 };                      /* up[0] is sent in part: nobody else may read, change or weigh it */
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
@@ -123,7 +129,13 @@ typedef struct fl_stage {
   void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
+  /* With all uploads at hand: how much each counts (robust rules); one a stack. The session keeps m uploads for it. at[]: SERVER
+   * and WORK slots. */
+  void (*combine)(const double *h, fl_server *);
   void (*server_finish)(const double *h, fl_server *);  /* states, move */
+  /* How many clients of the population are malicious (drawn from the seed); one a stack. How many samples the server holds itself
+   * (drawn from all clients'): in every round they are trained on as a client's are, number job.clients, for combine alone. */
+  size_t (*malicious)(const double *h, const fl_job *), (*own)(const double *h, const fl_job *);
   /* What a step is made of, on clients and in central training. */
   void (*before_step)(const double *h, fl_local *);     /* the batch is drawn: change clock.lr, the mix (for this step), y */
   double (*grad)(const double *h, fl_local *);          /* makes g, returns the loss, in place of the oracle at y; one a stack */
@@ -140,9 +152,10 @@ struct fl_job {                                 /* fixed for the run */
   size_t samples; double server_lr;             /* of all clients together */
   double expected;                              /* clients in a round: m; of Poisson sampling participation*clients */
   int poisson;                                  /* clients are sampled each by itself */
+  size_t cohort;                                /* the most clients that a round has */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
-  int sampled_labels;                           /* the objective offers sampled_grad */
+  int sampled_labels, flipped_labels;           /* the objective offers sampled_grad, flipped_grad */
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
   char *why;                                    /* where fl_why writes, FL_WHY bytes */
 };

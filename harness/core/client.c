@@ -5,12 +5,14 @@
 
 size_t fl_client_samples(const fl_session *s, uint32_t client) {
   uint32_t first;
+  if (client == s->problem.clients) return s->own_n;
   return s->problem.samples ? s->problem.samples(s->problem.self, client, &first)
                             : s->problem.offset[client + 1] - s->problem.offset[client];
 }
 
 const uint32_t *fl_client_rows(const fl_session *s, uint32_t client, size_t i, size_t count, uint32_t *room) {
   uint32_t first;
+  if (client == s->problem.clients) return s->own + i;
   if (!s->problem.samples) return s->problem.index + s->problem.offset[client] + i;
   s->problem.samples(s->problem.self, client, &first);
   for (size_t k = 0; k < count; k++) room[k] = first + (uint32_t)(i + k);
@@ -22,7 +24,7 @@ static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.bat
 size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out) {
   const size_t n = fl_client_samples(s, client), per_epoch = batches_of(s, n), batch = s->opt.batch_size;
-  if (s->problem.batch) return s->problem.batch(s->problem.self, round, client, step, out, batch);
+  if (s->problem.batch && client < s->problem.clients) return s->problem.batch(s->problem.self, round, client, step, out, batch);
   const uint64_t epoch = step / per_epoch;
   if (*known != epoch + 1) {
     const fl_key key = { s->opt.seed, FL_PURPOSE_SHUFFLE, (uint32_t)round, client, (uint32_t)epoch };
@@ -30,9 +32,10 @@ size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint6
     *known = epoch + 1;
   }
   const size_t first = (size_t)(step % per_epoch) * batch, count = n - first < batch ? n - first : batch;
+  const int table = client == s->problem.clients || !s->problem.samples;
   uint32_t from = 0;
-  if (s->problem.samples) s->problem.samples(s->problem.self, client, &from);
-  const uint32_t *index = s->problem.samples ? NULL : s->problem.index + s->problem.offset[client];
+  if (!table) s->problem.samples(s->problem.self, client, &from);
+  const uint32_t *index = table ? fl_client_rows(s, client, 0, n, NULL) : NULL;
   for (size_t i = 0; i < count; i++) out[i] = index ? index[perm[first + i]] : from + perm[first + i];
   return count;
 }
@@ -66,8 +69,9 @@ static void next(void *self, uint64_t t) {
 
 static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, float *g) {
   const fl_objective *o = w->s->problem.objective;
-  const double loss = ask->labels ? o->sampled_grad(o->self, w->s->k, ask->at, rows, count, ask->labels, g, w->objective)
-                                  : o->loss_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective);
+  const double loss = ask->labels  ? o->sampled_grad(o->self, w->s->k, ask->at, rows, count, ask->labels, g, w->objective)
+                      : w->flipped ? o->flipped_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective)
+                                   : o->loss_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective);
   fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
   w->evaluations++;
   w->samples += count;
@@ -98,7 +102,7 @@ static double grad(void *self, const fl_ask *ask, float *g) {
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
 const fl_oracle *fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, size_t position) {
   w->position = position;
-  w->broken = 0;
+  w->broken = w->flipped = 0;
   w->id = client;
   w->round = (uint32_t)s->round;
   w->n = fl_client_samples(s, client);
@@ -128,20 +132,18 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   lo->mix.ga = 1.0f;
   lo->effective_steps = (double)lo->steps;
   lo->visited = s->client_floats && s->place[position].from != FL_NO_SLOT;
+  lo->malicious = s->malicious && s->malicious[w->id];
   for (size_t u = 0; u < s->n_up; u++)
     up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };
 }
 
-/* Leaf of the tree: every upload times its weight; derived ones from the change as sent. */
-static void weigh(fl_session *s, size_t position, fl_up *up) {
-  const double p = s->weight[position];
-  s->bits_up[position] = 0;
+/* Leaf of the tree: every upload times its weight; derived ones from the change as sent. from: the uploads, may be the leaf. */
+void fl_weigh(fl_session *s, const fl_weights *w, const float *from, const double *scale, float *leaf) {
   for (size_t u = s->n_up; u-- > 0;) {
-    const unsigned f = s->up[u].flags;
-    const double w = f & FL_EQUAL ? s->equal : f & FL_OVER_N ? 1.0 / (double)s->problem.clients : p;
-    const float *from = f & FL_DERIVED ? up[0].v : up[u].v;
-    s->k->scale(up[u].n, up[u].v, (float)(f & FL_DERIVED ? w * up[u].scale : w), from);
-    s->bits_up[position] += up[u].bits;
+    const fl_upload *up = &s->up[u];
+    const double p = up->flags & FL_EQUAL ? w->equal : up->flags & FL_OVER_N ? w->over_n : w->p;
+    const int derived = (up->flags & FL_DERIVED) != 0;
+    s->k->scale(up->floats, leaf + up->offset, (float)(derived ? p * scale[u] : p), from + (derived ? 0 : up->offset));
   }
 }
 
@@ -167,12 +169,26 @@ static void give_state(fl_session *s, fl_worker *w) {
   if (!w->broken && fl_store_give(&s->store, w->id, &s->place[w->position], w->client, why, sizeof why)) lost_state(w, why);
 }
 
+/* What the client sends goes into the tree, or stays for the stage that judges all uploads. */
+static void hand_over(fl_session *s, size_t position, const fl_up *up, float *leaf) {
+  double scale[FL_MAX_UP];
+  s->bits_up[position] = 0;
+  for (size_t u = 0; u < s->n_up; u++) scale[u] = up[u].scale, s->bits_up[position] += up[u].bits;
+  if (fl_keeps(s)) {
+    memcpy(s->keep.scale + position * FL_MAX_UP, scale, s->n_up * sizeof *scale);
+    return;
+  }
+  const fl_weights w = { s->weight[position], s->equal, 1.0 / (double)s->problem.clients };
+  fl_weigh(s, &w, leaf, scale, leaf);
+  fl_tree_push(&s->tree, s->k, position, leaf);
+}
+
 void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   fl_local lo;
   fl_up up[FL_MAX_UP];
   fl_slot_table slots;
   const double begin = fl_now();
-  float *leaf = fl_tree_leaf(&s->tree);
+  float *leaf = fl_keeps(s) ? s->keep.up + position * s->leaf_floats : fl_tree_leaf(&s->tree);
   const double start = fl_now();
   const fl_oracle *oracle = fl_client_oracle(s, w, s->cohort[position], position);
   take_state(s, w);
@@ -184,6 +200,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_start) s->job.stage[i]->client_start(s->job.h_stage[i], &lo);
   }
+  w->flipped = lo.flipped;
   if (s->job.rule->start) s->job.rule->start(s->job.h_rule, &lo, lo.theta);
   const double ready = fl_now();
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
@@ -194,8 +211,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
     if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);
   }
   give_state(s, w);
-  weigh(s, position, up);
-  fl_tree_push(&s->tree, s->k, position, leaf);
+  hand_over(s, position, up, leaf);
   s->loss[position] = lo.loss;
   w->infinite |= lo.infinite;
   w->elements += lo.elements, w->unclipped += lo.unclipped;

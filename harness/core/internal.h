@@ -30,6 +30,10 @@ float *fl_tree_leaf(fl_tree *);                           /* waits while every b
 void fl_tree_push(fl_tree *, const fl_kernels *, size_t position, float *leaf);
 void fl_tree_release(fl_tree *);                          /* the root's buffer, after the server used it */
 
+/* All uploads of a round, for a stage that judges them: up holds m leaves, then the server's own (keep.c). */
+typedef struct { fl_arena arena; float *up; double *scale, *share; double admitted, caught, wronged; } fl_keep;
+typedef struct { double p, equal, over_n; } fl_weights;   /* of an upload, by its flags */
+
 typedef struct {                                          /* one thread */
   fl_arena arena;
   float *y, *g, *all, *state, *rule_work, *slots;         /* slots: WORK slots of all stages */
@@ -44,6 +48,7 @@ typedef struct {                                          /* one thread */
   fl_oracle oracle;
   size_t position;
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
+  int flipped;                                            /* as fl_local's */
   int broken;                                             /* this client had a batch that is not valid */
   size_t bad_position; char error[500];                   /* the first such client of this worker in the draw; "": none */
 } fl_worker;
@@ -68,6 +73,9 @@ struct fl_session {
   float *state; size_t state_floats;
   const float *point, *send;                              /* what is evaluated; where the clients of the round begin */
   char error[500];                                        /* why the last call failed */
+  uint8_t *malicious;                                     /* by client, the server's own last; NULL without an attack */
+  uint32_t *own; size_t own_n;                            /* the server's own samples */
+  fl_keep keep;
   fl_worker *worker;
   fl_tree tree;
   fl_barrier barrier;
@@ -75,7 +83,7 @@ struct fl_session {
 
   /* the round at hand */
   uint64_t round, limit;
-  size_t m, dropped;
+  size_t m, dropped, runs;                                /* runs: m and the server's own */
   uint32_t *cohort, *order;
   uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */
   uint64_t *steps, *bits_up;
@@ -110,6 +118,15 @@ uint64_t fl_memory_available(void);                        /* bytes that this pr
 /* -1, with the message that `more` client states of `each` bytes do not fit. */
 int fl_states_refuse(const char *what, size_t more, size_t each, uint64_t available, char *err, size_t err_size);
 void fl_run_client(fl_session *, fl_worker *, size_t position);
+void fl_weigh(fl_session *, const fl_weights *, const float *from, const double *scale, float *leaf);
+/* keep.c: what a stage with `combine`, `malicious` or `own` needs: draws and their sizes, memory, the judgement of a round. */
+int fl_keep_plan(fl_session *, char *err, size_t err_size);
+size_t fl_keep_bytes(const fl_session *);
+int fl_keep_open(fl_session *);
+void fl_keep_close(fl_session *);
+static inline int fl_keeps(const fl_session *s) { return s->keep.up != NULL; }
+void fl_keep_begin(fl_session *);                          /* the server's own samples join the round */
+void fl_keep_judge(fl_session *, fl_worker *);             /* uploads into the tree, as the stage says */
 /* The worker takes the client: its batches and gradients come from the oracle. */
 const fl_oracle *fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);
 typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } fl_slot_table;

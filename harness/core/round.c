@@ -105,6 +105,7 @@ static int begin_round(fl_session *s) {
     s->weight[p] = equal ? s->equal : sum > 0 ? (double)fl_client_samples(s, s->cohort[p]) / sum : 0.0;
   }
   make_order(s);
+  fl_keep_begin(s);
   s->send = s->x;
   if (s->m || fixed) start_server(s);
   if (!s->opt.central) fl_tree_begin(&s->tree, s->m);
@@ -195,6 +196,7 @@ static void round_metrics(fl_session *s) {
     m->diverged |= s->worker[w].infinite;
     s->worker[w].infinite = 0;
   }
+  m->admitted = s->keep.admitted, m->rejected_malicious = s->keep.caught, m->rejected_benign = s->keep.wronged;
   m->evaluated = 0;
   m->test_loss = m->accuracy = NAN;
   const uint64_t every = s->opt.eval_every;
@@ -269,6 +271,7 @@ static int has_failed(fl_session *s) {
 static double serve(fl_session *s, fl_worker *w) {
   const double t = fl_now();
   if (has_failed(s)) return t;
+  if (fl_keeps(s)) fl_keep_judge(s, w);
   if (!s->opt.central) server_step(s, w);
   fl_after(s, s->round + 1);
   round_metrics(s);
@@ -293,7 +296,7 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
     if (s->stop) break;
     w->seconds[FL_T_IDLE] += fl_now() - (t > s->begin ? t : s->begin);
     if (!s->opt.central)
-      for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->m;) fl_run_client(s, w, s->order[i]);
+      for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->runs;) fl_run_client(s, w, s->order[i]);
     else if (id == 0) fl_run_epoch(s, w);       /* batch after batch, each from the x of the one before: by one thread */
     wait_here(s, w);
     w->seconds[FL_T_IDLE] += fl_now() - w->arrived;

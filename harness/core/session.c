@@ -167,7 +167,7 @@ static int open_home(fl_session *s) {
 static int open_memory(fl_session *s) {
   size_t buffers = fl_window(s) + (size_t)s->threads + FL_MAX_LEVELS;
   if (buffers > s->m_max) buffers = s->m_max;
-  const size_t m = s->m_max;
+  const size_t m = s->m_max + 1;                /* one more: the server's own samples */
   s->cohort = calloc(m, sizeof *s->cohort);
   s->order = calloc(m, sizeof *s->order);
   s->steps = calloc(m, sizeof *s->steps);
@@ -180,7 +180,8 @@ static int open_memory(fl_session *s) {
   if (!s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->place || !s->eval || !s->worker)
     return -1;
   if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
-  if (open_home(s) || (!s->opt.central && fl_tree_open(&s->tree, m, s->leaf_floats, buffers))) return -1;
+  if (open_home(s) || fl_keep_open(s)) return -1;
+  if (!s->opt.central && fl_tree_open(&s->tree, s->m_max, s->leaf_floats, buffers)) return -1;
   if (fl_store_open(&s->store, s->problem.clients, s->client_floats, (size_t)s->threads, s->opt.state_memory, s->opt.state_file))
     return -1;
   return 0;
@@ -192,6 +193,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds,
                    .rule = a->rule, .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule,
                    .h_server = a->h_server, .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
+                   .flipped_labels = s->problem.objective->flipped_grad != NULL, .cohort = s->m_max,
                    .expected = fl_cohort_expected(s),
                    .poisson = s->opt.partial.sampling == FL_SAMPLE_POISSON, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job->stage[i] = a->stage[i], job->h_stage[i] = a->h_stage[i];
@@ -244,7 +246,7 @@ static int plan(fl_session *s, char *err, size_t size) {
   if (s->opt.central) s->opt.participation = 1, s->opt.local_epochs = 1;
   s->m_max = fl_cohort_room(s);
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
-  if (open_job(s, err, size) || place_all(s, err, size)) return -1;
+  if (open_job(s, err, size) || place_all(s, err, size) || fl_keep_plan(s, err, size)) return -1;
   size_t parts[WORKER_PARTS];
   const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
   if (workspace * s->threads > available)
@@ -349,7 +351,7 @@ const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
-  uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size;
+  uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size + s->keep.arena.size;
   for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
   return bytes;
 }
@@ -358,6 +360,7 @@ void fl_close(fl_session *s) {
   if (!s) return;
   for (int w = 0; s->worker && w < s->threads; w++) fl_arena_close(&s->worker[w].arena);
   fl_tree_close(&s->tree);
+  fl_keep_close(s);
   fl_arena_close(&s->home);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
   fl_store_close(&s->store);
