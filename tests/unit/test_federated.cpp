@@ -2,6 +2,7 @@
 // from federated-adaptive and federated-flat-private and not from the code: seven unequal clients, four of them a round, batches
 // of two, on both problems of federated.hpp.
 #include "federated.hpp"
+#include "small.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fedlane/session.h>
@@ -318,7 +319,8 @@ TEST_CASE("clip=late clips the gradient with what joins it, but not the multiple
 namespace {
 // "2d + d_M - 1" with d and the others as they are here.
 double worth(const std::string &text, double blocks) {
-  const std::map<std::string, double> value = { { "d", D }, { "d_M", 24 }, { "T", 36 + 16 }, { "B", blocks }, { "", 1 } };
+  const std::map<std::string, double> value = { { "d", D }, { "d_M", 24 }, { "T", 36 + 16 }, { "B", blocks }, { "", 1 },
+                                                { "k", 2 }, { "b", 24 / 2 + 5 } };
   std::istringstream in(text);
   std::string word;
   double sum = 0, sign = 1;
@@ -342,7 +344,9 @@ std::vector<std::string> cells(const std::string &line) {
 }
 void compare_costs(const std::string &name, const std::vector<std::string> &row) {
   INFO(name);
-  Run run({ { "name", name }, { "clip_norm", ".inf" } }, 1);
+  settings set = small_settings(name);
+  set.push_back({ "clip_norm", ".inf" });
+  Run run(set, 1);
   const fl_job *job = fl_session_job(run.s);
   fl_metrics m;
   REQUIRE(fl_round(run.s, &m) == 0);
@@ -357,6 +361,8 @@ void compare_costs(const std::string &name, const std::vector<std::string> &row)
   uint32_t who[M];
   cohort(nullptr, 0, who, M);
   for (uint32_t i : who) steps += EPOCHS * ((size_of(i) + BATCH - 1) / BATCH);
+  for (size_t i = 0; i < job->n_stages; i++)    // the server's own samples
+    if (job->stage[i]->own) steps += EPOCHS * ((job->stage[i]->own(job->h_stage[i], job) + BATCH - 1) / BATCH);
   const double blocks = (double)job->blocks.n;
   CHECK((double)m.bytes_down / 4 / M == worth(row[3], blocks));
   CHECK((double)m.bytes_up / 4 / M == worth(row[4], blocks));
@@ -370,7 +376,7 @@ void compare_costs(const std::string &name, const std::vector<std::string> &row)
 TEST_CASE("what the pages of the federated families say of costs is what is sent, kept and evaluated", "[federated]") {
   use(0);
   std::map<std::string, int> seen;
-  for (const char *page : { "adaptive", "flat" }) {
+  for (const char *page : { "adaptive", "flat", "structured" }) {
     std::ifstream in(std::string(FEDLANE_FIXTURES "/../../docs/federated-") + page + ".md");
     REQUIRE(in);
     for (std::string line; std::getline(in, line);) {

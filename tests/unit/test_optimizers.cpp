@@ -1,4 +1,5 @@
 // Muon's choices, second-moment blocks, equalities between methods, schedules, messages.
+#include "small.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -159,7 +160,8 @@ TEST_CASE("equalities between methods, to the bit") {
 TEST_CASE("every method: the same bits with 1, 2 and 3 threads and on every ISA; SCAFFOLD's sum of controls") {
   for (size_t i = 0; i < fl_method_count(); i++) {
     INFO(fl_method_at(i)->name);
-    const settings set = { { "name", fl_method_at(i)->name }, { "lr", "0.05" } };
+    settings set = small_settings(fl_method_at(i)->name);
+    set.push_back({ "lr", "0.05" });
     const auto one = run_quad(set, 1);
     CHECK(same(one, run_quad(set, 2)));
     CHECK(same(one, run_quad(set, 3)));
