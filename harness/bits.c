@@ -32,6 +32,8 @@ const fl_column fl_columns[FL_COLUMNS] = {
   {"admitted", FL_COLUMN_REAL, offsetof(fl_metrics, admitted), 0, 1},
   {"rejected_malicious", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_malicious), 0, 1},
   {"rejected_benign", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_benign), 0, 1},
+  {"epsilon", FL_COLUMN_REAL, offsetof(fl_metrics, epsilon), 0, 1},
+  {"epsilon_as_poisson", FL_COLUMN_REAL, offsetof(fl_metrics, epsilon_as_poisson), 0, 1},
 };
 
 static uint64_t word_of(const fl_column *c, const fl_metrics *m) {

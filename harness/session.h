@@ -75,6 +75,9 @@ typedef struct {                                /* of one finished round; totals
   /* of this round, where a robust rule judges the uploads: how many it admitted, the parts of the malicious and of the others
    * that it rejected; NaN: no such rule, no such clients */
   double admitted, rejected_malicious, rejected_benign;
+  /* What the run has spent of its privacy so far, at its delta (docs/federated-private.md), by how it draws its cohorts; and what
+   * papers quote for m of n without replacement, as if each client came by itself. NaN: no such stage, no guarantee. */
+  double epsilon, epsilon_as_poisson;
   /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
   double bound;
 } fl_metrics;

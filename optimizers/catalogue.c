@@ -385,6 +385,10 @@ int fl_algorithm_refuse(const fl_algorithm *a, int central, char *err, size_t si
   fl_job job = { .central = central, .rule = a->rule, .h_rule = a->h_rule, .server_rule = a->server_rule, .h_server = a->h_server,
                  .n_stages = a->n_stages, .server_lr = a->h_run[FL_H_SERVER_LR] };
   for (size_t i = 0; i < a->n_stages; i++) job.stage[i] = a->stage[i], job.h_stage[i] = a->h_stage[i];
+  for (size_t i = 0; i < a->n_stages; i++)
+    if (a->stage[i]->acts & FL_FIXED_WEIGHTS && a->h_run[FL_H_WEIGHTS] == 0)
+      return snprintf(err, size, "weights = samples with stage %s, which bounds what each client counts; allowed: equal",
+                      a->stage[i]->name), -1;
   return fl_schedule_refuse(a, central, 0, err, size) ? -1 : fl_job_refuse(&job, err, size);
 }
 

@@ -98,9 +98,10 @@ struct fl_local {
 struct fl_server {                              /* one round on the server, or x itself in central training */
   const fl_job *job; const fl_kernels *k;
   uint64_t round; double lr; size_t m;          /* m: realised cohort */
+  fl_key key;                                   /* as fl_local's, of the client UINT32_MAX, who does not exist */
   uint64_t t;                                   /* moves of x so far: rounds; centrally steps or epochs, as `unit` says */
   float *x;                                     /* d + buffers */
-  /* the calling stage's slots; in server_finish an UP slot holds the reduced vector */
+  /* the calling stage's slots; in server_finish an UP slot holds the reduced vector; WORK slots are thread 0's */
   float **at;
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
@@ -143,6 +144,9 @@ typedef struct fl_stage {
   void (*after)(const double *h, fl_server *);          /* x has moved for the t-th time; also once at the start, with t = 0 */
   const float *(*model)(const double *h, const fl_server *); /* d + buffers floats that are evaluated and saved as the result in
                                                            place of x, NULL: x; one a stack */
+  /* The noise multiplier of a round, by which the session accounts for privacy, and the delta at which epsilon is told; 0: there
+   * is no guarantee (federated-flat-private 17). */
+  double (*privacy)(const double *h, const fl_job *, double *delta);
 } fl_stage;
 
 struct fl_job {                                 /* fixed for the run */

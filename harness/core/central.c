@@ -30,7 +30,7 @@ fl_local fl_mover_local(fl_session *s, uint64_t t) {
 
 fl_server fl_server_of(const fl_session *s, uint64_t rounds) {
   return (fl_server){ .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, rounds), .x = s->x,
-                      .send = s->x };
+                      .send = s->x, .key = { .seed = s->opt.seed, .round = (uint32_t)s->round, .client = UINT32_MAX } };
 }
 
 void fl_run_epoch(fl_session *s, fl_worker *w) {

@@ -3,6 +3,7 @@
 #define FEDLANE_SESSION_INTERNAL_H
 #include "store.h"
 #include "team.h"
+#include <fedlane/privacy.h>
 #include <fedlane/session.h>
 
 enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
@@ -96,6 +97,9 @@ struct fl_session {
   double work_total, work_longest;                        /* for the bound */
   double begin;                                           /* when the round began: what came before is not its time */
   fl_metrics metrics;
+  fl_accountant spends, as_poisson;                       /* of a round with noise, per round (private.c); delta 0: nothing told */
+  double delta;
+  int told_as_poisson;
 };
 
 size_t fl_window(const fl_session *);                      /* positions handed out longest first: max(16, 4*workers) */
@@ -108,6 +112,9 @@ int fl_check_partial(const fl_problem *, const fl_options *, char *err, size_t e
 size_t fl_cohort_room(const fl_session *);
 double fl_cohort_expected(const fl_session *);
 int fl_has_fixed_weights(const fl_session *);              /* a stage has FL_FIXED_WEIGHTS */
+/* private.c: what a round of a stage with noise spends, once; the epsilons after so many rounds. */
+void fl_plan_privacy(fl_session *);
+void fl_tell_privacy(const fl_session *, uint64_t rounds, fl_metrics *);
 /* Rows of a batch; perm: room for the client's samples; *known: epoch + 1 that perm holds, 0 none. */
 size_t fl_draw_batch(const fl_session *, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out);

@@ -119,7 +119,8 @@ void fl_server_slots(const fl_session *s, size_t stage, float **at) {
   for (size_t j = 0; j < s->job.stage[stage]->n_slots; j++) {
     const fl_slot_at *slot = &s->slot[stage][j];
     const fl_place place = s->job.stage[stage]->slot[j].place;
-    at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP && s->tree.root ? s->tree.root + slot->offset : NULL;
+    at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP && s->tree.root ? s->tree.root + slot->offset
+            : place == FL_WORK ? s->worker[0].slots + slot->offset : NULL;
   }
 }
 
@@ -197,6 +198,7 @@ static void round_metrics(fl_session *s) {
     s->worker[w].infinite = 0;
   }
   m->admitted = s->keep.admitted, m->rejected_malicious = s->keep.caught, m->rejected_benign = s->keep.wronged;
+  fl_tell_privacy(s, m->round, m);
   m->evaluated = 0;
   m->test_loss = m->accuracy = NAN;
   const uint64_t every = s->opt.eval_every;

@@ -278,6 +278,7 @@ static int open_all(fl_session *s, char *err, size_t size) {
   o->init(o->self, s->opt.seed, s->x);
   fl_fpenv_enter();
   start_mover(s);
+  fl_plan_privacy(s);
   fl_fpenv_restore(env);
   return 0;
 }
