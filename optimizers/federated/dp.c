@@ -32,13 +32,17 @@ enum { PIECE = 4096 };
 static size_t piece_floats(const fl_job *job, const double *h) { (void)h; (void)job; return PIECE; }
 static const fl_slot slots[S_COUNT] = { [S_NOISE] = { "noise", FL_WORK, 0, piece_floats } };
 
-/* A stage that sends more than what is clipped and noised here. */
+/* A stage that sends more than what is clipped and noised here, or lets a client count for more than 1/S. */
 static const char *other_uploads(const double *h, const fl_job *job) {
+  for (size_t i = 0; i < job->n_stages; i++)
+    if (job->stage[i]->combine)
+      return fl_why(job, "stage %s weighs the clients anew, and dp needs the weight 1/S of each; allowed: one of them",
+                    job->stage[i]->name);
   for (size_t i = 0; i < job->n_stages; i++)
     for (size_t j = 0; j < job->stage[i]->n_slots; j++) {
       const fl_slot *slot = &job->stage[i]->slot[j];
-      if (slot->place != FL_UP || (job->layout && slot->floats && !slot->floats(job, job->h_stage[i]))) continue;
-      if (!(slot->flags & FL_DERIVED) && (job->layout || !slot->floats))
+      if (slot->place != FL_UP || (slot->floats && (!job->layout || !slot->floats(job, job->h_stage[i])))) continue;
+      if (!(slot->flags & FL_DERIVED))
         return fl_why(job, "stage %s sends '%s' beside the change of the model, which dp does not cover; allowed: stages that send "
                            "the change alone", job->stage[i]->name, slot->name);
       if (slot->flags & FL_DERIVED && h[H_PLACE] == SERVER && h[H_NOISE] > 0)

@@ -168,6 +168,7 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
   has(why({ { "name", "dp_fedavg" }, { "dp_clip_by", "median" } }, false, false), "dp_noise = clients");
   has(why({ { "name", "dp_fedavg" }, { "noise_multiplier", "0" }, { "dp_delta", "0.01" } }, false, false), "no epsilon");
   has(why({ { "stack", "scaffold+dp" }, { "rule", "sgd" } }, false, true), "scaffold sends 'dc'");
+  has(why({ { "stack", "dp+krum" }, { "rule", "sgd" } }, false, false), "weighs the clients anew");
   has(why({ { "stack", "cm+dp" }, { "rule", "sgd" } }, false, true), "allowed: clients");
   has(why({ { "name", "dp_fedavg" }, { "dp_noise", "clients" } }, true, true), "allowed: server");
   CHECK(why({ { "stack", "cm+dp" }, { "rule", "sgd" }, { "dp_noise", "clients" } }, false, true) == "");

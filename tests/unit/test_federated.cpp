@@ -376,7 +376,7 @@ void compare_costs(const std::string &name, const std::vector<std::string> &row)
 TEST_CASE("what the pages of the federated families say of costs is what is sent, kept and evaluated", "[federated]") {
   use(0);
   std::map<std::string, int> seen;
-  for (const char *page : { "adaptive", "flat", "structured" }) {
+  for (const char *page : { "adaptive", "flat", "structured", "private" }) {
     std::ifstream in(std::string(FEDLANE_FIXTURES "/../../docs/federated-") + page + ".md");
     REQUIRE(in);
     for (std::string line; std::getline(in, line);) {
