@@ -97,7 +97,7 @@ struct fl_session {
   double work_total, work_longest;                        /* for the bound */
   double begin;                                           /* when the round began: what came before is not its time */
   fl_metrics metrics;
-  fl_accountant spends, as_poisson;                       /* of a round with noise, per round (private.c); delta 0: nothing told */
+  fl_accountant spends, as_poisson;                       /* of a round with noise (private.c); delta 0: nothing told */
   double delta;
   int told_as_poisson;
 };

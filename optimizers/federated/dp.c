@@ -1,5 +1,5 @@
-/* dp.c - DP-FedAvg at the level of clients (McMahan et al. 2018, arXiv 1710.06963; federated-flat-private 12): each client's change is
- * clipped to length C, the mean gets Gaussian noise, so that one client more or less cannot be told from x.
+/* dp.c - DP-FedAvg at the level of clients (McMahan et al. 2018, arXiv 1710.06963; federated-flat-private 12): each client's
+ * change is clipped to length C, the mean gets Gaussian noise, so that one client more or less cannot be told from x.
  *
  *   client: u_i = Delta_i*min(1, C/|Delta_i|)                                   C = dp_clip, the 2-norm of all tensors together
  *   server: x <- x + server_lr*((1/S) sum u_i + Normal(0, (noise_multiplier*C/S)^2))                      dp_noise=server
@@ -43,11 +43,11 @@ static const char *other_uploads(const double *h, const fl_job *job) {
       const fl_slot *slot = &job->stage[i]->slot[j];
       if (slot->place != FL_UP || (slot->floats && (!job->layout || !slot->floats(job, job->h_stage[i])))) continue;
       if (!(slot->flags & FL_DERIVED))
-        return fl_why(job, "stage %s sends '%s' beside the change of the model, which dp does not cover; allowed: stages that send "
-                           "the change alone", job->stage[i]->name, slot->name);
+        return fl_why(job, "stage %s sends '%s' beside the change of the model, which dp does not cover; allowed: stages that "
+                           "send the change alone", job->stage[i]->name, slot->name);
       if (slot->flags & FL_DERIVED && h[H_PLACE] == SERVER && h[H_NOISE] > 0)
-        return fl_why(job, "dp_noise = server beside stage %s, which forms '%s' of the changes before the noise; allowed: clients",
-                      job->stage[i]->name, slot->name);
+        return fl_why(job, "dp_noise = server beside stage %s, which forms '%s' of the changes before the noise; allowed: "
+                           "clients", job->stage[i]->name, slot->name);
     }
   return NULL;
 }
@@ -55,7 +55,8 @@ static const char *other_uploads(const double *h, const fl_job *job) {
 static const char *setup(const double *h, const fl_job *job) {
   const int noise = h[H_NOISE] > 0;
   if (noise && isinf(h[H_CLIP]) && h[H_BY] != MEDIAN)
-    return fl_why(job, "dp_clip = .inf with noise_multiplier = %g; allowed: a finite dp_clip, or noise_multiplier = 0", h[H_NOISE]);
+    return fl_why(job, "dp_clip = .inf with noise_multiplier = %g; allowed: a finite dp_clip, or noise_multiplier = 0",
+                  h[H_NOISE]);
   if (h[H_BY] == MEDIAN && noise && h[H_PLACE] == SERVER)
     return fl_why(job, "dp_clip_by = median with dp_noise = server, which knows no client's median; allowed: dp_noise = clients");
   if (h[H_PLACE] == CLIENTS && noise && job->poisson)

@@ -140,7 +140,8 @@ TEST_CASE("What a private run tells of its privacy", "[federated][privacy]") {
   CHECK(std::isnan(median.round().epsilon));    // a clip that depends on the data guarantees nothing
 
   // Resumed: the same walk, the same account.
-  Drawn whole(dp({}), 0.3, FL_SAMPLE_POISSON, 4), part(dp({}), 0.3, FL_SAMPLE_POISSON, 4), rest(dp({}), 0.3, FL_SAMPLE_POISSON, 4);
+  Drawn whole(dp({}), 0.3, FL_SAMPLE_POISSON, 4), part(dp({}), 0.3, FL_SAMPLE_POISSON, 4);
+  Drawn rest(dp({}), 0.3, FL_SAMPLE_POISSON, 4);
   fl_metrics a = {}, b = {};
   for (int r = 0; r < 4; r++) a = whole.round();
   for (int r = 0; r < 2; r++) part.round();
@@ -161,7 +162,10 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
     run.options.partial.sampling = poisson ? FL_SAMPLE_POISSON : FL_SAMPLE_UNIFORM;
     return run.open().error;
   };
-  auto has = [](const std::string &text, const std::string &part) { INFO(text << " | " << part); CHECK(text.find(part) != std::string::npos); };
+  auto has = [](const std::string &text, const std::string &part) {
+    INFO(text << " | " << part);
+    CHECK(text.find(part) != std::string::npos);
+  };
   has(why({ { "name", "dp_fedavg" }, { "weights", "samples" } }, false, false), "allowed: equal");
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", ".inf" } }, false, false), "a finite dp_clip");
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0" } }, false, false), "above 0");
