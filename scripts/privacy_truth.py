@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """fedlane privacy against what defines it: the moment of the sampled Gaussian as an integral (mpmath, 30 digits), turned into
-epsilon here, and, where it is installed, the package dp-accounting. usage: privacy_truth.py FEDLANE [SETTINGS, default 12]; exit 1
-when a
-difference exceeds 1e-8 of epsilon (1e-6: the package gives its series up after 1,000 terms). A minute a dozen."""
+epsilon here, and, where it is installed, the package dp-accounting. usage: privacy_truth.py FEDLANE [SETTINGS, default 12]; exit
+1 when a difference exceeds 1e-8 of epsilon (1e-6: the package gives its series up after 1,000 terms). A minute a dozen."""
 import json
 import random
 import subprocess

@@ -9,9 +9,10 @@ import os, re, subprocess, sys
 COLUMNS, LINES, FUNCTION = 130, 500, 60
 METHOD, METHOD_COLUMNS = 60, 100    # lines of code of a stage or an element-wise rule; what is beyond the columns is a line more
 # Rules by matrices and curvature with what they share, and two rules of central training with thresholds and blocks of their own;
-# a rule that compares all uploads, and one that divides a network into blocks and has three forms of control.
+# a rule that compares all uploads, one that divides a network into blocks and has three forms of control, and differential
+# privacy, which has three clips, two places for noise, and much to refuse.
 NOT_FIRST_ORDER = {"muon", "soap", "shampoo", "sophia", "kronecker", "factors", "adam_mini", "signadampp",
-                   "krum", "bcgd"}
+                   "krum", "bcgd", "dp"}
 # Test cases whose sections share one beginning.
 LONG_FUNCTIONS = {"NPZ with the keys of Keras", "a checkpoint gives the session back, or says why not"}
 SOURCE = (".c", ".h", ".cc", ".cpp", ".hpp", ".def", ".py", ".sh", ".cmake")

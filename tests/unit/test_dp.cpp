@@ -27,9 +27,10 @@ settings dp(settings more) {
   return set;
 }
 // A run whose cohorts are the session's own draws.
-struct Drawn : session::Session {
+
+struct Drawn : Problem32, session::Session {
   Drawn(const settings &set, double participation, int sampling, uint64_t rounds)
-      : Session(set, objective, std::vector<size_t>(federated::offset, federated::offset + N + 1), rounds, BATCH) {
+      : Session(set, o, std::vector<size_t>(federated::offset, federated::offset + N + 1), rounds, BATCH) {
     problem.batch = batch;
     options.participation = participation, options.local_epochs = EPOCHS, options.partial.sampling = sampling;
     open();
@@ -158,7 +159,8 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
     fl_algorithm a;
     char err[1000] = "";
     if (fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) || !open) return std::string(err);
-    session::Session run(set, objective, std::vector<size_t>(federated::offset, federated::offset + N + 1), 2, BATCH);
+    const fl_objective o = objective();
+    session::Session run(set, o, std::vector<size_t>(federated::offset, federated::offset + N + 1), 2, BATCH);
     run.options.partial.sampling = poisson ? FL_SAMPLE_POISSON : FL_SAMPLE_UNIFORM;
     return run.open().error;
   };
