@@ -1,8 +1,8 @@
 /* gemm.c - the matrix products over the micro-kernel of tile.h.
  *
  * Columns go in panels of TILE_N. A panel of a row-major B is read where it lies; of a transposed B, and where reading in place
- * would miss the caches, it is packed on the stack, so that the micro-kernel never masks a load of B. Pieces of k are summed tile
- * by tile. */
+ * would miss the caches, it is packed on the stack, so that the micro-kernel never masks a load of B; where tiles are narrow, so
+ * is a large A that is given by its columns. Pieces of k are summed tile by tile. */
 #include "kernels/gemm/pieces.h"
 
 #define PACK_K 128              /* rows packed at once: 24 KB, for few rows of A */
@@ -117,6 +117,57 @@ static __attribute__((noinline)) void packed_deep(const product *p) {
   for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_packed(p, n0, least(p->n - n0, TILE_N), 0, block, packed, p->c + n0, p->ldc);
 }
 
+#if TILE_M == 6                 /* not of scalars, which it slows down */
+#define LEFT_M 48               /* rows of A, steps of k and columns of B held at once: 48 + 408 KB, which stay in L2 */
+#define LEFT_K 256
+#define LEFT_N 384
+
+/* Rows i.. of A, given by its columns, tile by tile: of each step of k a tile's rows side by side. */
+static void pack_left(const product *p, size_t i, size_t rows, size_t k0, size_t count, float *to) {
+  const float *from = p->a + k0 * p->aks + i;
+  const size_t whole = rows / TILE_M * TILE_M;
+  for (size_t k = 0; k < count; k++, from += p->aks) {
+    for (size_t r = 0; r < whole; r += TILE_M) memcpy(to + r * count + k * TILE_M, from + r, TILE_M * sizeof *to);
+    for (size_t r = whole; r < rows; r++) to[whole * count + k * TILE_M + r - whole] = from[r];
+  }
+}
+
+/* Both factors packed. Not inlined, as packed_deep. */
+static __attribute__((noinline)) void packed_both(const product *p) {
+  enum { PANEL = (LEFT_K + 16) * TILE_N };
+  float left[LEFT_M * LEFT_K], packed[LEFT_N / TILE_N * PANEL];
+  for (size_t group = 0; group < p->n; group += LEFT_N) {
+    const size_t end = least(p->n, group + LEFT_N);
+    for (size_t k0 = 0; k0 < p->k; k0 += LEFT_K) {
+      tile_args t = { .k = least(p->k - k0, LEFT_K), .ars = 1, .aks = TILE_M, .ldb = TILE_N, .ldc = p->ldc,
+                      .carry = k0 > 0 || p->add, .last = p->k - k0 <= LEFT_K };
+      for (size_t n0 = group; n0 < end; n0 += TILE_N)
+        pack(p, n0, least(end - n0, TILE_N), k0, t.k, packed + (n0 - group) / TILE_N * PANEL);
+      for (size_t i = 0; i < p->m; i += LEFT_M) {
+        const size_t rows = least(p->m - i, LEFT_M);
+        pack_left(p, i, rows, k0, t.k, left);
+        for (size_t n0 = group; n0 < end; n0 += TILE_N) {
+          t.b = packed + (n0 - group) / TILE_N * PANEL;
+          t.cols = least(end - n0, TILE_N);
+          for (size_t r = 0; r < rows; r += TILE_M) {
+            t.a = left + r * t.k;
+            t.c = p->c + (i + r) * p->ldc + n0;
+            tile_run((int)least(rows - r, TILE_M), 1, &t);
+          }
+        }
+      }
+    }
+  }
+}
+
+/* Narrow tiles take few floats of each line of an A given by its columns, which fall on few sets of the caches where they lie far
+ * apart, and pass over A for every 16 columns of C. */
+static int packs_left(const product *p) { return p->ars == 1 && p->m >= 64 && p->n >= 64 && p->k * p->aks >= 1u << 16; }
+#else
+static int packs_left(const product *p) { (void)p; return 0; }
+static void packed_both(const product *p) { (void)p; }
+#endif
+
 /* C^T = B^T A, for a C of few columns: they would fill a part of a vector, its rows fill all. */
 static void swapped(const product *p) {
   const product s = { .m = p->n, .n = p->m, .k = p->k, .piece = p->piece, .a = p->b, .ars = 1, .aks = p->ldb,
@@ -184,6 +235,7 @@ static int misses(const product *p) {
 
 static void multiply(const product *p) {
   if (p->k > p->piece) in_pieces(p);
+  else if (packs_left(p)) packed_both(p);
   else if (p->transposed && p->k && p->m < 128) packed_in_blocks(p);
   else if (p->k && (p->transposed || misses(p))) packed_deep(p);
   else if (p->ars == 1 && p->n && p->n <= 12 && p->m >= 16 && p->k && !p->add) swapped(p);

@@ -64,6 +64,8 @@ static void all_shapes(check *t, caller f, int form, char role) {
   for (size_t i = 0; !t->quick && i < sizeof full / sizeof *full; i++) { one_shape(t, f, form, &full[i], KIND_UNIFORM, i, role); }
   const shape far = { 257, 50, 1030, 4096 };    /* rows of B so far apart that it is copied, by every width of tiles */
   if (!t->quick) { one_shape(t, f, form, &far, KIND_UNIFORM, 462, role); }
+  const shape both = { 131, 403, 259, 4096 };   /* A^T so large that narrow tiles pack both factors, in several blocks */
+  if (!t->quick && form == TN) { one_shape(t, f, form, &both, KIND_UNIFORM, 150, role); }
 }
 
 void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN, 'o'); }
