@@ -209,15 +209,20 @@ struct Run : Problem32, session::Session {
     REQUIRE(error == "");
   }
 };
-// The parameters after R rounds; evaluated: what is evaluated and saved in their place.
-inline std::vector<float> product(settings set, int threads, std::vector<float> *evaluated = nullptr) {
+// The settings with those that all have, where they do not say otherwise.
+inline settings with_common(const settings &given) {
+  settings set = given;
   const settings common = { { "lr", "0.05" }, { "lr_schedule", "exponential" }, { "lr_decay", "0.9" }, { "clip_norm", ".inf" } };
   for (auto &p : common) {
     bool said = false;
-    for (auto &q : set) said |= q.first == p.first;
+    for (auto &q : given) said |= q.first == p.first || (p.first == "lr_decay" && q.first == "lr_schedule");
     if (!said) set.push_back(p);
   }
-  Run run(set, threads);
+  return set;
+}
+// The parameters after R rounds; evaluated: what is evaluated and saved in their place.
+inline std::vector<float> product(const settings &set, int threads, std::vector<float> *evaluated = nullptr) {
+  Run run(with_common(set), threads);
   CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
   if (evaluated) *evaluated = run.average();
   return run.x();

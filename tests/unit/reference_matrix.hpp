@@ -225,8 +225,25 @@ struct Soap {
 // AdamW.
 struct Muon {
   double lr = 0.02, scale = 1, momentum = 0.95, decay = 0.01, b1 = 0.9, b2 = 0.95, eps = 1e-10;
-  bool nesterov = true;
+  bool nesterov = true, paper = false;          // paper: heavy ball, the exact polar factor, no factor of shape
   std::vector<Matrix> m{}, v{};
+
+  // x (x^T x)^(-1/2), of full rank
+  static Matrix polar(size_t rows, size_t cols, const Matrix &x) {
+    if (rows < cols)
+      return product(rows, cols, rows, power(rows, product(rows, rows, cols, x, false, x, true), 0, -0.5), false, x, false);
+    return product(rows, cols, cols, x, false, power(cols, product(cols, cols, rows, x, true, x, false), 0, -0.5), false);
+  }
+  // The nearest matrix of that rank: x on its leading right singular vectors.
+  static Matrix low_rank(size_t rows, size_t cols, size_t rank, const Matrix &x) {
+    std::vector<double> w;
+    Matrix v, p(cols * cols, 0);
+    jacobi(cols, product(cols, cols, rows, x, true, x, false), w, v);
+    for (size_t i = 0; i < cols; i++)
+      for (size_t j = 0; j < cols; j++)
+        for (size_t l = 0; l < rank; l++) p[i * cols + j] += v[i * cols + l] * v[j * cols + l];
+    return product(rows, cols, cols, x, false, p, false);
+  }
 
   static Matrix newton_schulz(size_t rows, size_t cols, Matrix x) {
     if (rows > cols) {
@@ -266,11 +283,11 @@ struct Muon {
       const size_t rows = tensor.shape[0], cols = tensor.size / rows;
       Matrix u(tensor.size);
       for (size_t i = 0; i < tensor.size; i++) {
-        m[t][i] = momentum * m[t][i] + (1 - momentum) * g[i];
+        m[t][i] = momentum * m[t][i] + (paper ? 1 : 1 - momentum) * g[i];
         u[i] = nesterov ? (1 - momentum) * g[i] + momentum * m[t][i] : m[t][i];
       }
-      const Matrix o = newton_schulz(rows, cols, u);
-      const double factor = tensor.shape.size() == 4 ? 1 : std::sqrt(std::max(1.0, double(rows) / double(cols)));
+      const Matrix o = paper ? polar(rows, cols, u) : newton_schulz(rows, cols, u);
+      const double factor = paper || tensor.shape.size() == 4 ? 1 : std::sqrt(std::max(1.0, double(rows) / double(cols)));
       for (size_t i = 0; i < tensor.size; i++) y[i] = y[i] * (1 - lr * scale * decay) - lr * scale * factor * o[i];
     }
   }

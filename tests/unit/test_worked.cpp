@@ -86,3 +86,18 @@ TEST_CASE("worked numbers of Newton-Schulz", "[worked]") {
       CHECK(std::fabs(double(o[i]) - worked::newton_schulz[tall ? i / 2 + 3 * (i % 2) : i]) <= allowed(1e-5, 8));
   }
 }
+
+TEST_CASE("worked numbers of the compressed momentum", "[worked]") {
+  for (const worked::Rank &r : worked::ranks) {
+    const size_t n = r.a * r.b;
+    const fl_tensor tensor = { "w", FL_MATRIX, 0, 0, 2, { r.a, r.b, 0, 0 }, 0, n };
+    const fl_layout layout = { 1, n, 0, &tensor };
+    rules::Floats theta(n);
+    rules::Run run({ { "stack", "shared" }, { "rule", "muon" }, { "compression_ratio", r.ratio } }, &layout, rules::Floats(n));
+    fl_up up[2] = { { run.y.data(), n, 32 * n, 1 }, { theta.data(), n, 32 * n, 1 } };
+    run.lo.up = up, run.lo.n_up = 2;
+    run.a.rule->pack(run.a.h_rule, &run.lo, theta.data());
+    CHECK(up[0].bits == 32 * n);
+    CHECK(up[1].bits == 32 * r.rank * (r.a + r.b + 1));
+  }
+}

@@ -93,4 +93,7 @@ inline const std::vector<Path> paths = {
 };
 inline const double muon_momentum[2][6] = { { 0.05, 0.1, 0.15, 0.2, 0.25, 0.3 },
                                          { 0.0725, 0.045, 0.2425, 0.2025, 0.2375, 0.335 } };
+// Rank at which a momentum of a x b is sent with a compression_ratio.
+struct Rank { size_t a, b; const char *ratio; size_t rank; };
+inline const Rank ranks[] = { { 192, 192, "0.05", 4 }, { 768, 192, "0.05", 7 }, { 64, 576, "0.1", 5 }, { 4, 4, "1.2", 2 } };
 } // namespace worked
