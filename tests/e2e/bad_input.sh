@@ -92,6 +92,13 @@ with $'federated: {clients: 1e30}\nalgorithms: [fedavg]' 2 "clients = '1e30'"
 with $'federated: {stop_at_target: maybe}\nalgorithms: [fedavg]' 2 "stop_at_target = 'maybe'|no|yes"
 with $'federated: {stop_at_target: yes}\nalgorithms: [fedavg]' 2 \
   "c.yaml:3:13|stop_at_target = 'yes'|only with a target_accuracy above 0"
+with $'federated: {sampling: poison}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|sampling = 'poison'|uniform|poisson|fixed"
+with $'federated: {client_dropout: 1.5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|client_dropout = '1.5'|0 to 1"
+with $'federated: {available_part: 0.2}\nalgorithms: [fedavg]' 2 \
+  "c.yaml:3:13|available_part would do nothing|only with availability"
+with $'federated: {availability: bernoulli, available_period: 5}\nalgorithms: [fedavg]' 2 \
+  "c.yaml:3:|available_period would do nothing|availability = periodic"
+with $'federated: {straggler_max: 2}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|straggler_max would do nothing|only with stragglers"
 with $'federated: {batch: 5}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|'batch'|batch_size"
 with $'federated: 5\nalgorithms: [fedavg]' 2 "c.yaml:3:12|a map"
 with $'partition: {name: dirichlt}\nalgorithms: [fedavg]' 2 "c.yaml:3:|'dirichlt'|did you mean 'dirichlet'"
