@@ -23,8 +23,8 @@ static const fl_param params[] = {
 static size_t mean_floats(const fl_job *job, const double *h) {
   return h[H_EVALUATE] == 0 ? fl_whole_floats(job, h) : 0;
 }
-static size_t all(const fl_job *job, const double *h) { return h[H_AVERAGE] ? 0 : job->layout->d; }
-static size_t active(const fl_job *job, const double *h) { return h[H_AVERAGE] ? job->layout->d : 0; }
+static size_t all(const fl_job *j, const double *h) { return h[H_AVERAGE] != 0 ? 0 : j->layout->d; }
+static size_t active(const fl_job *j, const double *h) { return h[H_AVERAGE] != 0 ? j->layout->d : 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_Z] = { "z_i", FL_CLIENT, 0, NULL },
   [S_ZBAR] = { "zbar", FL_SERVER, 0, all },

@@ -15,8 +15,8 @@ static const fl_param params[] = {
   CONTROL_PARAMS,
   [H_DERIVE] = { "derive", 0, 0, 0, "no|yes", "the server forms the changes of the controls from those of the model", 0 },
 };
-static size_t sent(const fl_job *job, const double *h) { return h[H_DERIVE] ? 0 : job->layout->d; }
-static size_t formed(const fl_job *job, const double *h) { return h[H_DERIVE] ? job->layout->d : 0; }
+static size_t sent(const fl_job *j, const double *h) { return h[H_DERIVE] != 0 ? 0 : j->layout->d; }
+static size_t formed(const fl_job *j, const double *h) { return h[H_DERIVE] != 0 ? j->layout->d : 0; }
 static size_t share(const fl_job *job, const double *h) { (void)job; return h[H_DERIVE] != 0; }
 static const fl_slot slots[S_COUNT] = {
   [S_C] = { "c", FL_SERVER, FL_DOWN, NULL },

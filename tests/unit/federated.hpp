@@ -109,7 +109,9 @@ inline double loss_grad(void *, const fl_kernels *, const float *x, const uint32
   return loss;
 }
 inline fl_objective objective() {
-  return { "small", nullptr, &problem->layout, SAMPLES, 0, 0, init, nullptr, loss_grad, nullptr, nullptr };
+  fl_objective o = {};
+  o.name = "small", o.layout = &problem->layout, o.n = SAMPLES, o.init = init, o.loss_grad = loss_grad;
+  return o;
 }
 inline size_t cohort(void *, uint64_t round, uint32_t *out, size_t) {
   for (uint32_t j = 0; j < M; j++) out[j] = (uint32_t)((round * 2 + 3 * j) % N);
