@@ -28,6 +28,7 @@ typedef struct {
   const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
   int threads;
   fl_dataset data; fl_split split; fl_model *model;
+  float *sigma;                                 /* the partition's noise, by training row, or NULL */
   const fl_config *data_of, *split_of, *model_of;
 } fl_work;
 int fl_work_start(fl_work *, const char *isa, int threads, char *err, size_t err_size);

@@ -75,8 +75,8 @@ static void list_datasets(void) {
 static void list_partitioners(void) {
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);
-    printf("%-14s %s\n", p->name, p->help);
-    params(p->params, p->n_params, NULL);
+    printf("%-18s %s\n", p->name, p->help);
+    params(p->params, p->n_params, p->needs);
   }
 }
 
@@ -165,7 +165,7 @@ void fl_cli_markdown(void) {
   for (size_t i = 0; i < fl_partitioner_count(); i++) {
     const fl_partitioner *p = fl_partitioner_at(i);
     printf("### %s\n\n%s\n\n", p->name, p->help);
-    table(p->params, p->n_params, NULL);
+    table(p->params, p->n_params, p->needs);
   }
   puts("## algorithms\n\nA published method, with its paper's defaults:\n\n| name | stack | rule | defaults | weights | source "
        "|\n"

@@ -161,6 +161,11 @@ int fl_plan_export(fl_work *w, const fl_suite *suite, const char *out) {
     if (!bad && !strcmp(c->data_format, "synthetic"))
       bad = -1, snprintf(err, sizeof err, "--export-plan: data of format synthetic; allowed: data in files, for a replay");
     if (!bad) bad = fl_work_open(w, c, w->threads, NULL, &s, err, sizeof err);
+    if (!bad && w->sigma) {
+      snprintf(err, sizeof err, "--export-plan: partition %s: allowed: only without noise on the inputs, which a plan has not",
+               c->partition.kind->name);
+      bad = -1;
+    }
     snprintf(path, sizeof path, "%s/partition.json", dir);
     if (!bad && (fl_folder_make(dir, err, sizeof err) || write_params(s, dir, err, sizeof err) ||
                  fl_split_save(&w->split, path, err, sizeof err) || write_plan(s, c, &w->data, dir, err, sizeof err)))

@@ -1,6 +1,7 @@
 /* cli_work.c - data set, partition, model and session of a run, kept from one run to the next. */
 #include "cli.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *fl_human_bytes(double bytes, char out[32]) {
@@ -65,6 +66,8 @@ static void drop_model(fl_work *w) {
 }
 static void drop_split(fl_work *w) {
   if (w->split_of) fl_split_free(&w->split);
+  free(w->sigma);
+  w->sigma = NULL;
   w->split_of = NULL;
 }
 
@@ -93,11 +96,17 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
+    const fl_split_data d = { .n = t->n, .classes = t->classes, .label = t->label, .client = w->data.client, .pixels = t->pixels,
+                              .sample_bytes = t->c * t->h * t->w };
     if (w->data.population ? fl_population_split(w->data.population, &w->split, err, size)
         : c->central ? fl_split_whole(&w->split, t->n, err, size)
-                   : fl_split_make(&w->split, &c->partition, c->clients, t->label, w->data.client, t->n, t->classes, err, size))
+                     : fl_split_make(&w->split, &c->partition, c->clients, &d, err, size))
       return -1;
     w->split_of = c;
+    if (w->split.sigma) {
+      if (!(w->sigma = malloc(t->n * sizeof *w->sigma))) return snprintf(err, size, "out of memory for %zu samples", t->n), -1;
+      fl_split_noise(&w->split, w->sigma);
+    }
   }
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {
     drop_model(w);
@@ -108,6 +117,8 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (w->data.population) fl_model_make_rows(w->model, fl_population_row, w->data.population);
     w->model_of = c;
   }
+  const fl_key key = fl_split_noise_key(&w->split);
+  fl_model_noise(w->model, w->sigma, &key);
   return 0;
 }
 

@@ -1,52 +1,94 @@
-/* partition.c - partitioners by name, index lists from owners, and their JSON form. */
+/* partition.c - partitioners by name, their settings, index lists from owners. */
 #include "harness/partition.h"
-#include "harness/data.h"
 #include "harness/partition_kinds.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define ALPHA(text) { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: " text, 0 }
+#define CLASSES_PER_CLIENT { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds", FL_WHOLE }
+#define MIN_SIZE(what) { "min_size", 10, 1, 1e9, NULL, "samples of the smallest client; " what \
+                         " drawn again until it holds", FL_WHOLE }
 static const fl_param dirichlet_params[] = {
-  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few clients a class, large = iid", 0 },
-  { "min_size", 10, 1, 1e9, NULL, "samples of the smallest client; the whole partition is drawn again until it holds", FL_WHOLE },
+  ALPHA("small = few clients a class, large = iid"), MIN_SIZE("the whole partition is"),
+  { "self_balancing", 1, 0, 1, "no|yes", "a client that holds n/N samples gets none of the classes that follow", 0 },
 };
-static const fl_param dirichlet_client_params[] = {
-  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid", 0 },
-};
+static const fl_param dirichlet_client_params[] = { ALPHA("small = few classes a client, large = iid") };
 static const fl_param inner_dirichlet_params[] = {
-  { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: small = few classes a client, large = iid", 0 },
+  ALPHA("small = few classes a client, large = iid"),
   { "size_sigma", 0, 0, 10, NULL, "sizes are lognormal with this sigma, and sum to n; 0: all equal, n/N", 0 },
 };
+static const fl_param dirichlet_rounded_params[] = { ALPHA("small = few clients a class, large = iid") };
 static const fl_param shard_params[] = {
-  { "shards_per_client", 2, 1, 1e6, NULL, "shards of the samples sorted by label that a client gets", FL_WHOLE },
+  { "shards_per_client", 2, 0, 1e6, NULL, "shards of the samples sorted by label that a client gets; 0: all that there are",
+    FL_WHOLE },
+  { "shard_size", 0, 0, 1e9, NULL, "samples of a shard; 0: n/(N*shards_per_client)", FL_WHOLE },
+  { "keep_incomplete_shard", 0, 0, 1, "no|yes", "the samples behind the last full shard are a shard too", 0 },
 };
 static const fl_param pathological_params[] = {
-  { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds", FL_WHOLE },
+  CLASSES_PER_CLIENT,
   { "class_assignment_mode", 2, 0, 2, "random|deterministic|first-deterministic",
     "client i's classes: random distinct ones; i, i+1, ... modulo the classes; or i modulo the classes, others at random", 0 },
   { "equal_sizes", 0, 0, 1, "no|yes",
     "yes: every client draws n/N samples from its classes, samples may be shared; no: a class is cut among its owners", 0 },
 };
+static const fl_param distribution_params[] = {
+  CLASSES_PER_CLIENT,
+  { "preassigned_num_samples_per_label", 5, 0, 1e9, NULL, "samples of each of its classes that a client has at least", FL_WHOLE },
+  { "rescale", 1, 0, 1, "no|yes", "yes: a row of the matrix is a class's shares; no: it is numbers of samples", 0 },
+  { "lognormal_sigma", 2, 0, 10, NULL, "without path: the matrix is lognormal(0, sigma)", 0 },
+};
+static const fl_param group_params[] = {
+  { "bias", 0.5, 0, 1, NULL, "probability that a sample goes to the group of its class; 1/classes: iid", 0 },
+};
+static const fl_param quantity_params[] = { ALPHA("small = a few clients have nearly all, large = equal sizes"),
+                                            MIN_SIZE("sizes are") };
+static const fl_param quantity_lognormal_params[] = {
+  { "size_sigma", 0.5, 0, 10, NULL, "sigma of the sizes' logarithms; the sizes sum to n", FL_ABOVE },
+};
+static const fl_param continuous_params[] = {
+  { "property", 0, 0, 1, "brightness|label", "what samples are sorted by: the sum of their pixels, or the label", 0 },
+  { "strictness", 0.5, 0, 1, NULL, "weight of the property; the rest is noise: 0 = iid, 1 = sorted", 0 },
+};
+static const fl_param noise_params[] = {
+  { "noise_sigma", 0.1, 0, 100, NULL,
+    "client i's inputs get Gaussian noise of sigma*i/(N - 1), frozen by sample; of pixels scaled to 0..1", FL_ABOVE },
+};
 
 #define PARAMS(p) (p), sizeof(p) / sizeof *(p)
 static const fl_partitioner partitioners[] = {
-  { "iid", "a random permutation cut into near-equal parts", NULL, 0 },
+  { "iid", "a random permutation cut into near-equal parts", NULL, 0, NULL },
   { "dirichlet", "every class spread over clients by Dirichlet proportions, balanced, with a smallest size; disjoint",
-    PARAMS(dirichlet_params) },
+    PARAMS(dirichlet_params), NULL },
   { "dirichlet_client", "every client draws n/N labels from its own Dirichlet proportions; equal sizes, samples may be shared",
-    PARAMS(dirichlet_client_params) },
+    PARAMS(dirichlet_client_params), NULL },
   { "inner_dirichlet", "every client fills its size from its own Dirichlet proportions, while classes last; disjoint",
-    PARAMS(inner_dirichlet_params) },
-  { "shard", "samples sorted by label, cut into equal shards, a few shards a client", PARAMS(shard_params) },
+    PARAMS(inner_dirichlet_params), NULL },
+  { "dirichlet_rounded", "round(q*n0) samples of every class, n0 the size of class 0; the rest is dropped, clients may be empty",
+    PARAMS(dirichlet_rounded_params), NULL },
+  { "shard", "samples sorted by label, cut into equal shards, a few shards a client", PARAMS(shard_params),
+    "keep_incomplete_shard shards_per_client=0" },
   { "pathological", "exactly k classes a client; each class is cut among its owners, or drawn from with equal sizes",
-    PARAMS(pathological_params) },
-  { "natural", "the clients that the data names (NPZ client_train), in ascending order of their numbers", NULL, 0 },
-  { "file", "index lists saved as JSON (path)", NULL, 0 },
+    PARAMS(pathological_params), NULL },
+  { "distribution", "k following classes a client, sizes by a matrix (path: JSON, {\"distribution\": a row a class}; else drawn)",
+    PARAMS(distribution_params), "preassigned_num_samples_per_label rescale=yes" },
+  { "group", "a group of clients for every class, to which its samples go with probability bias", PARAMS(group_params), NULL },
+  { "linear", "iid, client i (from 1) has a part of the samples proportional to i", NULL, 0, NULL },
+  { "square", "iid, client i (from 1) has a part of the samples proportional to i^2", NULL, 0, NULL },
+  { "exponential", "iid, client i (from 1) has a part of the samples proportional to e^i", NULL, 0, NULL },
+  { "quantity", "iid, sizes by one Dirichlet draw, with a smallest size", PARAMS(quantity_params), NULL },
+  { "quantity_lognormal", "iid, lognormal sizes", PARAMS(quantity_lognormal_params), NULL },
+  { "continuous", "sorted by a property of the sample, mixed with noise, cut into near-equal parts",
+    PARAMS(continuous_params), NULL },
+  { "noise", "iid, and inputs with Gaussian noise that grows with the client's number", PARAMS(noise_params), NULL },
+  { "natural", "the clients that the data names (NPZ client_train), in ascending order of their numbers", NULL, 0, NULL },
+  { "file", "index lists saved as JSON (path)", NULL, 0, NULL },
 };
-static int (*const make[])(fl_partition_job *) = { fl_partition_iid, fl_partition_dirichlet, fl_partition_dirichlet_client,
-                                                   fl_partition_inner_dirichlet, fl_partition_shard, fl_partition_pathological,
-                                                   fl_partition_natural, NULL };
+static fl_partition_kind *const make[] = {
+  fl_partition_iid, fl_partition_dirichlet, fl_partition_dirichlet_client, fl_partition_inner_dirichlet,
+  fl_partition_dirichlet_rounded, fl_partition_shard, fl_partition_pathological, fl_partition_distribution, fl_partition_group,
+  fl_partition_linear, fl_partition_square, fl_partition_exponential, fl_partition_quantity, fl_partition_quantity_lognormal,
+  fl_partition_continuous, fl_partition_iid, fl_partition_natural, NULL };
 enum { COUNT = sizeof partitioners / sizeof *partitioners };
 
 size_t fl_partitioner_count(void) { return COUNT; }
@@ -87,26 +129,64 @@ static int set_path(const fl_setting *s, fl_partition_config *out, char *err, si
   return 0;
 }
 
+static int is(const fl_partition_config *c, const char *name) { return !strcmp(c->kind->name, name); }
+
 static int set_key(const fl_setting *s, fl_partition_config *out, char *err, size_t size) {
   const fl_partitioner *kind = out->kind;
-  const int file = !strcmp(kind->name, "file");
-  const char *names[FL_MAX_PARAMS + 2] = { "name", file ? "path" : "seed" };
+  const int takes_path = is(out, "file") || is(out, "distribution");
+  const char *names[FL_MAX_PARAMS + 3] = { "name", is(out, "file") ? "path" : "seed", "path" };
+  const size_t fixed = 2 + is(out, "distribution");
   if (!strcmp(s->key, "name"))
     return 0;
   if (!strcmp(s->key, "seed")) /* harmless with a file: `name=file` may be set over a configuration that has a seed */
     return set_seed(s, &out->seed, err, size);
-  if (file && !strcmp(s->key, "path"))
+  if (takes_path && !strcmp(s->key, "path"))
     return set_path(s, out, err, size);
   for (size_t i = 0; i < kind->n_params; i++) {
-    names[i + 2] = kind->params[i].name;
-    if (!strcmp(s->key, names[i + 2])) {
+    names[i + fixed] = kind->params[i].name;
+    if (!strcmp(s->key, names[i + fixed])) {
       const fl_setting at = { s->key, s->value, where_of(s) };
       return fl_param_read(&kind->params[i], &at, &out->h[i], err, size);
     }
   }
   char what[64];
   snprintf(what, sizeof what, "key of partition %s", kind->name);
-  return fl_unknown(where_of(s), what, s->key, names, kind->n_params + 2, err, size);
+  return fl_unknown(where_of(s), what, s->key, names, kind->n_params + fixed, err, size);
+}
+
+/* The text of a parameter's value, as a condition in `needs` has it. */
+static void value_text(const fl_partition_config *c, const char *key, char out[64]) {
+  const fl_param *p = c->kind->params;
+  while (strcmp(p->name, key))
+    p++;
+  const double v = c->h[p - c->kind->params];
+  const char *choice = p->choices;
+  for (int i = 0; choice && i < (int)v; i++)
+    choice = strchr(choice, '|') + 1;
+  if (choice)
+    snprintf(out, 64, "%.*s", (int)strcspn(choice, "|"), choice);
+  else
+    snprintf(out, 64, "%.16g", v);
+}
+
+enum { RESCALE = 2 }; /* of distribution_params */
+/* A key that would do nothing. */
+static int refuse_idle(const fl_setting *s, const fl_partition_config *c, char *err, size_t size) {
+  for (const char *p = c->kind->needs; p && *p; p += strcspn(p, ";"), p += strspn(p, "; ")) {
+    char key[64], other[64], wanted[64], value[64];
+    if (sscanf(p, "%63[^ ] %63[^=]=%63[^;]", key, other, wanted) != 3 || strcmp(key, s->key))
+      continue;
+    value_text(c, other, value);
+    if (strcmp(value, wanted))
+      return snprintf(err, size, "%s: %s = '%s'; allowed: only with %s = %s", where_of(s), key, s->value, other, wanted), -1;
+  }
+  if (is(c, "distribution") && *c->path && !strcmp(s->key, "lognormal_sigma"))
+    return snprintf(err, size, "%s: lognormal_sigma = '%s'; allowed: only without path, whose matrix is taken", where_of(s),
+                    s->value), -1;
+  if (is(c, "distribution") && !*c->path && !strcmp(s->key, "rescale") && !c->h[RESCALE])
+    return snprintf(err, size, "%s: rescale = '%s'; allowed: only with path, since the drawn matrix is no numbers of samples",
+                    where_of(s), s->value), -1;
+  return 0;
 }
 
 int fl_partition_build(const fl_setting *set, size_t n, fl_partition_config *out, char *err, size_t size) {
@@ -126,6 +206,9 @@ int fl_partition_build(const fl_setting *set, size_t n, fl_partition_config *out
   for (size_t i = 0; i < n; i++)
     if (set_key(&set[i], out, err, size))
       return -1;
+  for (size_t i = 0; i < n; i++)
+    if (refuse_idle(&set[i], out, err, size))
+      return -1;
   if (!strcmp(out->kind->name, "file") && !*out->path) {
     snprintf(err, size, "%s: 'path' is missing beside name = file", n ? where_of(&set[0]) : "partition");
     return -1;
@@ -134,50 +217,13 @@ int fl_partition_build(const fl_setting *set, size_t n, fl_partition_config *out
 }
 
 /* ---- lists --------------------------------------------------------------------------------------------------------------- */
-void fl_split_free(fl_split *s) {
-  free(s->offset);
-  free(s->index);
-  memset(s, 0, sizeof *s);
-}
-
-static int split_alloc(fl_split *s, size_t clients, size_t total) {
-  memset(s, 0, sizeof *s);
-  s->offset = calloc(clients + 1, sizeof *s->offset);
-  s->index = malloc((total ? total : 1) * sizeof *s->index);
-  s->clients = clients;
-  if (s->offset && s->index)
-    return 0;
-  fl_split_free(s);
-  return -1;
-}
-
-static void put32(unsigned char **p, size_t v) {
-  for (int b = 0; b < 4; b++)
-    *(*p)++ = (unsigned char)(v >> 8 * b);
-}
-
-static int split_hash(fl_split *s) {
-  const size_t total = s->offset[s->clients], bytes = 4 * (2 + s->clients + total);
-  unsigned char *text = malloc(bytes), *p = text;
-  if (!text)
-    return -1;
-  put32(&p, s->clients);
-  for (size_t i = 0; i <= s->clients; i++)
-    put32(&p, s->offset[i]);
-  for (size_t i = 0; i < total; i++)
-    put32(&p, s->index[i]);
-  fl_sha256(text, bytes, s->sha256);
-  free(text);
-  return 0;
-}
-
 /* Lists by client from (pool, owner), keeping the order of pool: a counting sort. */
 static int split_from_owners(fl_split *out, const fl_partition_job *j) {
   size_t total = 0;
   for (size_t p = 0; p < j->n; p++)
     total += j->owner[p] != FL_NOBODY;
   size_t *next = malloc(j->clients * sizeof *next);
-  if (!next || split_alloc(out, j->clients, total)) {
+  if (!next || fl_split_alloc(out, j->clients, total)) {
     free(next);
     return -1;
   }
@@ -192,7 +238,7 @@ static int split_from_owners(fl_split *out, const fl_partition_job *j) {
     if (j->owner[p] != FL_NOBODY)
       out->index[next[j->owner[p]]++] = j->pool[p];
   free(next);
-  return split_hash(out);
+  return 0;
 }
 
 static int check_data(const fl_partition_job *j) {
@@ -206,13 +252,15 @@ static int check_data(const fl_partition_job *j) {
   if (j->classes < 1 || j->classes > 256)
     return snprintf(j->err, j->err_size, "partition: %zu classes; allowed: 1 to 256", j->classes), -1;
   for (size_t i = 0; i < j->n; i++)
-    if (j->label[i] >= j->classes)
-      return snprintf(j->err, j->err_size, "partition: label[%zu] = %u; allowed: 0 to %zu", i, j->label[i], j->classes - 1), -1;
+    if (j->data->label[i] >= j->classes)
+      return snprintf(j->err, j->err_size, "partition: label[%zu] = %u; allowed: 0 to %zu", i, j->data->label[i], j->classes - 1),
+          -1;
   return 0;
 }
 
-static int make_from_file(fl_split *out, const fl_partition_config *c, size_t clients, size_t n, char *err, size_t size) {
-  if (fl_split_load(out, c->path, n, err, size))
+static int make_from_file(fl_split *out, const fl_partition_config *c, size_t clients, const fl_split_data *d, char *err,
+                          size_t size) {
+  if (fl_split_load(out, c->path, d, err, size))
     return -1;
   if (out->clients == clients)
     return 0;
@@ -221,144 +269,51 @@ static int make_from_file(fl_split *out, const fl_partition_config *c, size_t cl
   return -1;
 }
 
-int fl_split_whole(fl_split *out, size_t n, char *err, size_t err_size) {
-  memset(out, 0, sizeof *out);
-  if (n < 1 || n >= UINT32_MAX)
-    return snprintf(err, err_size, "%zu samples; allowed: 1 to %u", n, UINT32_MAX - 1), -1;
-  if (split_alloc(out, 1, n))
-    return snprintf(err, err_size, "out of memory for %zu samples", n), -1;
-  out->offset[1] = n;
-  for (size_t i = 0; i < n; i++)
-    out->index[i] = (uint32_t)i;
-  return split_hash(out) ? snprintf(err, err_size, "out of memory for %zu samples", n), -1 : 0;
+/* P9, "level": client 0 is clean, the last one has the full sigma. */
+static int add_noise(fl_split *s, const fl_partition_job *j) {
+  s->sigma = malloc(j->clients * sizeof *s->sigma);
+  for (size_t i = 0; s->sigma && i < j->clients; i++)
+    s->sigma[i] = j->clients > 1 ? fl_part_value(j, "noise_sigma") * (double)i / (double)(j->clients - 1) : 0;
+  s->noise_seed = j->config->seed;
+  return s->sigma ? 0 : 1;
 }
 
-int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const uint8_t *label, const int32_t *client,
-                  size_t n, size_t classes, char *err, size_t err_size) {
+static int check_empty(const fl_split *s, const fl_partition_job *j) {
+  if (!s->offset[j->clients])
+    return fl_part_fail(j, "no client would have a sample; the data have none of class 0");
+  for (size_t i = 0; !is(j->config, "dirichlet_rounded") && i < j->clients; i++)
+    if (s->offset[i] == s->offset[i + 1])
+      return fl_part_fail(j, "client %zu of %zu would have no sample; lower the number of clients or "
+                          "change seed = %llu", i, j->clients, (unsigned long long)j->config->seed);
+  return 0;
+}
+
+int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clients, const fl_split_data *data, char *err,
+                  size_t err_size) {
   memset(out, 0, sizeof *out);
-  fl_partition_job j = { .config = config, .label = label, .client = client, .n = n, .classes = classes, .clients = clients,
-                         .err = err, .err_size = err_size };
+  fl_partition_job j = { .config = config, .data = data, .n = data->n, .classes = data->classes, .clients = clients, .err = err,
+                         .err_size = err_size };
   if (check_data(&j))
     return -1;
-  int (*const kind)(fl_partition_job *) = make[config->kind - partitioners];
+  fl_partition_kind *const kind = make[config->kind - partitioners];
   if (!kind)
-    return make_from_file(out, config, clients, n, err, err_size);
-  j.pool = malloc(n * sizeof *j.pool);
-  j.owner = malloc(n * sizeof *j.owner);
-  j.class_at = malloc((classes + 1) * sizeof *j.class_at);
+    return make_from_file(out, config, clients, data, err, err_size);
+  j.pool = malloc(j.n * sizeof *j.pool);
+  j.owner = malloc(j.n * sizeof *j.owner);
+  j.class_at = malloc((j.classes + 1) * sizeof *j.class_at);
   int status = j.pool && j.owner && j.class_at ? kind(&j) : 1;
   if (!status && split_from_owners(out, &j))
     status = 1;
+  if (!status && is(config, "noise"))
+    status = add_noise(out, &j);
+  if (!status)
+    status = fl_split_finish(out, data) ? 1 : check_empty(out, &j);
   if (status > 0)
-    snprintf(err, err_size, "partition %s: out of memory for %zu samples", config->kind->name, n);
-  for (size_t i = 0; !status && i < clients; i++)
-    if (out->offset[i] == out->offset[i + 1]) {
-      snprintf(err, err_size, "partition %s: client %zu of %zu would have no sample; lower the number of clients or change "
-               "seed = %llu", config->kind->name, i, clients, (unsigned long long)config->seed);
-      status = -1;
-    }
+    snprintf(err, err_size, "partition %s: out of memory for %zu samples", config->kind->name, j.n);
   free(j.pool);
   free(j.owner);
   free(j.class_at);
   if (status)
     fl_split_free(out);
   return status ? -1 : 0;
-}
-
-void fl_split_counts(const fl_split *s, const uint8_t *label, size_t classes, uint32_t *counts) {
-  memset(counts, 0, s->clients * classes * sizeof *counts);
-  for (size_t i = 0; i < s->clients; i++)
-    for (size_t p = s->offset[i]; p < s->offset[i + 1]; p++)
-      counts[i * classes + label[s->index[p]]]++;
-}
-
-/* ---- JSON ---------------------------------------------------------------------------------------------------------------- */
-int fl_split_save(const fl_split *s, const char *path, char *err, size_t size) {
-  json_t *root = json_object(), *lists = json_array();
-  int bad = !root || !lists || json_object_set_new(root, "clients", json_integer((json_int_t)s->clients));
-  for (size_t i = 0; !bad && i < s->clients; i++) {
-    json_t *list = json_array();
-    for (size_t p = s->offset[i]; !bad && p < s->offset[i + 1]; p++)
-      bad = json_array_append_new(list, json_integer(s->index[p]));
-    bad |= json_array_append_new(lists, list);
-  }
-  bad |= json_object_set_new(root, "index", lists);
-  if (bad)
-    snprintf(err, size, "%s: out of memory for %zu index lists", path, s->clients);
-  else if ((bad = json_dump_file(root, path, JSON_COMPACT)))
-    snprintf(err, size, "%s: cannot be written", path);
-  json_decref(root);
-  return bad ? -1 : 0;
-}
-
-static int load_list(fl_split *s, const char *path, size_t i, const json_t *list, size_t n, char *err, size_t size) {
-  if (!json_is_array(list)) {                   /* an empty one is a client without data: it takes part with no step */
-    snprintf(err, size, "%s: index[%zu]: allowed: a list of sample numbers", path, i);
-    return -1;
-  }
-  size_t p = s->offset[i];
-  for (size_t k = 0; k < json_array_size(list); k++) {
-    const json_t *v = json_array_get(list, k);
-    const json_int_t x = json_integer_value(v);
-    if (!json_is_integer(v) || x < 0 || (uint64_t)x >= n) {
-      char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-      snprintf(err, size, "%s: index[%zu][%zu] = %.40s; allowed: a sample number from 0 to %zu", path, i, k, text ? text : "?",
-               n - 1);
-      free(text);
-      return -1;
-    }
-    s->index[p++] = (uint32_t)x;
-  }
-  s->offset[i + 1] = p;
-  return 0;
-}
-
-static int load_root(fl_split *s, const char *path, json_t *root, size_t n, char *err, size_t size) {
-  const json_t *clients = json_object_get(root, "clients"), *lists = json_object_get(root, "index");
-  const char *const names[] = { "clients", "index" };
-  const char *key;
-  json_t *value;
-  if (!json_is_object(root))
-    return snprintf(err, size, "%s: allowed: an object {\"clients\": N, \"index\": [[...], ...]}", path), -1;
-  json_object_foreach(root, key, value)
-    if (strcmp(key, "clients") && strcmp(key, "index"))
-      return fl_unknown(path, "field", key, names, 2, err, size);
-  if (!json_is_integer(clients) || json_integer_value(clients) < 1)
-    return snprintf(err, size, "%s: clients: allowed: an integer of at least 1", path), -1;
-  if (!json_is_array(lists) || (json_int_t)json_array_size(lists) != json_integer_value(clients))
-    return snprintf(err, size, "%s: index: %zu lists; allowed: a list of %lld lists, one for each of 'clients'", path,
-                    json_array_size(lists), (long long)json_integer_value(clients)), -1;
-  size_t total = 0;
-  for (size_t i = 0; i < json_array_size(lists); i++)
-    total += json_array_size(json_array_get(lists, i));
-  if (total >= UINT32_MAX)
-    return snprintf(err, size, "%s: index: %zu sample numbers; allowed: at most %u", path, total, UINT32_MAX - 1), -1;
-  if (split_alloc(s, json_array_size(lists), total))
-    return snprintf(err, size, "%s: out of memory for %zu sample numbers", path, total), -1;
-  for (size_t i = 0; i < s->clients; i++)
-    if (load_list(s, path, i, json_array_get(lists, i), n, err, size))
-      return -1;
-  if (!total)
-    return snprintf(err, size, "%s: index: no sample number in any list; allowed: at least one", path), -1;
-  if (split_hash(s))
-    return snprintf(err, size, "%s: out of memory for %zu sample numbers", path, total), -1;
-  return 0;
-}
-
-int fl_split_load(fl_split *s, const char *path, size_t n, char *err, size_t size) {
-  memset(s, 0, sizeof *s);
-  json_error_t e;
-  json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
-  if (!root) {
-    if (e.line > 0)
-      snprintf(err, size, "%s:%d:%d: %s", path, e.line, e.column, e.text);
-    else
-      snprintf(err, size, "%s", e.text); /* names the file already */
-    return -1;
-  }
-  const int status = load_root(s, path, root, n, err, size);
-  json_decref(root);
-  if (status)
-    fl_split_free(s);
-  return status;
 }

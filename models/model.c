@@ -149,6 +149,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   if (test) m->test = *test;
   m->scale = (float)(1.0 / (255.0 * std));
   m->shift = (float)(-mean / std);
+  m->noise_scale = (float)(1.0 / std);
   m->layout.tensor = m->tensor;
   m->objective = (fl_objective){ .name = m->net, .self = m, .layout = &m->layout, .n = train->n, .n_test = m->test.n,
     .classes = train->classes, .init = init, .work = fl_plan_work, .loss_grad = fl_plan_loss_grad,
@@ -167,6 +168,11 @@ void fl_model_make_rows(fl_model *m, fl_make_row *make, const void *self) {
 }
 
 void fl_model_free(fl_model *m) { free(m); }
+
+void fl_model_noise(fl_model *m, const float *sigma, const fl_key *key) {
+  m->sigma = sigma;
+  if (sigma) m->noise_key = *key;
+}
 
 const fl_objective *fl_model_objective(const fl_model *m) { return &m->objective; }
 

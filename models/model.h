@@ -33,6 +33,9 @@ fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples
 typedef void fl_make_row(const void *self, const fl_kernels *, uint32_t row, uint8_t *pixels, uint8_t *label);
 void fl_model_make_rows(fl_model *, fl_make_row *, const void *self);
 void fl_model_free(fl_model *);
+/* Gaussian noise on the inputs of training rows: row r's has standard deviation sigma[r], of pixels scaled to 0..1, and is the
+ * same at every access: drawn from `key` with the row as its client. sigma (n floats) must outlive the model; NULL: no noise. */
+void fl_model_noise(fl_model *, const float *sigma, const fl_key *key);
 const fl_objective *fl_model_objective(const fl_model *);
 /* Logits (count x classes) of rows given by index (of train, or of test). */
 void fl_model_logits(const fl_model *, const fl_kernels *, const float *x, const fl_samples *from, const uint32_t *index,

@@ -55,6 +55,14 @@ static void fetch(const uint8_t *p, size_t n) {
   __builtin_prefetch(p + n - 1);
 }
 
+/* The gradients' buffer is free until the loss. */
+static void add_noise(const fl_model *m, const fl_kernels *k, size_t row, size_t in, float *x, float *scratch) {
+  fl_key key = m->noise_key;
+  key.client = (uint32_t)row;
+  k->gaussian(in, scratch, 0, &key);
+  k->axpy(in, x, m->sigma[row] * m->noise_scale, scratch);
+}
+
 static void gather(const fl_model *m, const fl_kernels *k, const fl_samples *from, const uint32_t *index, size_t first,
                    size_t count, const fl_offsets *o, char *base) {
   const size_t in = from->c * from->h * from->w;
@@ -67,11 +75,13 @@ static void gather(const fl_model *m, const fl_kernels *k, const fl_samples *fro
     }
     return;
   }
+  const int noisy = m->sigma && from->pixels == m->train.pixels;
   for (size_t r = 0; index && r < count && r < AHEAD; r++) fetch(from->pixels + index[r] * in, in);
   for (size_t r = 0; r < count; r++) {
     if (index && r + AHEAD < count) fetch(from->pixels + index[r + AHEAD] * in, in);
     const size_t row = index ? index[r] : first + r;
     k->normalize(in, floats(base, o->act[0]) + r * in, from->pixels + row * in, m->scale, m->shift);
+    if (noisy && m->sigma[row] > 0) add_noise(m, k, row, in, floats(base, o->act[0]) + r * in, floats(base, o->gradient[0]));
     label[r] = from->label[row];
   }
 }

@@ -19,6 +19,9 @@ struct fl_model {
   fl_samples train, test;
   fl_make_row *make; const void *maker;         /* of training rows, or NULL */
   float scale, shift;                           /* input = fma(byte, scale, shift) */
+  const float *sigma;                           /* noise of each training row, or NULL; in inputs it is times noise_scale */
+  float noise_scale;
+  fl_key noise_key;
   size_t n_steps, first;                        /* first: the first layer with parameters: needs no input gradient */
   size_t widest;                                /* most floats a sample of any layer boundary */
   fl_step step[FL_MAX_LAYERS];

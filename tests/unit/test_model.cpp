@@ -1,6 +1,7 @@
 // Models: sizes and layout, initial values, and that a sample's result depends neither on its batch nor on the ISA.
 #include "tests/gradient/reference.hpp"
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -224,4 +225,59 @@ TEST_CASE("Evaluation: loss, hits, ranges, divergence", "[model]") {
   x[o->layout->d - 1] = INFINITY;
   o->evaluate(o->self, k, x.data(), 0, 10, &all, work.data());
   CHECK(all.diverged);
+}
+
+// At 0 the logistic model's gradient of row c is (0.1 - [c = label]) times the input: it shows what the model sees.
+TEST_CASE("Noise on inputs: the row's own sigma, Gaussian, frozen by row, not on test rows", "[model]") {
+  const size_t n = 40;
+  const reference::Samples s(n, 1), t(5, 2);
+  const Model m = build("logistic", &s.s, &t.s);
+  const fl_objective *o = fl_model_objective(m.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d), sigma(n), g(x.size());
+  std::vector<char> work(o->work(o->self, n));
+  const auto inputs = [&](uint32_t row) {
+    o->loss_grad(o->self, k, x.data(), &row, 1, g.data(), work.data());
+    const size_t c = s.s.label[row] == 0;
+    std::vector<double> in(784);
+    for (size_t i = 0; i < 784; i++)
+      in[i] = g[c * 784 + i] / 0.1;
+    return in;
+  };
+  const auto test_loss = [&] {
+    fl_eval e;
+    o->evaluate(o->self, k, x.data(), 0, 5, &e, work.data());
+    return e.loss;
+  };
+  std::vector<std::vector<double>> clean, noisy;
+  for (uint32_t r = 0; r < n; r++) {
+    clean.push_back(inputs(r));
+    sigma[r] = 0.01f * static_cast<float>(r);
+  }
+  for (float &v : x) v = 0.01f;
+  const double before = test_loss();
+  const fl_key key = { 5, FL_PURPOSE_PARTITION, 0, 0, 8 };
+  fl_model_noise(m.get(), sigma.data(), &key);
+  CHECK(test_loss() == before);
+  for (float &v : x) v = 0;
+  double z2 = 0, z4 = 0, cross = 0, sum = 0;
+  for (uint32_t r = 0; r < n; r++)
+    noisy.push_back(inputs(r));
+  CHECK(noisy[0] == clean[0]);
+  CHECK(noisy[7] == inputs(7));
+  const auto z = [&](size_t r, size_t i) { return (noisy[r][i] - clean[r][i]) * reference::deviation / sigma[r]; };
+  const double all = 784.0 * (n - 1);
+  for (size_t r = 1; r < n; r++)
+    for (size_t i = 0; i < 784; i++) {
+      sum += z(r, i);
+      z2 += std::pow(z(r, i), 2);
+      z4 += std::pow(z(r, i), 4);
+      if (r > 1) cross += z(r, i) * z(r - 1, i);
+    }
+  CHECK(std::abs(sum / all) < 5 / std::sqrt(all));
+  CHECK(std::abs(z2 / all - 1) < 5 * std::sqrt(2 / all));
+  CHECK(std::abs(z4 / all - 3) < 5 * std::sqrt(96 / all));
+  CHECK(std::abs(cross / all) < 5 / std::sqrt(all));
+  fl_model_noise(m.get(), nullptr, nullptr);
+  CHECK(inputs(7) == clean[7]);
 }

@@ -1,107 +1,6 @@
 // Partitioners: laws of federated-structured-robust 10 ("Statistical tests"), settings, JSON, golden hashes.
-#include <algorithm>
-#include <catch2/catch.hpp>
-#include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <random>
-#include <set>
-#include <string>
-#include <unistd.h>
-#include <vector>
-extern "C" {
-#include "harness/partition.h"
-}
-
-namespace {
-char err[1024];
-
-struct Split {
-  fl_split s{};
-  Split() = default;
-  Split(const Split &) = delete;
-  ~Split() { fl_split_free(&s); }
-  std::vector<uint32_t> list(size_t i) const { return {s.index + s.offset[i], s.index + s.offset[i + 1]}; }
-  std::vector<uint32_t> all() const { return {s.index, s.index + s.offset[s.clients]}; }
-};
-
-int build(fl_partition_config &c, std::vector<fl_setting> set) {
-  err[0] = 0;
-  return fl_partition_build(set.data(), set.size(), &c, err, sizeof err);
-}
-fl_partition_config config(std::vector<fl_setting> set) {
-  fl_partition_config c;
-  INFO(err);
-  REQUIRE(build(c, set) == 0);
-  return c;
-}
-std::string refusal(std::vector<fl_setting> set) {
-  fl_partition_config c;
-  CHECK(build(c, set) == -1);
-  return err;
-}
-std::vector<uint8_t> labels(size_t n, unsigned classes) { // unsorted, all classes equally often
-  std::vector<uint8_t> y(n);
-  for (size_t i = 0; i < n; i++)
-    y[i] = static_cast<uint8_t>(i * 7 % classes);
-  return y;
-}
-bool make(Split &s, const fl_partition_config &c, size_t clients, const std::vector<uint8_t> &y, size_t classes = 10,
-          const int32_t *client = nullptr) {
-  err[0] = 0;
-  return fl_split_make(&s.s, &c, clients, y.data(), client, y.size(), classes, err, sizeof err) == 0;
-}
-size_t distinct(const std::vector<uint32_t> &v) { return std::set<uint32_t>(v.begin(), v.end()).size(); }
-size_t classes_held(const Split &s, const std::vector<uint8_t> &y, size_t client) {
-  std::set<uint8_t> seen;
-  for (uint32_t i : s.list(client))
-    seen.insert(y[i]);
-  return seen.size();
-}
-double mean_concentration(const Split &s, const std::vector<uint8_t> &y, size_t classes) { // mean over clients of sum_c share^2
-  std::vector<uint32_t> counts(s.s.clients * classes);
-  fl_split_counts(&s.s, y.data(), classes, counts.data());
-  double mean = 0;
-  for (size_t i = 0; i < s.s.clients; i++) {
-    const double n = static_cast<double>(s.s.offset[i + 1] - s.s.offset[i]);
-    for (size_t c = 0; c < classes; c++)
-      mean += std::pow(counts[i * classes + c] / n, 2) / static_cast<double>(s.s.clients);
-  }
-  return mean;
-}
-// Acar et al.'s partition by the standard library's generator: the mean of sum_c share^2, 10 classes of clients*size/10 samples.
-double acar_concentration(size_t clients, size_t size, double alpha, unsigned seed) {
-  std::mt19937_64 g(seed);
-  std::gamma_distribution<double> gamma(alpha);
-  std::vector<std::vector<double>> q(clients, std::vector<double>(10)), has(clients, std::vector<double>(10));
-  for (auto &row : q)
-    for (double &v : row)
-      v = gamma(g) + 1e-300;
-  std::vector<size_t> left(10, clients * size / 10), room(clients, size);
-  for (size_t n = clients * size; n > 0; n--) {
-    size_t i = g() % clients;
-    while (!room[i])
-      i = g() % clients;
-    std::vector<double> now(10);
-    for (size_t c = 0; c < 10; c++)
-      now[c] = left[c] ? q[i][c] + 1e-9 : 0; // used up: any class that is left
-    const size_t c = std::discrete_distribution<size_t>(now.begin(), now.end())(g);
-    left[c]--, room[i]--, has[i][c]++;
-  }
-  double mean = 0;
-  for (const auto &row : has)
-    for (double v : row)
-      mean += v * v / static_cast<double>(size * size * clients);
-  return mean;
-}
-std::string temporary(const char *text) {
-  char name[] = "/tmp/fedlane-split-XXXXXX";
-  close(mkstemp(name));
-  std::ofstream(name) << text;
-  return name;
-}
-} // namespace
+#include "partition.hpp"
+using namespace partition_test;
 
 TEST_CASE("partition iid: near-equal, disjoint, covering", "[partition]") {
   const auto y = labels(1003, 10);
@@ -198,98 +97,6 @@ TEST_CASE("partition pathological: exactly k labels, near-equal parts", "[partit
   CHECK(std::string(err).find("classes_per_client = 11; allowed: 1 to 10") != std::string::npos);
 }
 
-TEST_CASE("partition pathological: class assignment modes", "[partition]") {
-  const auto y = labels(6000, 10);
-  Split det, rnd;
-  const auto set = [](const char *mode, const char *k) {
-    return config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"class_assignment_mode", mode, ""}});
-  };
-  REQUIRE(make(det, set("deterministic", "3"), 100, y));
-  std::vector<uint32_t> counts(1000);
-  fl_split_counts(&det.s, y.data(), 10, counts.data());
-  for (size_t i = 0; i < 100; i++) // every class has 30 owners: 20 samples each
-    for (size_t c = 0; c < 10; c++)
-      REQUIRE(counts[i * 10 + c] == ((c + 10 - i % 10) % 10 < 3 ? 20u : 0u));
-  CHECK(distinct(det.all()) == 6000);
-  REQUIRE(make(rnd, set("random", "3"), 100, y));
-  fl_split_counts(&rnd.s, y.data(), 10, counts.data());
-  size_t owners[10] = {}, first = 0;
-  for (size_t i = 0; i < 100; i++) {
-    CHECK(classes_held(rnd, y, i) == 3);
-    first += counts[i * 10 + i % 10] > 0;
-    for (size_t c = 0; c < 10; c++)
-      owners[c] += counts[i * 10 + c] > 0;
-  }
-  CHECK(first < 60); // 30 expected; first-deterministic has 100
-  for (size_t c = 0; c < 10; c++) {
-    CHECK((owners[c] > 12 && owners[c] < 48)); // 30 +- 4 sigma
-    for (size_t i = 0; i < 100; i++)
-      if (counts[i * 10 + c])
-        CHECK((counts[i * 10 + c] == 600 / owners[c] || counts[i * 10 + c] == 600 / owners[c] + 1));
-  }
-  Split few; // Flower refuses this too: 25 owners of a class of 20
-  CHECK_FALSE(make(few, set("deterministic", "5"), 50, labels(200, 10)));
-  CHECK(std::string(err).find("class 0 has 20 samples for the 25 clients that are to hold it") != std::string::npos);
-}
-
-TEST_CASE("partition pathological: equal sizes are drawn from the classes held", "[partition]") {
-  const auto y = labels(60000, 10);
-  for (const char *k : {"3", "6"}) {
-    Split s;
-    REQUIRE(make(s, config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"equal_sizes", "yes", ""},
-                            {"class_assignment_mode", "random", ""}}), 100, y));
-    std::vector<uint32_t> counts(1000);
-    fl_split_counts(&s.s, y.data(), 10, counts.data());
-    const double p = 1.0 / std::atoi(k), sigma = std::sqrt(600 * p * (1 - p));
-    double chi = 0;
-    for (size_t i = 0; i < 100; i++) {
-      REQUIRE(s.list(i).size() == 600);
-      CHECK(classes_held(s, y, i) == static_cast<size_t>(std::atoi(k)));
-      for (size_t c = 0; c < 10; c++)
-        if (counts[i * 10 + c]) {
-          CHECK(std::abs(counts[i * 10 + c] - 600 * p) < 5 * sigma);
-          chi += std::pow(counts[i * 10 + c] - 600 * p, 2) / (600 * p);
-        }
-    }
-    const double freedom = 100.0 * (std::atoi(k) - 1); // multinomial: chi-squared of that many degrees
-    CHECK(std::abs(chi - freedom) < 5 * std::sqrt(2 * freedom));
-  }
-}
-
-TEST_CASE("partition inner_dirichlet: disjoint, sizes as asked for, proportions while classes last", "[partition]") {
-  const auto y = labels(60000, 10);
-  const struct { const char *text; double alpha; } t[] = {{"0.1", 0.1}, {"0.6", 0.6}};
-  for (const auto &a : t) {
-    double mean = 0, want = 0;
-    for (unsigned seed = 1; seed <= 8; seed++) {
-      Split s;
-      REQUIRE(make(s, config({{"name", "inner_dirichlet", ""}, {"dirichlet_alpha", a.text, ""},
-                              {"seed", std::to_string(seed).c_str(), ""}}), 200, labels(20000, 10)));
-      CHECK(distinct(s.all()) == 20000);
-      for (size_t i = 0; i < 200; i++)
-        REQUIRE(s.list(i).size() == 100);
-      mean += mean_concentration(s, labels(20000, 10), 10) / 8;
-      want += acar_concentration(200, 100, a.alpha, seed) / 8;
-    }
-    const double free = (a.alpha + 1) / (10 * a.alpha + 1); // if no class ever ran out
-    CHECK(mean < 1.02 * (free + (1 - free) / 100));
-    CHECK(mean == Approx(want).epsilon(0.05));
-  }
-  Split sized;
-  REQUIRE(make(sized, config({{"name", "inner_dirichlet", ""}, {"size_sigma", "0.5", ""}}), 300, y));
-  CHECK(sized.all().size() == 60000);
-  CHECK(distinct(sized.all()) == 60000);
-  double sum = 0, square = 0; // the logarithms of the sizes: mean ln(n/N) - sigma^2/2, standard deviation sigma
-  for (size_t i = 1; i < 300; i++) {
-    const double v = std::log(static_cast<double>(sized.list(i).size()));
-    sum += v;
-    square += v * v;
-  }
-  const double mean = sum / 299;
-  CHECK(mean == Approx(std::log(200.0) - 0.125).margin(4 * 0.5 / std::sqrt(299.0)));
-  CHECK(std::sqrt(square / 299 - mean * mean) == Approx(0.5).epsilon(0.2));
-}
-
 TEST_CASE("partition natural: the data's own clients, ascending, samples in order", "[partition]") {
   const auto y = labels(8, 4);
   const int32_t client[8] = { 30, 2, 7, 30, 2, 2147483646, 7, 2 };
@@ -313,7 +120,9 @@ TEST_CASE("partition natural: the data's own clients, ascending, samples in orde
 
 TEST_CASE("partition: seeds differ, the same seed repeats", "[partition]") {
   const auto y = labels(3000, 10);
-  for (const char *name : {"iid", "dirichlet", "dirichlet_client", "inner_dirichlet", "shard", "pathological"}) {
+  for (const char *name : {"iid", "dirichlet", "dirichlet_client", "inner_dirichlet", "dirichlet_rounded", "shard",
+                           "pathological", "distribution", "group", "linear", "square", "quantity", "quantity_lognormal",
+                           "noise"}) {
     INFO(name);
     Split a, b, c;
     REQUIRE(make(a, config({{"name", name, ""}, {"seed", "1", ""}}), 20, y));
@@ -332,6 +141,14 @@ TEST_CASE("partition: golden hashes, the same on every machine", "[partition]") 
     {"dirichlet", "c657b597e6a26dab55c793e544f75ff8ea1eaf0f4b1c6db203d05aea4e8f6038"},
     {"dirichlet_client", "36bc0c31b9b435f429b5de5c2be128e4baaa9c0e93f722e16573839d658fd0c7"},
     {"inner_dirichlet", "ea197aa10239cb00d998eec58ce195275eaded7b0e637c21c34a581165539300"},
+    {"dirichlet_rounded", "bee43e1e095e3a8346d9e5a274a7a4cdd953a75e7c6ed681762324d2a2dcafe4"},
+    {"distribution", "401fc0cab0a5e1d83787fc1bfe012db146ccc5bdf9a27889fbd702d9b801a009"},
+    {"group", "9e720fa269e8299609ae3d9bfc795514da711cca2924688d276b98e11513bb9c"},
+    {"linear", "6e73297320e20b3de69b68cfdf34fdd691a9be1af3c7ed18d184018fd129db96"},
+    {"square", "ba3ecd74f9367682881aaa6859405b0d9333c78f32801894d57268759575d2b3"},
+    {"quantity", "1710929bdf130840d101c1c973fb060275ab5c4f5f56d8c153f93ae47059a74e"},
+    {"quantity_lognormal", "6d87ce7fcc782e50e44ee9c1788357a6d20c47d82c1379a5545e2444a2dd4074"},
+    {"noise", "cb513b2abc53950a01f5be8fc5910798119eb0f524530439188bc3d7fe796768"},
     {"shard", "a3bdad9f7f6cf5de51aa249023e58c7325da69dfc073889e7d9c9bb0cf4ec63e"},
     {"pathological", "526e6785338e792c701d20ac2d4c2c017bb323b3dd53db68b7e556cc4766638d"},
   };
@@ -345,11 +162,12 @@ TEST_CASE("partition: golden hashes, the same on every machine", "[partition]") 
 
 TEST_CASE("partition: saved, loaded, replayed", "[partition]") {
   const auto y = labels(700, 10);
+  const fl_split_data data{700, 10, y.data(), nullptr, nullptr, 0}, fewer{600, 10, y.data(), nullptr, nullptr, 0};
   Split a, b, c;
   REQUIRE(make(a, config({{"name", "dirichlet", ""}, {"seed", "9", ""}}), 8, y));
   const std::string path = temporary("");
   REQUIRE(fl_split_save(&a.s, path.c_str(), err, sizeof err) == 0);
-  REQUIRE(fl_split_load(&b.s, path.c_str(), 700, err, sizeof err) == 0);
+  REQUIRE(fl_split_load(&b.s, path.c_str(), &data, err, sizeof err) == 0);
   CHECK(a.all() == b.all());
   CHECK(std::string(a.s.sha256) == b.s.sha256);
   const auto file = config({{"name", "file", ""}, {"path", path.c_str(), ""}});
@@ -358,13 +176,15 @@ TEST_CASE("partition: saved, loaded, replayed", "[partition]") {
   Split d;
   CHECK_FALSE(make(d, file, 9, y));
   CHECK(std::string(err) == path + ": clients: 8, but the configuration has 9");
-  CHECK(fl_split_load(&d.s, path.c_str(), 600, err, sizeof err) == -1);
-  CHECK(std::string(err).find("allowed: a sample number from 0 to 599") != std::string::npos);
+  CHECK(fl_split_load(&d.s, path.c_str(), &fewer, err, sizeof err) == -1);
+  CHECK(std::string(err).find("samples: 700, but the data have 600") != std::string::npos);
   CHECK(fl_split_save(&a.s, "/nonexistent/x.json", err, sizeof err) == -1);
   std::remove(path.c_str());
 }
 
 TEST_CASE("partition: bad files name the field", "[partition]") {
+  const auto y = labels(10, 10);
+  const fl_split_data ten{10, 10, y.data(), nullptr, nullptr, 0};
   const struct { const char *text, *message; } t[] = {
     {"{\"clients\": 1, \"index\": [[0, 1]", ":1:"},
     {"[1]", "allowed: an object"},
@@ -376,12 +196,24 @@ TEST_CASE("partition: bad files name the field", "[partition]") {
     {"{\"clients\": 1, \"index\": [[0.5]]}", "index[0][0] = 0.5"},
     {"{\"clients\": 1, \"index\": [7]}", "index[0]: allowed: a list"},
     {"{\"clients\": 1, \"index\": [[]]}", "index: no sample number in any list; allowed: at least one"},
+    {"{\"version\": 2, \"clients\": 1, \"samples\": 10, \"index\": [[0]]}", "version: allowed: 1"},
+    {"{\"clients\": 1, \"samples\": 11, \"index\": [[0]]}", "samples: 11, but the data have 10"},
+    {"{\"clients\": 1, \"labels_sha256\": \"beef\", \"index\": [[0]]}", "labels_sha256: beef, but the labels of the data have "},
+    {"{\"clients\": 1, \"labels_sha256\": 5, \"index\": [[0]]}", "labels_sha256: allowed: a text"},
+    {"{\"clients\": 2, \"disjoint\": true, \"index\": [[3, 0], [1, 3]]}",
+     "index[1][1] = 3, which client 0 has already, and 'disjoint' is true"},
+    {"{\"clients\": 1, \"complete\": true, \"index\": [[0, 1, 2, 4, 5, 6, 7, 8, 9]]}", "sample 3 is in no list, and 'complete'"},
+    {"{\"clients\": 1, \"disjoint\": 1, \"index\": [[0]]}", "disjoint: allowed: true, false"},
+    {"{\"clients\": 1, \"noise\": {\"sigma\": [1]}, \"index\": [[0]]}", "noise.seed: allowed: an integer"},
+    {"{\"clients\": 1, \"noise\": {\"sigma\": [1, 2], \"seed\": 1}, \"index\": [[0]]}", "noise.sigma: allowed: a list of 1"},
+    {"{\"clients\": 1, \"noise\": {\"sigma\": [-1], \"seed\": 1}, \"index\": [[0]]}", "noise.sigma[0]: allowed: a number from 0"},
+    {"{\"clients\": 2, \"noise\": {\"sigma\": [0, 1], \"seed\": 1}, \"index\": [[0], [0]]}", "noise: allowed: only where"},
     {"{\"clients\": 1, \"indices\": [[1]]}", "unknown field 'indices'; did you mean 'index'?"},
   };
   for (const auto &bad : t) {
     const std::string path = temporary(bad.text);
     Split s;
-    CHECK(fl_split_load(&s.s, path.c_str(), 10, err, sizeof err) == -1);
+    CHECK(fl_split_load(&s.s, path.c_str(), &ten, err, sizeof err) == -1);
     INFO(err);
     CHECK(std::string(err).find(bad.message) != std::string::npos);
     CHECK(std::string(err).find(path) != std::string::npos);
@@ -389,7 +221,7 @@ TEST_CASE("partition: bad files name the field", "[partition]") {
     std::remove(path.c_str());
   }
   Split s;
-  CHECK(fl_split_load(&s.s, "/nonexistent/split.json", 10, err, sizeof err) == -1);
+  CHECK(fl_split_load(&s.s, "/nonexistent/split.json", &ten, err, sizeof err) == -1);
   CHECK(std::string(err).find("/nonexistent/split.json") != std::string::npos);
 }
 
@@ -406,7 +238,7 @@ TEST_CASE("partition: settings are checked and the nearest name is given", "[par
       "dirichlet_alpha = '0'; allowed: a number from 0.001 to 1000000");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "nan", ""}}), "dirichlet_alpha = 'nan'");
   has(refusal({{"name", "dirichlet", ""}, {"dirichlet_alpha", "0.5x", ""}}), "dirichlet_alpha = '0.5x'");
-  has(refusal({{"name", "shard", ""}, {"shards_per_client", "1.5", ""}}), "allowed: a whole number from 1");
+  has(refusal({{"name", "shard", ""}, {"shards_per_client", "1.5", ""}}), "allowed: a whole number from 0");
   has(refusal({{"seed", "-1", ""}}), "seed = '-1'; allowed: a whole number from 0");
   has(refusal({{"seed", "18446744073709551616", ""}}), "seed = '18446744073709551616'");
   has(refusal({{"seed", "1", ""}, {"seed", "2", ""}}), "key 'seed' given twice");
@@ -414,8 +246,8 @@ TEST_CASE("partition: settings are checked and the nearest name is given", "[par
   const fl_partition_config c = config({{"dirichlet_alpha", "0.3", ""}, {"seed", "42", ""}, {"name", "dirichlet", ""}});
   CHECK(std::string(c.kind->name) == "dirichlet");
   CHECK((c.h[0] == 0.3 && c.h[1] == 10 && c.seed == 42));
-  CHECK(fl_partitioner_count() == 8);
-  CHECK(fl_partitioner_at(8) == nullptr);
+  CHECK(fl_partitioner_count() == 18);
+  CHECK(fl_partitioner_at(18) == nullptr);
   Split s;
   CHECK_FALSE(make(s, config({}), 11, labels(10, 10)));
   has(err, "clients = 11; allowed: 1 to 10");
