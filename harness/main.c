@@ -10,6 +10,7 @@ static const char usage[] =
   "  report DIR...          figures and tables of result folders\n"
   "  bench [options]        speed of the kernels beside what the machine can do (fedlane bench --help)\n"
   "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
+  "  partition CONFIG       what each client of a configuration holds: a table, a file, figures\n"
   "  info [--model M]       this machine, or a model\n"
   "  privacy [options]      epsilon, delta or noise of private training (fedlane privacy --help)\n"
   "  --version, --help\n"
@@ -17,7 +18,8 @@ static const char usage[] =
 
 static const struct { const char *name; int (*run)(int, char **); } command[] = {
   { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "bench", fl_cli_bench },
-  { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy } };
+  { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy },
+  { "partition", fl_cli_partition } };
 enum { N_COMMANDS = sizeof command / sizeof *command };
 
 int main(int argc, char **argv) {

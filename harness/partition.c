@@ -183,7 +183,7 @@ static int refuse_idle(const fl_setting *s, const fl_partition_config *c, char *
   if (is(c, "distribution") && *c->path && !strcmp(s->key, "lognormal_sigma"))
     return snprintf(err, size, "%s: lognormal_sigma = '%s'; allowed: only without path, whose matrix is taken", where_of(s),
                     s->value), -1;
-  if (is(c, "distribution") && !*c->path && !strcmp(s->key, "rescale") && !c->h[RESCALE])
+  if (is(c, "distribution") && !*c->path && !strcmp(s->key, "rescale") && c->h[RESCALE] <= 0)
     return snprintf(err, size, "%s: rescale = '%s'; allowed: only with path, since the drawn matrix is no numbers of samples",
                     where_of(s), s->value), -1;
   return 0;

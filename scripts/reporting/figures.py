@@ -86,6 +86,23 @@ def curves(all_series, out):
     return figures
 
 
+def class_bars(counts, out, name, title):
+    """A bar a client, stacked by class."""
+    shown = counts[:MAX_CLIENTS]
+    fig, ax = plt.subplots(figsize=(7.2, 3.0))
+    base, rows = [0] * len(shown), []
+    for c in range(max(len(row) for row in shown)):
+        heights = [row[c] if c < len(row) else 0 for row in shown]
+        ax.bar(range(len(shown)), heights, 0.9, bottom=base, color=CLASSES[c % len(CLASSES)], label=str(c),
+               hatch="//" if c >= len(CLASSES) else None, linewidth=0)
+        base = [a + b for a, b in zip(base, heights)]
+        rows += [(k, c, h) for k, h in enumerate(heights)]
+    ax.set_xlabel("client" if len(shown) == len(counts) else "client (the first %d of %d)" % (len(shown), len(counts)))
+    ax.set_ylabel("samples")
+    ax.legend(title="class", fontsize=6, title_fontsize=7, ncol=1, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return save(fig, out, name, title, ("client", "class", "samples"), rows)
+
+
 def partitions(runs, out, notes):
     figures, seen = [], {}
     for r in runs:
@@ -100,25 +117,10 @@ def partitions(runs, out, notes):
     elif len(seen) > MAX_PARTITIONS:
         notes.append("%d different partitions: the figures show the first %d." % (len(seen), MAX_PARTITIONS))
     for i, r in enumerate(list(seen.values())[:MAX_PARTITIONS]):
-        counts = r.class_counts()
-        shown = counts[:MAX_CLIENTS]
-        fig, ax = plt.subplots(figsize=(7.2, 3.0))
-        base, rows = [0] * len(shown), []
-        for c in range(max(len(row) for row in shown)):
-            heights = [row[c] if c < len(row) else 0 for row in shown]
-            ax.bar(range(len(shown)), heights, 0.9, bottom=base, color=CLASSES[c % len(CLASSES)], label=str(c),
-                   hatch="//" if c >= len(CLASSES) else None, linewidth=0)
-            base = [a + b for a, b in zip(base, heights)]
-            rows += [(k, c, h) for k, h in enumerate(heights)]
-        ax.set_xlabel("client" if len(shown) == len(counts) else "client (the first %d of %d)" % (len(shown), len(counts)))
-        ax.set_ylabel("samples")
-        ax.legend(title="class", fontsize=6, title_fontsize=7, ncol=1, loc="center left", bbox_to_anchor=(1.0, 0.5),
-                  frameon=False)
-        name = "clients" if len(seen) == 1 else "clients-%d" % (i + 1)
         partition = r.config.get("partition")
         kind = partition.get("name", "") if isinstance(partition, dict) else str(partition or "")
-        figures.append(save(fig, out, name, ("Classes of the clients' samples: %s %s" % (r.data, kind)).strip(),
-                            ("client", "class", "samples"), rows))
+        figures.append(class_bars(r.class_counts(), out, "clients" if len(seen) == 1 else "clients-%d" % (i + 1),
+                                  ("Classes of the clients' samples: %s %s" % (r.data, kind)).strip()))
     return figures
 
 

@@ -17,7 +17,8 @@ mkdir -p "$scratch"
 cross=$scratch/build
 cmake -S "$source" -B "$cross" -DCMAKE_TOOLCHAIN_FILE="$source/scripts/aarch64.cmake" -DCMAKE_BUILD_TYPE=Release \
   -DFEDLANE_KERNELS_ONLY=ON -DFEDLANE_WERROR=ON >"$scratch/build.log" 2>&1 &&
-  cmake --build "$cross" --target fedlane-check fedlane-replay fedlane-example -j 2 >>"$scratch/build.log" 2>&1 || {
+  cmake --build "$cross" --target fedlane-check fedlane-replay fedlane-partitions \
+    fedlane-example -j 2 >>"$scratch/build.log" 2>&1 || {
   tail -40 "$scratch/build.log"
   exit 1
 }
@@ -25,6 +26,12 @@ MACHINE=aarch64 TOOLS=aarch64-linux-gnu- bash "$source/tests/e2e/objects.sh" "$c
 emulate="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 $emulate "$cross/fedlane-check" --isa neon
 $emulate "$cross/fedlane-check" --isa neon --golden "$source/tests/golden/kernels.txt"
+
+for run in "$build/tests/fedlane-partitions" "$emulate $cross/fedlane-partitions"; do
+  $run >"$scratch/partitions.txt"
+  diff "$source/tests/golden/partitions.txt" "$scratch/partitions.txt" ||
+    { echo "check-neon: $run: other partitions"; exit 1; }
+done
 
 # The program's own runs, natively; their folders are what is replayed, in the order of runs.txt.
 golden=$source/tests/golden/runs.txt
