@@ -27,7 +27,7 @@ inline std::string why_not(const Settings &set) {
   std::vector<fl_setting> s;
   for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "test" });
   fl_algorithm a;
-  char err[512] = "";
+  char err[2048] = "";                          // names all parameters
   return fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) ? err : "";
 }
 inline bool same(const Floats &a, const Floats &b) {

@@ -189,7 +189,7 @@ const fl_param *find(const fl_param *p, size_t n, const std::string &name) {
 }
 // A value of a parameter that is not its default.
 std::string other_value(const fl_param &p) {
-  if (p.flags & FL_LIST) return "1";
+  if (p.flags & FL_LIST || std::isinf(p.def)) return "1";
   if (p.choices) return parts(p.choices, '|')[p.def == 0 ? 1 : 0];
   const double v = p.def * 2 < p.hi && p.def > 0 ? p.def * 2 : p.def == 0 && p.hi >= 3 ? 3 : p.def / 2;
   std::ostringstream text;
