@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COLUMN(kind, name, timed) {#name, kind, offsetof(fl_metrics, name), timed, 0}
+#define TOLD(name, timed) {#name, FL_COLUMN_REAL, offsetof(fl_metrics, name), timed, 1}
 /* The order is part of schema 1: trajectory_hash is fed in it. */
 const fl_column fl_columns[FL_COLUMNS] = {
   COLUMN(FL_COLUMN_U64, round, 0),
@@ -26,14 +27,27 @@ const fl_column fl_columns[FL_COLUMNS] = {
   COLUMN(FL_COLUMN_REAL, seconds, 1),
   COLUMN(FL_COLUMN_REAL, seconds_evaluation, 1),
   COLUMN(FL_COLUMN_REAL, bound, 1),             /* the bound is for this number of threads */
-  {"unclipped", FL_COLUMN_REAL, offsetof(fl_metrics, unclipped), 0, 1},
-  {"local_steps", FL_COLUMN_REAL, offsetof(fl_metrics, local_steps), 0, 1},
-  {"dropped", FL_COLUMN_REAL, offsetof(fl_metrics, dropped), 0, 1},
-  {"admitted", FL_COLUMN_REAL, offsetof(fl_metrics, admitted), 0, 1},
-  {"rejected_malicious", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_malicious), 0, 1},
-  {"rejected_benign", FL_COLUMN_REAL, offsetof(fl_metrics, rejected_benign), 0, 1},
-  {"epsilon", FL_COLUMN_REAL, offsetof(fl_metrics, epsilon), 0, 1},
-  {"epsilon_as_poisson", FL_COLUMN_REAL, offsetof(fl_metrics, epsilon_as_poisson), 0, 1},
+  TOLD(unclipped, 0),
+  TOLD(local_steps, 0),
+  TOLD(dropped, 0),
+  TOLD(admitted, 0),
+  TOLD(rejected_malicious, 0),
+  TOLD(rejected_benign, 0),
+  TOLD(epsilon, 0),
+  TOLD(epsilon_as_poisson, 0),
+  TOLD(client_drift, 0),
+  TOLD(update_norm_mean, 0),
+  TOLD(update_cosine_pairs, 0),
+  TOLD(update_cosine_mean, 0),
+  TOLD(preconditioner_drift, 0),
+  TOLD(global_loss, 0),
+  TOLD(gradient_norm, 0),
+  TOLD(sam_gap, 0),
+  TOLD(sharpness, 0),
+  TOLD(client_accuracy_mean, 0),
+  TOLD(client_accuracy_worst, 0),
+  TOLD(client_accuracy_std, 0),
+  TOLD(seconds_diagnostics, 1),
 };
 
 static uint64_t word_of(const fl_column *c, const fl_metrics *m) {

@@ -23,7 +23,7 @@ typedef enum { FL_COLUMN_U64, FL_COLUMN_SIZE, FL_COLUMN_FLAG, FL_COLUMN_REAL } f
 /* timed: depends on the clock or on the number of threads, so trajectory_hash leaves it out. told: a number that only runs
  * with a certain rule or option have; trajectory_hash, whose columns schema 1 fixes, leaves it out as well. */
 typedef struct { const char *name; fl_column_kind kind; size_t offset; int timed, told; } fl_column;
-#define FL_COLUMNS 26
+#define FL_COLUMNS 39
 extern const fl_column fl_columns[FL_COLUMNS];
 #define FL_RECORD_WORDS (FL_COLUMNS + FL_T_COUNT)
 

@@ -9,7 +9,8 @@ static void param_text(const fl_param *p, char *def, size_t def_size, char *rang
   const char *c = p->choices;
   if (c) {
     for (int k = 0; k < (int)p->def && strchr(c, '|'); k++) c = strchr(c, '|') + 1;
-    snprintf(def, def_size, "%.*s", (int)strcspn(c, "|"), c);
+    if (p->flags & FL_LIST) snprintf(def, def_size, "none");
+    else snprintf(def, def_size, "%.*s", (int)strcspn(c, "|"), c);
     size_t n = 0;
     for (c = p->choices; *c && n + 3 < size; c++) {
       if (*c == '|') range[n++] = ',', range[n++] = ' ';

@@ -138,6 +138,9 @@ static int open_or_check(fl_work *w, const fl_config *c, int threads, const char
   const fl_options o = { .seed = c->seed, .rounds = c->rounds, .central = c->central, .participation = c->participation,
                          .partial = c->partial, .local_epochs = c->local_epochs, .local_steps = c->local_steps,
                          .batch_size = c->batch_size, .eval_every = c->eval_every, .threads = threads,
+                         .diagnostics = c->diagnostics, .diagnostics_every = c->diagnostics_every,
+                         .diagnostics_rows = c->diagnostics_rows, .gap_rho = c->gap_rho,
+                         .sharpness_steps = c->sharpness_steps, .sharpness_step = c->sharpness_step,
                          .kernels = fl_work_kernels(w, c), .state_file = states,
                          .state_memory = (uint64_t)(c->client_state_memory * 1048576) };
   char why[FL_ERR - 1000];

@@ -189,6 +189,7 @@ static void first_round(const rounds *a, const rounds *b, char *out, size_t size
       const fl_column *k = &fl_columns[c];
       uint64_t x = fl_record_bits(k, &a->m[i]), y = fl_record_bits(k, &b->m[i]);
       if (k->timed || x == y) continue;
+      if (k->told && (x == FL_WORD_NAN || y == FL_WORD_NAN)) continue;      /* only one of them measured it */
       double u, v;
       memcpy(&u, &x, sizeof u);
       memcpy(&v, &y, sizeof v);

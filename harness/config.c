@@ -19,13 +19,8 @@ static int settings_of(context *c, const fl_node *map, const char *skip, fl_sett
     fl_setting *s = &out[*n];
     s->key = child->key;
     if (stack && !strcmp(child->key, "stack") && child->kind == FL_NODE_LIST) {
-      stack[0] = 0;
-      for (size_t j = 0; j < child->n; j++) {
-        const size_t used = strlen(stack);
-        if (child->child[j]->kind != FL_NODE_SCALAR || used + strlen(child->child[j]->text) + 2 > stack_size)
-          return snprintf(c->err, c->size, "%s: stack; allowed: a list of names of stages", child->child[j]->where), -1;
-        snprintf(stack + used, stack_size - used, "%s%s", j ? "+" : "", child->child[j]->text);
-      }
+      const fl_node *bad_name = fl_node_joined(child, stack, stack_size);
+      if (bad_name) return snprintf(c->err, c->size, "%s: stack; allowed: a list of names of stages", bad_name->where), -1;
       s->value = stack;
       s->where = child->key_where;
     } else if (!(s->value = fl_config_text(c, child, &s->where, &bad))) {
@@ -58,7 +53,7 @@ static int main_section(context *c, fl_config *run) {
   const fl_section_keys *own = fl_section_of(c->central);
   const fl_node *map = fl_node_now(fl_node_get(c->root, own->name));
   const char *names[32];
-  char def[40], what[80];
+  char def[40], what[120];
   int bad = 0;
   run->central = c->central;
   run->clients = 1;
@@ -78,6 +73,10 @@ static int main_section(context *c, fl_config *run) {
   if (fl_config_known(c, map, what, names, own->n)) return -1;
   for (size_t i = 0; i < own->n; i++) {
     const fl_node *child = fl_node_get(map, names[i]);
+    if (child && own->key[i].kind == FL_KEY_SET) {
+      if (fl_key_set_read(&own->key[i], child, (char *)run + own->key[i].offset, c->err, c->size)) return -1;
+      continue;
+    }
     const char *where, *text = child ? fl_config_text(c, child, &where, &bad) : NULL;
     if (bad || (text && fl_config_key(c, &own->key[i], run, where, text))) return -1;
   }
@@ -165,7 +164,7 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   return 0;
 }
 
-/* The first open list under `node`; lists that are no sweep (stack of stages, model of an algorithm) are passed over. */
+/* The first open list under `node`; lists that are no sweep (stack of stages, model of an algorithm, sets) are passed over. */
 static fl_node *first_open(fl_node *node, int algorithm) {
   if (!node) return NULL;
   if (node->kind == FL_NODE_LIST) {
@@ -174,7 +173,7 @@ static fl_node *first_open(fl_node *node, int algorithm) {
   }
   for (size_t i = 0; i < node->n; i++) {
     fl_node *child = node->child[i];
-    if (algorithm && (!strcmp(child->key, "model") || !strcmp(child->key, "stack"))) continue;
+    if (algorithm ? !strcmp(child->key, "model") || !strcmp(child->key, "stack") : !strcmp(child->key, "diagnostics")) continue;
     fl_node *open = first_open(child, algorithm);
     if (open) return open;
   }

@@ -24,6 +24,8 @@ typedef struct {                                /* one resolved run */
   fl_partial partial;
   uint64_t rounds;
   size_t local_epochs, local_steps, batch_size, eval_every;
+  unsigned diagnostics;                         /* FL_D_*; what they are measured by, as fl_options */
+  size_t diagnostics_every, diagnostics_rows, sharpness_steps; double gap_rho, sharpness_step;
   double target_accuracy;                       /* 0..1; 0 = none: rounds and seconds to this accuracy */
   double time_budget;                           /* seconds without evaluation; 0 = none */
   int stop_at_target;

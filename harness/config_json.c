@@ -36,6 +36,13 @@ static json_t *partition_json(const fl_partition_config *p) {
   return o;
 }
 
+static json_t *names_json(const char *choices, unsigned set) {
+  json_t *list = json_array();
+  for (int i = 0; set >> i; i++)
+    if (set >> i & 1) json_array_append_new(list, choice(choices, i));
+  return list;
+}
+
 static json_t *section_json(const fl_config *c, const fl_section_keys *own) {
   json_t *o = json_object();
   for (size_t i = 0; i < own->n; i++) {
@@ -44,11 +51,14 @@ static json_t *section_json(const fl_config *c, const fl_section_keys *own) {
     json_t *v = NULL;
     if (!strcmp(k->param.name, "checkpoint_seconds") || !strcmp(k->param.name, "client_state_memory")) continue;
     if (fl_key_is_later(k->param.name) && fl_key_get(k, c) == k->param.def) continue;
+    const unsigned needs = k->kind == FL_KEY_SET ? ~0u : fl_key_needs(k->param.name);
+    if (needs && !(c->diagnostics & needs)) continue;
     if (k->kind == FL_KEY_REAL) v = number(*(const double *)field);
     if (k->kind == FL_KEY_SIZE) v = json_integer((json_int_t)*(const size_t *)field);
     if (k->kind == FL_KEY_U64) v = json_integer((json_int_t)*(const uint64_t *)field);
     if (k->kind == FL_KEY_CHOICE) v = choice(k->param.choices, *(const int *)field);
     if (k->kind == FL_KEY_FLAG) v = json_boolean(*(const int *)field);
+    if (k->kind == FL_KEY_SET) v = names_json(k->param.choices, *(const unsigned *)field);
     json_object_set_new(o, k->param.name, v);
   }
   return o;

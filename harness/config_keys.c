@@ -45,6 +45,18 @@ static const fl_key_entry federated_keys[] = {
       0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
   { { "client_state_memory", 1024, 0, 1e9, NULL, "MiB of client states (SCAFFOLD's c_i ...) beyond which they go to states.bin "
       "in the run's folder; changes no bit", 0 }, FL_KEY_REAL, FED(client_state_memory) },
+  { { "diagnostics", 0, 0, 0, FL_DIAGNOSTICS, "what is measured besides, one name or a list (docs/diagnostics.md)", FL_LIST },
+    FL_KEY_SET, FED(diagnostics) },
+  { { "diagnostics_every", 0, 0, 16777215, NULL, "rounds between two of them, a multiple of eval_every; 0: at every evaluation",
+      FL_WHOLE }, FL_KEY_SIZE, FED(diagnostics_every) },
+  { { "diagnostics_rows", 0, 0, 4294967295.0, NULL, "training rows, evenly spaced, that gradient, sam_gap and sharpness look at; "
+                                                    "0: all", FL_WHOLE },
+    FL_KEY_SIZE, FED(diagnostics_rows) },
+  { { "gap_rho", 0.05, 0, 1e6, NULL, "length of the step of sam_gap", FL_ABOVE }, FL_KEY_REAL, FED(gap_rho) },
+  { { "sharpness_steps", 20, 1, 1e6, NULL, "power iterations of sharpness, two gradients each", FL_WHOLE }, FL_KEY_SIZE,
+    FED(sharpness_steps) },
+  { { "sharpness_step", 0.01, 0, 1e6, NULL, "distance of the points whose gradients sharpness compares", FL_ABOVE }, FL_KEY_REAL,
+    FED(sharpness_step) },
 };
 /* An epoch is a round of one client that holds everything. */
 static const fl_key_entry training_keys[] = {
@@ -61,6 +73,18 @@ static const fl_key_entry training_keys[] = {
   { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
   { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every epoch",
       0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
+  { { "diagnostics", 0, 0, 0, FL_DIAGNOSTICS, "what is measured besides, one name or a list (docs/diagnostics.md)", FL_LIST },
+    FL_KEY_SET, FED(diagnostics) },
+  { { "diagnostics_every", 0, 0, 16777215, NULL, "epochs between two of them, a multiple of eval_every; 0: at every evaluation",
+      FL_WHOLE }, FL_KEY_SIZE, FED(diagnostics_every) },
+  { { "diagnostics_rows", 0, 0, 4294967295.0, NULL, "training rows, evenly spaced, that gradient, sam_gap and sharpness look at; "
+                                                    "0: all", FL_WHOLE },
+    FL_KEY_SIZE, FED(diagnostics_rows) },
+  { { "gap_rho", 0.05, 0, 1e6, NULL, "length of the step of sam_gap", FL_ABOVE }, FL_KEY_REAL, FED(gap_rho) },
+  { { "sharpness_steps", 20, 1, 1e6, NULL, "power iterations of sharpness, two gradients each", FL_WHOLE }, FL_KEY_SIZE,
+    FED(sharpness_steps) },
+  { { "sharpness_step", 0.01, 0, 1e6, NULL, "distance of the points whose gradients sharpness compares", FL_ABOVE }, FL_KEY_REAL,
+    FED(sharpness_step) },
 };
 /* Keys that came after the first results: at their defaults they are not named in a resolved configuration, whose run_id stays.
  * needs: the key without which they do nothing, and its values ("": any but the default). */
@@ -95,6 +119,13 @@ const char *fl_key_idle(const fl_section_keys *own, const fl_config *run, char *
   for (size_t i = 0; i < own->n; i++) {
     const fl_key_entry *k = &own->key[i], *other = own->key;
     const size_t l = find_later(k->param.name);
+    const unsigned of = k->kind == FL_KEY_SET ? 0 : fl_key_needs(k->param.name);
+    if (of && fl_key_get(k, run) != k->param.def && !(run->diagnostics & of)) {
+      char names[80];
+      fl_key_set_text(FL_DIAGNOSTICS, of, " or ", names, sizeof names);
+      snprintf(needs, size, "diagnostics: %s", names);
+      return k->param.name;
+    }
     if (l == N_LATER || !later[l].needs || fl_key_get(k, run) == k->param.def) continue;
     while (strcmp(other->param.name, later[l].needs)) other++;
     const double v = fl_key_get(other, run);

@@ -318,3 +318,15 @@ int fl_node_set(fl_node *root, const char *text, char *err, size_t size) {
   free(all);
   return failed;
 }
+
+const fl_node *fl_node_joined(const fl_node *node, char *out, size_t size) {
+  const int list = node->kind == FL_NODE_LIST;
+  *out = 0;
+  for (size_t i = 0; i < (list ? node->n : 1); i++) {
+    const fl_node *name = list ? node->child[i] : node;
+    const size_t used = strlen(out);
+    if (name->kind != FL_NODE_SCALAR || used + strlen(name->text) + 2 > size) return name;
+    snprintf(out + used, size - used, "%s%s", i ? "+" : "", name->text);
+  }
+  return NULL;
+}

@@ -28,4 +28,6 @@ fl_node *fl_node_clone(const fl_node *);
 int fl_node_set(fl_node *root, const char *text, char *err, size_t err_size);
 /* The node itself, or the picked element of a list (of lists ...); NULL while the pick is open. */
 const fl_node *fl_node_now(const fl_node *);
+/* A list of names as one text, joined by "+" (a scalar as it is). NULL, or what is no name, or too long. */
+const fl_node *fl_node_joined(const fl_node *, char *out, size_t size);
 #endif

@@ -5,7 +5,7 @@
 #include "harness/results.h"
 
 /* One line of JSON with its line feed; returns its length (below FL_RECORD_LINE). */
-#define FL_RECORD_LINE 2048
+#define FL_RECORD_LINE 4096
 size_t fl_record_line(const fl_metrics *, char line[FL_RECORD_LINE]);
 /* 0, or -1 with what is wrong in err (without a file name). */
 int fl_record_parse(const char *line, size_t n, fl_metrics *, char *err, size_t err_size);

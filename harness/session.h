@@ -48,6 +48,10 @@ typedef struct {
   /* K_i = min(local_steps, local_epochs*ceil(n_i/batch_size)); local_steps 0: no cap */
   size_t local_epochs, local_steps, batch_size;
   size_t eval_every;                            /* 0: never; the last round is always evaluated */
+  /* What is measured besides, bits of FL_D_*: every so many rounds (a multiple of eval_every; 0: at every evaluation) and after
+   * the last. rows: samples of gradient, sam_gap and sharpness, evenly spaced; 0: all. Length of the step of sam_gap (0: 0.05);
+   * of sharpness the iterations (0: 20) and the distance of the points whose gradients are compared (0: 0.01). */
+  unsigned diagnostics; size_t diagnostics_every, diagnostics_rows, sharpness_steps; double gap_rho, sharpness_step;
   int threads;                                  /* 0: physical cores of the affinity mask and cgroup quota */
   const fl_kernels *kernels;                    /* NULL: fl_kernels_select(NULL) */
   /* Client states that outgrow so many bytes, or the memory, go to this file, which the session makes and a checkpoint then
@@ -55,7 +59,12 @@ typedef struct {
   const char *state_file; uint64_t state_memory;
 } fl_options;
 
-enum { FL_T_GRADIENT, FL_T_OPTIMIZER, FL_T_AGGREGATION, FL_T_EVALUATION, FL_T_IDLE, FL_T_OTHER, FL_T_COUNT };
+/* Diagnostics (docs/diagnostics.md); none changes a bit of a run. The names in the order of the bits. */
+enum { FL_D_DRIFT = 1, FL_D_UPDATES = 2, FL_D_PRECONDITIONER = 4, FL_D_GRADIENT = 8, FL_D_SAM_GAP = 16, FL_D_SHARPNESS = 32,
+       FL_D_CLIENTS = 64 };
+#define FL_DIAGNOSTICS "drift|updates|preconditioner|gradient|sam_gap|sharpness|clients"
+
+enum { FL_T_GRADIENT, FL_T_OPTIMIZER, FL_T_AGGREGATION, FL_T_EVALUATION, FL_T_IDLE, FL_T_OTHER, FL_T_DIAGNOSTICS, FL_T_COUNT };
 extern const char *const fl_time_name[FL_T_COUNT];
 typedef struct {                                /* of one finished round; totals are since the start of the run */
   uint64_t round;                               /* 1 after the first */
@@ -66,8 +75,9 @@ typedef struct {                                /* of one finished round; totals
   uint64_t bytes_up, bytes_down;                /* this round, from the declared slots */
   uint64_t total_bytes_up, total_bytes_down, gradient_evaluations, samples; /* totals; samples: rows of gradients */
   size_t cohort;
-  double seconds, seconds_evaluation;           /* totals: wall without evaluation; wall of evaluation */
-  double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its (seconds + seconds_evaluation) */
+  double seconds, seconds_evaluation;           /* totals: wall without evaluation and diagnostics; wall of evaluation */
+  double seconds_diagnostics;                   /* total: wall of diagnostics; NaN: none is asked for */
+  double thread_seconds[FL_T_COUNT];            /* totals; a round adds threads x its wall of all three */
   /* of this round: share of coordinates whose step sophia did not clip; NaN: no such rule */
   double unclipped;
   double local_steps, dropped;                  /* of this round: steps of all clients; drawn clients that sent nothing. NaN where
@@ -78,6 +88,9 @@ typedef struct {                                /* of one finished round; totals
   /* What the run has spent of its privacy so far, at its delta (docs/federated-private.md), by how it draws its cohorts; and what
    * papers quote for m of n without replacement, as if each client came by itself. NaN: no such stage, no guarantee. */
   double epsilon, epsilon_as_poisson;
+  /* diagnostics of this round; NaN: not measured */
+  double client_drift, update_norm_mean, update_cosine_pairs, update_cosine_mean, preconditioner_drift, global_loss,
+      gradient_norm, sam_gap, sharpness, client_accuracy_mean, client_accuracy_worst, client_accuracy_std;
   /* totals: longest-first bound of the rounds' client sizes, as a speed-up over 1 thread */
   double bound;
 } fl_metrics;

@@ -154,7 +154,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   m->objective = (fl_objective){ .name = m->net, .self = m, .layout = &m->layout, .n = train->n, .n_test = m->test.n,
     .classes = train->classes, .init = init, .work = fl_plan_work, .loss_grad = fl_plan_loss_grad,
     .sampled_grad = fl_plan_sampled_grad, .flipped_grad = fl_plan_flipped_grad,
-    .evaluate = m->test.n ? fl_plan_evaluate : NULL };
+    .evaluate = m->test.n ? fl_plan_evaluate : NULL, .evaluate_samples = fl_plan_evaluate_samples };
   if (bind_layers(m, net, err, err_size)) {
     free(m);
     return NULL;

@@ -40,6 +40,15 @@ typedef struct fl_objective {
   /* loss_grad with label classes - 1 - y in the place of every y, for attacks on a federation. NULL: the objective has none. */
   double (*flipped_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
                          void *work);
+  /* As evaluate, of the samples index[0..count): what the accuracy on each client's own data is counted by. NULL: the objective
+   * does not classify. */
+  void (*evaluate_samples)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, fl_eval *out,
+                           void *work);
+  /* loss_grad of a training step for a model whose buffers (running statistics) move: it may update `buffers` as well, those of
+   * the parameters in training; x may be a point near them. Called once a step, for its first gradient on the step's batch; a
+   * pure function of its arguments, the old buffers among them. NULL: buffers stay as init made them. */
+  double (*step_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
+                      float *buffers, void *work);
 } fl_objective;
 #ifdef __cplusplus
 }

@@ -193,8 +193,9 @@ double fl_plan_flipped_grad(void *self, const fl_kernels *k, const float *x, con
   return loss_grad(self, k, x, index, count, NULL, 1, g, work);
 }
 
-void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t first, size_t count, fl_eval *out, void *work) {
-  const fl_model *m = self;
+/* Rows of `from`: those of index, or with NULL first..first+count-1. */
+static void evaluate(const fl_model *m, const fl_kernels *k, const float *x, const fl_samples *from, const uint32_t *index,
+                     size_t first, size_t count, fl_eval *out, void *work) {
   char *base = aligned(work);
   const uint8_t *label;
   fl_offsets o;
@@ -202,7 +203,7 @@ void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t fi
   if (!count) return;
   fl_plan_offsets(m, count, &o);
   label = (const uint8_t *)base + o.label;
-  gather(m, k, &m->test, NULL, first, count, &o, base);
+  gather(m, k, from, index, first, count, &o, base);
   const float *logits = forward(m, k, x, count, &o, base);
   int32_t *pred = (int32_t *)(void *)(base + o.pred);
   k->softmax_xent(count, m->objective.classes, logits, label, 1.0f, floats(base, o.gradient[0]), floats(base, o.loss));
@@ -213,6 +214,16 @@ void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t fi
   }
   out->loss = sum_rows(k, floats(base, o.loss), count, fl_sample_piece(1));
   if (!(out->loss - out->loss == 0)) out->diverged = 1;
+}
+
+void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t first, size_t count, fl_eval *out, void *work) {
+  const fl_model *m = self;
+  evaluate(m, k, x, &m->test, NULL, first, count, out, work);
+}
+void fl_plan_evaluate_samples(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, fl_eval *out,
+                              void *work) {
+  const fl_model *m = self;
+  evaluate(m, k, x, &m->train, index, 0, count, out, work);
 }
 
 void fl_model_logits(const fl_model *m, const fl_kernels *k, const float *x, const fl_samples *from, const uint32_t *index,

@@ -44,5 +44,7 @@ double fl_plan_sampled_grad(void *self, const fl_kernels *, const float *x, cons
                             float *g, void *work);
 double fl_plan_flipped_grad(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
     void *work);
+void fl_plan_evaluate_samples(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, fl_eval *out,
+    void *work);
 void fl_plan_evaluate(void *self, const fl_kernels *, const float *x, size_t first, size_t count, fl_eval *out, void *work);
 #endif

@@ -65,13 +65,17 @@ static void next(void *self, uint64_t t) {
   w->count = fl_draw_batch(w->s, w->round, w->id, t, w->perm, &w->epoch, w->rows);
   if (w->s->problem.batch) check_batch(w, t);
   w->oracle.batch = w->count;
+  w->fresh = 1;
 }
 
-static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, float *g) {
+/* moves: the gradient that the step's buffers move with (a search at a second point must not count the batch twice). */
+static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, int moves, float *g) {
   const fl_objective *o = w->s->problem.objective;
-  const double loss = ask->labels  ? o->sampled_grad(o->self, w->s->k, ask->at, rows, count, ask->labels, g, w->objective)
-                      : w->flipped ? o->flipped_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective)
-                                   : o->loss_grad(o->self, w->s->k, ask->at, rows, count, g, w->objective);
+  const fl_kernels *k = w->s->k;
+  const double loss = ask->labels  ? o->sampled_grad(o->self, k, ask->at, rows, count, ask->labels, g, w->objective)
+                      : w->flipped ? o->flipped_grad(o->self, k, ask->at, rows, count, g, w->objective)
+                      : moves      ? o->step_grad(o->self, k, ask->at, rows, count, g, w->buffers, w->objective)
+                                   : o->loss_grad(o->self, k, ask->at, rows, count, g, w->objective);
   fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
   w->evaluations++;
   w->samples += count;
@@ -86,7 +90,7 @@ static double ask_all(fl_worker *w, const fl_ask *ask, float *g) {
   for (size_t i = 0; i < w->n; i += batch) {
     const size_t count = w->n - i < batch ? w->n - i : batch;
     const double share = (double)count / (double)w->n;
-    loss += share * ask_rows(w, ask, fl_client_rows(w->s, w->id, i, count, w->all_rows), count, w->all);
+    loss += share * ask_rows(w, ask, fl_client_rows(w->s, w->id, i, count, w->all_rows), count, 0, w->all);
     w->s->k->axpy(d, g, (float)share, w->all);
   }
   return loss;
@@ -96,13 +100,16 @@ static double grad(void *self, const fl_ask *ask, float *g) {
   fl_worker *w = self;
   if (ask->count == FL_ALL) return ask_all(w, ask, g);
   if (w->broken) return memset(g, 0, w->s->d * sizeof *g), 0.0;
-  return ask_rows(w, ask, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, g);
+  const int moves = w->fresh && !ask->labels && w->s->problem.objective->step_grad;
+  if (moves) w->fresh = 0;
+  return ask_rows(w, ask, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, moves, g);
 }
 
 /* ---- the run --------------------------------------------------------------------------------------------------------- */
 const fl_oracle *fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, size_t position) {
   w->position = position;
   w->broken = w->flipped = 0;
+  w->buffers = (s->opt.central ? s->x : w->y) + s->d;
   w->id = client;
   w->round = (uint32_t)s->round;
   w->n = fl_client_samples(s, client);
@@ -206,6 +213,8 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
   const double ran = fl_now();
   s->k->sub(s->n, leaf, w->y, s->send);
+  const double kept = w->keeping;
+  fl_diagnosis_keep(s, w, &lo, leaf);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);
@@ -218,5 +227,5 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   w->seconds[FL_T_IDLE] += start - begin;
   w->seconds[FL_T_OPTIMIZER] += ready - start + lo.seconds_optimizer;
   w->seconds[FL_T_GRADIENT] += lo.seconds_gradient;
-  w->seconds[FL_T_AGGREGATION] += fl_now() - ran;
+  w->seconds[FL_T_AGGREGATION] += fl_now() - ran - (w->keeping - kept);
 }

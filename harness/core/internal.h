@@ -28,6 +28,7 @@ int fl_tree_open(fl_tree *, size_t max_m, size_t leaf_floats, size_t buffers);
 void fl_tree_close(fl_tree *);
 void fl_tree_begin(fl_tree *, size_t m);
 float *fl_tree_leaf(fl_tree *);                           /* waits while every buffer is pending */
+void fl_tree_return(fl_tree *, float *leaf);              /* a leaf that is not pushed */
 void fl_tree_push(fl_tree *, const fl_kernels *, size_t position, float *leaf);
 void fl_tree_release(fl_tree *);                          /* the root's buffer, after the server used it */
 
@@ -42,6 +43,7 @@ typedef struct {                                          /* one thread */
   uint32_t *rows, *perm, *all_rows;                       /* all_rows: of a batch of all local data */
   float *client;                                          /* the state of the client at hand */
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
+  double keeping;                                         /* of the round: seconds that diagnostics took among the clients */
   uint64_t evaluations, samples, elements, unclipped;     /* of the round; the last two as fl_local's */
   int infinite;                                           /* as fl_local's, of the round's clients */
   /* the oracle of the client at hand */
@@ -51,8 +53,11 @@ typedef struct {                                          /* one thread */
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
   int flipped;                                            /* as fl_local's */
   int broken;                                             /* this client had a batch that is not valid */
+  float *buffers; int fresh;                              /* of the parameters in training; no gradient on this batch yet */
   size_t bad_position; char error[500];                   /* the first such client of this worker in the draw; "": none */
 } fl_worker;
+
+typedef struct fl_diagnosis fl_diagnosis;                 /* diagnostics.c; NULL: none is asked for */
 
 struct fl_session {
   fl_problem problem;
@@ -94,6 +99,9 @@ struct fl_session {
   size_t eval_chunks;
   fl_eval *eval;
   int evaluate, stop, over, failed;                       /* failed: inside a round, so for good */
+  /* Of this round: the clients' changes are kept; what is measured after it. A thread may read `diagnose` until the next barrier,
+   * so it is only set between two of the same round. */
+  int keeps, diagnose; fl_diagnosis *diagnosis;
   double work_total, work_longest;                        /* for the bound */
   double begin;                                           /* when the round began: what came before is not its time */
   fl_metrics metrics;
@@ -149,5 +157,15 @@ void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
 uint64_t fl_moves(const fl_session *, uint64_t rounds);
 void fl_after(fl_session *, uint64_t rounds);
 const float *fl_point(const fl_session *, uint64_t rounds);
+/* diagnostics.c: what is measured besides. Nothing of it reaches the training. */
+int fl_diagnosis_due(const fl_session *, uint64_t round);  /* rounds from 1 */
+int fl_diagnosis_refuse(const fl_session *, char *err, size_t err_size);
+int fl_diagnosis_open(fl_session *);                       /* 0, or -1: no memory */
+void fl_diagnosis_close(fl_session *);
+uint64_t fl_diagnosis_bytes(const fl_session *);
+void fl_diagnosis_begin(fl_session *);                     /* before the clients of a round */
+void fl_diagnosis_clear(fl_metrics *);                     /* the columns of a round: not measured */
+void fl_diagnosis_keep(fl_session *, fl_worker *, const fl_local *, const float *change);   /* a client has made its steps */
+void fl_diagnose(fl_session *, fl_worker *, int id);       /* every thread, after the evaluation */
 void fl_run_worker(fl_session *, int worker, int (*each)(void *, fl_session *, const fl_metrics *), void *self);
 #endif

@@ -108,6 +108,7 @@ static int begin_round(fl_session *s) {
   fl_keep_begin(s);
   s->send = s->x;
   if (s->m || fixed) start_server(s);
+  fl_diagnosis_begin(s);
   if (!s->opt.central) fl_tree_begin(&s->tree, s->m);
   atomic_store(&s->next_client, 0);
   atomic_store(&s->next_chunk, 0);
@@ -201,6 +202,8 @@ static void round_metrics(fl_session *s) {
   fl_tell_privacy(s, m->round, m);
   m->evaluated = 0;
   m->test_loss = m->accuracy = NAN;
+  fl_diagnosis_clear(m);
+  s->diagnose = s->keeps && !m->diverged;
   const uint64_t every = s->opt.eval_every;
   s->evaluate = s->eval_chunks > 0 && (m->round == s->opt.rounds || (every && m->round % every == 0));
 }
@@ -241,11 +244,17 @@ static void wait_here(fl_session *s, fl_worker *w) {
 
 /* Every clock's parts lie inside the round's wall and do not overlap, so that `other`, what no clock claims, is not negative,
  * and a round adds threads x wall to the totals, whatever number of threads earlier rounds had. */
-static void close_round(fl_session *s, double served, double end) {
+static void close_round(fl_session *s, double served, double evaluated, double end) {
   fl_metrics *m = &s->metrics;
-  double other = s->threads * (end - s->begin);
-  m->seconds += served - s->begin;
-  m->seconds_evaluation += end - served;
+  double other = s->threads * (end - s->begin), keeping = 0;
+  for (int w = 0; w < s->threads; w++) {
+    s->worker[w].seconds[FL_T_DIAGNOSTICS] += s->worker[w].keeping;
+    keeping += s->worker[w].keeping / s->threads;
+    s->worker[w].keeping = 0;
+  }
+  m->seconds += served - s->begin - keeping;
+  m->seconds_evaluation += evaluated - served;
+  if (s->diagnosis) m->seconds_diagnostics += end - evaluated + keeping;
   for (int w = 0; w < s->threads; w++) s->worker[w].seconds[FL_T_IDLE] += end - s->worker[w].arrived;
   for (int t = 0; t < FL_T_COUNT; t++) {
     if (t == FL_T_OTHER) continue;
@@ -286,7 +295,7 @@ static double serve(fl_session *s, fl_worker *w) {
 void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, const fl_metrics *), void *self) {
   fl_worker *w = &s->worker[id];
   const uint64_t env = fl_fpenv_enter();
-  double served = 0, t;
+  double served = 0, evaluated = 0, t;
   for (;;) {
     if (id == 0) {
       s->stop = s->stop || s->over || s->round == s->limit;
@@ -312,10 +321,18 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
       w->seconds[FL_T_EVALUATION] += fl_now() - t;
       wait_here(s, w);
     }
+    evaluated = s->evaluate ? fl_now() : served;
+    if (s->diagnose) {
+      t = fl_now();
+      w->seconds[FL_T_IDLE] += t - w->arrived;
+      fl_diagnose(s, w, id);
+      w->seconds[FL_T_DIAGNOSTICS] += fl_now() - t;
+      wait_here(s, w);
+    }
     if (id == 0) {
       t = fl_now();
       if (s->evaluate) combine_evaluation(s);
-      close_round(s, served, t);
+      close_round(s, served, s->diagnose ? evaluated : t, t);
       if (each && each(self, s, &s->metrics)) s->stop = 1;
       fl_fpenv_enter();
     }

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggregation", "evaluation", "idle", "other" };
+const char *const fl_time_name[FL_T_COUNT] = { "gradient", "optimizer", "aggregation", "evaluation", "idle", "other",
+                                              "diagnostics" };
 
 /* ---- checks -------------------------------------------------------------------------------------------------------------- */
 #define REFUSE(...) return snprintf(err, size, __VA_ARGS__), -1
@@ -182,6 +183,7 @@ static int open_memory(fl_session *s) {
   if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
   if (open_home(s) || fl_keep_open(s)) return -1;
   if (!s->opt.central && fl_tree_open(&s->tree, s->m_max, s->leaf_floats, buffers)) return -1;
+  if (fl_diagnosis_open(s)) return -1;
   if (fl_store_open(&s->store, s->problem.clients, s->client_floats, (size_t)s->threads, s->opt.state_memory, s->opt.state_file))
     return -1;
   return 0;
@@ -246,7 +248,8 @@ static int plan(fl_session *s, char *err, size_t size) {
   if (s->opt.central) s->opt.participation = 1, s->opt.local_epochs = 1;
   s->m_max = fl_cohort_room(s);
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
-  if (open_job(s, err, size) || place_all(s, err, size) || fl_keep_plan(s, err, size)) return -1;
+  if (open_job(s, err, size) || place_all(s, err, size) || fl_keep_plan(s, err, size) ||
+      fl_diagnosis_refuse(s, err, size)) return -1;
   size_t parts[WORKER_PARTS];
   const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
   if (workspace * s->threads > available)
@@ -279,6 +282,8 @@ static int open_all(fl_session *s, char *err, size_t size) {
   fl_fpenv_enter();
   start_mover(s);
   fl_plan_privacy(s);
+  fl_diagnosis_clear(&s->metrics);
+  if (!s->diagnosis) s->metrics.seconds_diagnostics = (double)NAN;
   fl_fpenv_restore(env);
   return 0;
 }
@@ -352,7 +357,8 @@ const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
-  uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size + s->keep.arena.size;
+  uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size + s->keep.arena.size +
+                   fl_diagnosis_bytes(s);
   for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
   return bytes;
 }
@@ -360,6 +366,7 @@ uint64_t fl_session_state_bytes(const fl_session *s) {
 void fl_close(fl_session *s) {
   if (!s) return;
   for (int w = 0; s->worker && w < s->threads; w++) fl_arena_close(&s->worker[w].arena);
+  fl_diagnosis_close(s);
   fl_tree_close(&s->tree);
   fl_keep_close(s);
   fl_arena_close(&s->home);

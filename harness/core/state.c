@@ -1,5 +1,6 @@
 /* state.c - the whole state at a round's end as bytes, and the plan of a run without running it. */
 #include "internal.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,9 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   if (r) return snprintf(err, size, "checkpoint: session state is damaged"), -1;
   if (fl_store_load(&s->store, read, self, err, size)) return -1;
   s->round = h.round;
+  /* totals begin where they were measured */
+  if (!s->diagnosis) s->metrics.seconds_diagnostics = (double)NAN;
+  else if (isnan(s->metrics.seconds_diagnostics)) s->metrics.seconds_diagnostics = 0;
   s->work_total = h.work_total;
   s->work_longest = h.work_longest;
   s->over = h.over || s->round >= s->opt.rounds;

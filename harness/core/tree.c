@@ -84,6 +84,12 @@ void fl_tree_push(fl_tree *t, const fl_kernels *k, size_t i, float *mine) {
   }
 }
 
+void fl_tree_return(fl_tree *t, float *leaf) {
+  pthread_mutex_lock(&t->lock);
+  give_back(t, leaf);
+  pthread_mutex_unlock(&t->lock);
+}
+
 void fl_tree_release(fl_tree *t) {
   pthread_mutex_lock(&t->lock);
   if (t->root) give_back(t, t->root);

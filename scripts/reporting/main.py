@@ -16,6 +16,7 @@ def main():
     except load.ReportError as e:
         print("report: %s" % e, file=sys.stderr)
         return 1
+    import diagnostics
     import figures
     import page
     import published
@@ -30,9 +31,10 @@ def main():
             "%s threads, %s, %s from round %s" % tuple(p.get(k) for k in ("threads", "isa", "cpu", "from_round"))
             for p in r.parts))
             for r in runs if r.mixed]
-        made = figures.curves(grouped, out) + figures.times(grouped, out, notes) + figures.partitions(runs, out, notes)
+        made = figures.curves(grouped, out) + diagnostics.curves(grouped, out) + figures.times(grouped, out, notes)
+        made += figures.partitions(runs, out, notes)
         body = tables.write(grouped, out)
-        beside = published.write(load.published(args.folder), grouped, out)
+        beside = published.write(load.published(args.folder), grouped, out) + diagnostics.write_consistency(grouped, out)
         record.write(runs, out)
         path = os.path.join(out, "report.html")
         page.write(path, runs, grouped, body, made, notes, beside)

@@ -17,7 +17,8 @@ seeds: [1, 2]
 data: {format: idx, train: $scratch/data/train, test: $scratch/data/t10k}
 partition: {name: iid}
 model: logistic
-federated: {clients: 10, participation: 0.5, rounds: 3, batch_size: 10, target_accuracy: 0.01}
+federated: {clients: 10, participation: 0.5, rounds: 3, batch_size: 10, target_accuracy: 0.01,
+            diagnostics: [drift, sharpness], sharpness_steps: 2}
 algorithms: [fedavg, {name: fedadamw, lr: 1e-3}]
 END
 run() {
@@ -45,6 +46,11 @@ for axis in rounds seconds bytes; do
     compgen -G "$scratch/page/$what-$axis*.pdf" > /dev/null || fail "no figure of $what against $axis"
   done
 done
+for what in client-drift sharpness; do
+  compgen -G "$scratch/page/$what-*.svg" > /dev/null || fail "no figure of $what"
+done
+[ "$(rows "$scratch/page/consistency.csv" ',fedavg,2,.*,[0-9.]*,[0-9.]*$')" = 1 ] ||
+  fail "no consistency of fedavg over two seeds: $(cat "$scratch/page/consistency.csv")"
 grep -qi 'src="http\|href="http[^"]*\.\(js\|css\)' "$scratch/page/report.html" && fail "the page is not self-contained"
 [ "$(rows "$scratch/page/table.csv" ',fedavg,2,')" = 1 ] ||
   fail "no row of fedavg over two seeds: $(cat "$scratch/page/table.csv")"

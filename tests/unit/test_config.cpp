@@ -202,3 +202,30 @@ TEST_CASE("a server rule and its parameters, milestones", "[config]") {
                 "}]\n").error.find("allowed: none, or at most 16 whole numbers") !=
           std::string::npos);
 }
+
+TEST_CASE("diagnostics are a set, no sweep; without them the run_id is what it was", "[config]") {
+  Suite none(fed + "algorithms: [fedavg]\n");
+  Suite t(base + "federated: {eval_every: 2, diagnostics: [sharpness, drift], diagnostics_every: 4, sharpness_steps: 7}\n"
+                 "algorithms: [fedavg]\n");
+  INFO(t.error);
+  REQUIRE(t.s.n == 1);
+  CHECK(t.s.run[0].diagnostics == (FL_D_DRIFT | FL_D_SHARPNESS));
+  CHECK((t.s.run[0].diagnostics_every == 4 && t.s.run[0].sharpness_steps == 7 && t.s.run[0].gap_rho == 0.05));
+  json_t *with = fl_config_json(&t.s.run[0]), *without = fl_config_json(&none.s.run[0]);
+  char *text = json_dumps(json_object_get(json_object_get(with, "federated"), "diagnostics"), JSON_COMPACT);
+  CHECK(std::string(text) == "[\"drift\",\"sharpness\"]");
+  free(text);
+  CHECK(!json_object_get(json_object_get(with, "federated"), "gap_rho"));
+  for (const char *key : { "diagnostics", "diagnostics_every", "diagnostics_rows", "gap_rho", "sharpness_steps" })
+    CHECK(!json_object_get(json_object_get(without, "federated"), key));
+  json_decref(with);
+  json_decref(without);
+  Suite one(fed + "algorithms: [fedavg]\n", { "federated.diagnostics=updates+clients" });
+  CHECK((one.s.n == 1 && one.s.run[0].diagnostics == (FL_D_UPDATES | FL_D_CLIENTS)));
+  Suite wrong(base + "federated: {diagnostics: [drift, drfit]}\nalgorithms: [fedavg]\n");
+  CHECK(wrong.error == "FILE:3:13: diagnostics = 'drfit'; allowed: " FL_DIAGNOSTICS);
+  Suite twice(base + "federated: {diagnostics: [drift, drift]}\nalgorithms: [fedavg]\n");
+  CHECK(twice.error.find("'drift' more than once") != std::string::npos);
+  Suite idle(base + "federated: {diagnostics: drift, gap_rho: 0.1}\nalgorithms: [fedavg]\n");
+  CHECK(idle.error.find("gap_rho would do nothing; allowed: only with diagnostics: sam_gap") != std::string::npos);
+}
