@@ -147,7 +147,7 @@ void fl_diagnosis_begin(fl_session *s) {
 void fl_diagnosis_keep(fl_session *s, fl_worker *w, const fl_local *lo, const float *change) {
   fl_diagnosis *d = s->diagnosis;
   const size_t p = lo->position;
-  if (!s->keeps || !lo->steps) return;
+  if (!s->keeps || !lo->steps || p >= s->m) return;       /* at m: the server on samples of its own */
   const double begin = fl_now();
   d->kept[p] = 1;
   if (d->stride) memcpy(d->change + p * d->stride, change, s->d * sizeof *change);

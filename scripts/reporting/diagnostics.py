@@ -118,6 +118,6 @@ def write_consistency(all_series, out):
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)
         w.writerows(body)
-    return ("<h2>Consistency over seeds</h2>" + tables.as_html(HEADER, body) + "<p>Accuracy in percent, the mean of a run's last 5 "
-            "evaluations; distance |x_a - x_b| / sqrt(|x_a| |x_b|) and cosine of the final models, means over the pairs of "
+    return ("<h2>Consistency over seeds</h2>" + tables.as_html(HEADER, body) + "<p>Accuracy in percent, the mean of a run's last "
+            "5 evaluations; distance |x_a - x_b| / sqrt(|x_a| |x_b|) and cosine of the final models, means over the pairs of "
             "seeds (<code>consistency.csv</code>).</p>")

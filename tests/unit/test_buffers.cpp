@@ -64,7 +64,8 @@ TEST_CASE("Every method averages the buffers plainly and leaves them alone other
   for (size_t i = 0; i < fl_method_count(); i++) {
     const fl_method *method = fl_method_at(i);
     INFO(method->name);
-    const settings set = { { "name", method->name } };
+    settings set = { { "name", method->name } };
+    if (!std::strcmp(method->name, "fltrust")) set.push_back({ "root_samples", "4" });
     const std::vector<double> want = plain(!std::strcmp(method->weights, "samples"));
     Run bare(set, 1);
     CHECK(fl_rounds(bare.s, nullptr, nullptr) == 1);
@@ -73,10 +74,15 @@ TEST_CASE("Every method averages the buffers plainly and leaves them alone other
       run.problem.cohort = cohort, run.problem.batch = batch;
       run.options.participation = (double)M / N, run.options.local_epochs = EPOCHS, run.options.threads = threads;
       run.open();
+      if (!std::strcmp(method->name, "fltrust") || !std::strcmp(method->name, "dp_fedavg")) {   // refused, and why
+        CHECK(run.error.find("the model has 3 buffers") != std::string::npos);
+        continue;
+      }
       REQUIRE(run.error == "");
       CHECK(fl_rounds(run.s, nullptr, nullptr) == 1);
       const rules::Floats x = run.x(), seen = run.average();
-      for (int e = 0; e < WIDE; e++) {
+      const bool picks = !std::strcmp(method->name, "multi_krum");    // the mean of those that it admits
+      for (int e = 0; !picks && e < WIDE; e++) {
         CHECK(x[(size_t)(D + e)] == Approx(want[(size_t)e]).epsilon(1e-6));
         CHECK(seen[(size_t)(D + e)] == Approx(want[(size_t)e]).epsilon(1e-6));
       }
