@@ -66,6 +66,7 @@ TEST_CASE("Every method averages the buffers plainly and leaves them alone other
     INFO(method->name);
     settings set = { { "name", method->name } };
     if (!std::strcmp(method->name, "fltrust")) set.push_back({ "root_samples", "4" });
+    if (!std::strncmp(method->name, "fedbcgd", 7)) set.push_back({ "blocks", "2" });
     const std::vector<double> want = plain(!std::strcmp(method->weights, "samples"));
     Run bare(set, 1);
     CHECK(fl_rounds(bare.s, nullptr, nullptr) == 1);

@@ -223,6 +223,7 @@ struct Seen { std::vector<float> x; std::vector<double> column; uint64_t evaluat
 Seen watch(const char *name, unsigned diagnostics, int threads, const fl_kernels *k) {
   settings set = { { "name", name } };
   if (!std::strcmp(name, "fltrust")) set.push_back({ "root_samples", "4" });
+  if (!std::strncmp(name, "fedbcgd", 7)) set.push_back({ "blocks", "2" });
   Run run(set, threads);
   run.options.diagnostics = diagnostics, run.options.eval_every = 1, run.options.kernels = k, run.options.sharpness_steps = 2;
   run.open();
