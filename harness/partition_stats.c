@@ -42,9 +42,10 @@ static double field(const fl_client_stats *c, size_t k) {
 static json_t *summary_of(const fl_client_stats *c, size_t clients, size_t k) {
   double least = field(&c[0], k), most = least, sum = 0;
   for (size_t i = 0; i < clients; i++) {
-    least = fmin(least, field(&c[i], k));
-    most = fmax(most, field(&c[i], k));
-    sum += field(&c[i], k);
+    const double v = field(&c[i], k);
+    if (v < least) least = v;
+    if (v > most) most = v;
+    sum += v;
   }
   return json_pack("{s:f, s:f, s:f}", "min", least, "mean", sum / (double)clients, "max", most);
 }
