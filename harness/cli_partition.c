@@ -116,23 +116,25 @@ static int plot(const options *o, const json_t *stats, char *err, size_t size) {
 }
 
 /* ---- the command --------------------------------------------------------------------------------------------------------- */
-/* The partition of one configuration, if it is not that of the one before. */
+/* The partition of one configuration, if it is not that of the one before. FL_WORK_REFUSED: what is asked cannot be done. */
 static int show(fl_work *w, const fl_config *c, const options *o, json_t **stats, char before[65], char *err, size_t size) {
-  if (c->central) return snprintf(err, size, "%s: central training has no partition; allowed: 'federated'", o->config), -1;
+  if (c->central)
+    return snprintf(err, size, "%s: central training has no partition; allowed: 'federated'", o->config), FL_WORK_REFUSED;
   if (fl_work_prepare(w, c, err, size)) return -1;
   if (w->data.population)
-    return snprintf(err, size, "%s: data of format synthetic have no partition: each client's data are its own", o->config), -1;
+    return snprintf(err, size, "%s: data of format synthetic have no partition: each client's data are its own", o->config),
+           FL_WORK_REFUSED;
   if (!strcmp(before, w->split.sha256)) return 0;
   if (*before && (o->save || o->stats || o->plot))
     return snprintf(err, size, "--save, --stats, --plot: %s has several partitions; allowed: one (--set partition.KEY=VALUE)",
-                    o->config), -1;
+                    o->config), FL_WORK_REFUSED;
   const fl_split_data d = fl_work_split_data(w);
   if (*before) putchar('\n');
   snprintf(before, 65, "%s", w->split.sha256);
   json_decref(*stats);
   if (!(*stats = fl_split_stats(&w->split, &d))) return snprintf(err, size, "out of memory for %zu clients", c->clients), -1;
   print_table(c, *stats);
-  return o->save ? fl_split_save(&w->split, o->save, err, size) : 0;
+  return 0;
 }
 
 int fl_cli_partition(int argc, char **argv) {
@@ -142,17 +144,18 @@ int fl_cli_partition(int argc, char **argv) {
   fl_work w;
   json_t *stats = NULL;
   if (!o.set || parse(argc, argv, &o)) return free(o.set), FL_EXIT_USAGE;
-  int bad = fl_suite_load(&suite, o.config, o.set, o.n_set, NULL, err, sizeof err), code = bad ? FL_EXIT_USAGE : FL_EXIT_FAILED;
+  int bad = fl_suite_load(&suite, o.config, o.set, o.n_set, NULL, err, sizeof err) ? FL_WORK_REFUSED : 0;
   if (!bad) {
     bad = fl_work_start(&w, NULL, 0, err, sizeof err);
     for (size_t i = 0; !bad && i < suite.n; i++) bad = show(&w, &suite.run[i], &o, &stats, before, err, sizeof err);
-    bad = bad || (o.stats && write_stats(o.stats, stats, err, sizeof err));
-    bad = bad || (o.plot && plot(&o, stats, err, sizeof err));
+    if (!bad && ((o.save && fl_split_save(&w.split, o.save, err, sizeof err)) ||
+                 (o.stats && write_stats(o.stats, stats, err, sizeof err)) || (o.plot && plot(&o, stats, err, sizeof err))))
+      bad = -1;
     fl_work_end(&w);
     fl_suite_free(&suite);
   }
   json_decref(stats);
   free(o.set);
-  if (bad) return fprintf(stderr, "fedlane: %s\n", err), code;
+  if (bad) return fprintf(stderr, "fedlane: %s\n", err), fl_work_exit(bad);
   return FL_EXIT_DONE;
 }
