@@ -244,6 +244,15 @@ inline void agree(const settings &set, const Vec &want, const Vec *point = nullp
   CHECK(way > 1e-3);
   CHECK(worst <= tolerance * way);
 }
+// A run that is saved in the middle and loaded by another, with other threads, ends as one that goes through.
+inline void resumes(const settings &set) {
+  Run whole(set, 3), first(set, 1), second(set, 2);
+  for (int r = 0; r < R; r++) whole.round();
+  for (int r = 0; r < R / 2; r++) first.round();
+  second.load(first.save());
+  for (int r = R / 2; r < R; r++) second.round();
+  CHECK(second.x() == whole.x());
+}
 const std::pair<std::string, std::string> decay = { "weight_decay", "0.01" };
 } // namespace federated
 using namespace federated;

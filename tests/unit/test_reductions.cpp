@@ -1,50 +1,14 @@
 // What federated-adaptive 2-20 and federated-flat-private 1-11 say a method becomes at neutral values, in its first round or
 // under full participation, and their traps, as a table of pairs that must agree.
-#include "federated.hpp"
-
-namespace federated {
-inline settings operator+(settings a, const settings &b) { a.insert(a.end(), b.begin(), b.end()); return a; }
-}
+#include "reduced.hpp"
 
 namespace {
-enum { ALL_STEPS = 0, ONE_STEP = 1 };
 struct Pair { settings a, b; uint64_t rounds; uint64_t steps; double tolerance; };   // tolerance 0: to the bit
-const settings equal = { { "name", "fedavg" }, { "weights", "equal" } };
-const settings late = { { "clip", "late" } }, unweighted = { { "weight_decay", "0" } };
-
-struct Reduced : Run {
-  // full: all clients, with all of their rows at once.
-  Reduced(settings set, uint64_t steps, bool full = false) : Run(with_common(set), 1) {
-    options.local_steps = steps;
-    if (full) {
-      Session::problem.cohort = nullptr, Session::problem.batch = nullptr;
-      options.participation = 1, options.batch_size = SAMPLES;
-    }
-    open();
-    REQUIRE(error == "");
-  }
-  std::vector<float> after(uint64_t rounds) {
-    for (uint64_t r = 0; r < rounds; r++) round();
-    return x();
-  }
-};
-std::string text(const settings &set) {
-  std::string out;
-  for (auto &p : set) out += p.first + "=" + p.second + " ";
-  return out;
-}
+const settings late = { { "clip", "late" } };
 void check(const Pair &p) {
   INFO(text(p.a) << "| " << text(p.b));
-  const auto a = Reduced(p.a, p.steps).after(p.rounds), b = Reduced(p.b, p.steps).after(p.rounds);
-  double way = 0, apart = 0;
-  for (int i = 0; i < D; i++) {
-    way = std::fmax(way, std::fabs((double)a[(size_t)i] - start_of(i)));
-    apart = std::fmax(apart, std::fabs((double)a[(size_t)i] - (double)b[(size_t)i]));
-  }
-  CHECK(way > 1e-4);
-  CHECK(apart <= p.tolerance * way);
+  agrees(Reduced(p.a, p.steps).after(p.rounds), Reduced(p.b, p.steps).after(p.rounds), p.tolerance);
 }
-settings named(const char *name, const settings &more = {}) { return settings{ { "name", name } } + more; }
 } // namespace
 
 TEST_CASE("reductions of the averaging methods", "[federated][reductions]") {
@@ -54,6 +18,8 @@ TEST_CASE("reductions of the averaging methods", "[federated][reductions]") {
     { named("fedprox", { { "mu", "5" } }), named("fedavg"), 1, ONE_STEP, 1e-5 },
     { named("fednova", { { "momentum", "0.5" } }), { { "rule", "momentum" }, { "momentum", "0.5" }, { "weight_decay", "0.0001" },
                                                      { "weights", "samples" } }, R, ONE_STEP, 1e-5 },
+    { named("fednova", { { "momentum", "0.5" } }), { { "rule", "momentum" }, { "momentum", "0.5" }, { "weight_decay", "0.0001" },
+                                                     { "weights", "samples" } }, R, 2, 1e-5 },
     { named("fedacg", { { "acg_momentum", "0" }, { "mu", "0.3" } }),
       named("fedprox", { { "mu", "0.3" }, { "weights", "equal" } }), R, ALL_STEPS, 0 },
     { named("fedacg", { { "acg_momentum", "0" }, { "mu", "0" } }), equal, R, ALL_STEPS, 0 },
@@ -129,39 +95,33 @@ TEST_CASE("reductions of the methods over adaptive and matrix rules", "[federate
 
 // The gradient of the mean loss over all samples, or with equal weights of the clients' means.
 namespace {
-Vec descent_direction(const Vec &x, bool by_samples) {
+// rho: each client's where its own way up leads.
+Vec descent_direction(const Vec &x, bool by_samples, double rho = 0) {
   Vec sum = zero;
   for (size_t i = 0; i < N; i++) {
     const Client c = { i, 0, 0, 1, 0, x };
-    sum = sum + (by_samples ? (double)size_of(i) / SAMPLES : 1.0 / N) * c.whole(x);
+    sum = sum + (by_samples ? (double)size_of(i) / SAMPLES : 1.0 / N) * c.whole(x + rho * unit(c.whole(x)));
   }
   return sum;
-}
-Vec beginning() {
-  Vec x((size_t)D);
-  for (int i = 0; i < D; i++) x[(size_t)i] = start_of(i);
-  return x;
-}
-void agrees(const std::vector<float> &got, const Vec &want) {
-  double way = 0;
-  for (int i = 0; i < D; i++) way = std::fmax(way, std::fabs(want[(size_t)i] - start_of(i)));
-  for (int i = 0; i < D; i++) CHECK(std::fabs((double)got[(size_t)i] - want[(size_t)i]) <= 1e-5 * way);
 }
 } // namespace
 
 TEST_CASE("one whole step of every client is gradient descent, or its momentum", "[federated][reductions]") {
   use(GENERATE(0, 1));
-  for (const std::string name : { "fedavg", "scaffold", "fedcm" }) {
+  const settings cases[] = { named("fedavg"), named("scaffold"), named("fedcm", { { "alpha", "0.3" } }),
+                             named("fedsam", { { "sam_rho", "0.2" } }),
+                             named("fedbcgd_plus", { { "blocks", "1" }, { "server_rule", "sgd" } }) };
+  for (const settings &set : cases) {
+    const std::string name = set[0].second;
     INFO(name);
     Vec x = beginning(), d = zero;
     double lr = LR;
     for (int r = 0; r < R; r++, lr *= DECAY) {
-      const Vec g = descent_direction(x, name == "fedavg");
+      const Vec g = descent_direction(x, name == "fedavg", name == "fedsam" ? 0.2 : 0);
       d = name == "fedcm" ? 0.3 * g + 0.7 * d : g;
       x = x - lr * d;
     }
-    const settings own = name == "fedcm" ? settings{ { "alpha", "0.3" } } : settings{};
-    agrees(Reduced(named(name.c_str(), own + unweighted), ONE_STEP, true).after(R), x);
+    agrees(Reduced(set + unweighted, ONE_STEP, true).after(R), x);
   }
 }
 
@@ -192,45 +152,22 @@ TEST_CASE("FedProx whose lr*mu is 1 steps from the anchor, FedSpeed without a pu
   agrees(twice, want);
 }
 
-// ---- invariants of states -----------------------------------------------------------------------------------------------------
-namespace {
-struct Watch {
-  const fl_stage *of;
-  size_t client, server;                        // slots: of a client, and the server's mean of it
-  std::vector<Vec> states;
-  Vec mean;
-} watch;
-void watched_client(const double *h, fl_local *lo) {
-  watch.of->client_finish(h, lo);
-  watch.states[lo->id] = Vec(lo->at[watch.client], lo->at[watch.client] + D);
-}
-void watched_server(const double *h, fl_server *sv) {
-  watch.of->server_finish(h, sv);
-  watch.mean = Vec(sv->at[watch.server], sv->at[watch.server] + D);
-}
-} // namespace
-
 TEST_CASE("the server's part of a state is the mean of all clients', whoever acted", "[federated][reductions]") {
   use(GENERATE(0, 1));
   const struct { settings set; size_t client, server; } cases[] = {
     { named("scaffold"), 1, 0 }, { named("scaffold", { { "option", "1" } }), 1, 0 },
     { named("scaffold", { { "derive", "yes" } }), 1, 0 },
-    { named("fedgamma"), 1, 0 }, { named("feddyn"), 0, 1 }, { named("fedspeed"), 0, 1 } };
+    { named("fedgamma"), 1, 0 }, { named("feddyn"), 0, 1 }, { named("fedspeed"), 0, 1 },
+    { named("fedbcgd_plus", { { "blocks", "3" } }), 1, 0 } };
   for (const auto &c : cases) {
     INFO(text(c.set));
-    Reduced run(c.set, ALL_STEPS);
-    watch = { run.a.stage[0], c.client, c.server, std::vector<Vec>(N, zero), zero };
-    fl_stage own = *watch.of;
-    own.client_finish = watched_client, own.server_finish = watched_server;
-    run.a.stage[0] = &own;
-    run.open();
-    REQUIRE(run.error == "");
+    Watched run(c.set, ALL_STEPS, c.client, c.server);
     for (int r = 0; r < R; r++) {
       run.round();
       Vec sum = zero;
       for (const Vec &s : watch.states) sum = sum + (1.0 / N) * s;
       CHECK(norm(sum) > 1e-3);
-      CHECK(norm(watch.mean - sum) <= 1e-5 * norm(sum));
+      CHECK(norm(watch.kept - sum) <= 1e-5 * norm(sum));
     }
   }
 }
