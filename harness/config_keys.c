@@ -4,6 +4,26 @@
 #include <string.h>
 
 #define FED(field) offsetof(fl_config, field)
+/* Rows of both sections; each says round(s) or epoch(s). */
+#define BUDGET_KEYS(round) \
+  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none", 0 }, \
+    FL_KEY_REAL, FED(time_budget) }, \
+  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) }, \
+  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every " round, \
+      0 }, FL_KEY_REAL, FED(checkpoint_seconds) }
+#define DIAGNOSTIC_KEYS(rounds) \
+  { { "diagnostics", 0, 0, 0, FL_DIAGNOSTICS, "what is measured besides, one name or a list (docs/diagnostics.md)", FL_LIST }, \
+    FL_KEY_SET, FED(diagnostics) }, \
+  { { "diagnostics_every", 0, 0, 16777215, NULL, rounds " between two of them, a multiple of eval_every; 0: at every " \
+      "evaluation", FL_WHOLE }, FL_KEY_SIZE, FED(diagnostics_every) }, \
+  { { "diagnostics_rows", 0, 0, 4294967295.0, NULL, "training rows, evenly spaced, that gradient, sam_gap and sharpness look " \
+      "at; 0: all", FL_WHOLE }, \
+    FL_KEY_SIZE, FED(diagnostics_rows) }, \
+  { { "gap_rho", 0.05, 0, 1e6, NULL, "length of the step of sam_gap", FL_ABOVE }, FL_KEY_REAL, FED(gap_rho) }, \
+  { { "sharpness_steps", 20, 1, 1e6, NULL, "power iterations of sharpness, two gradients each", FL_WHOLE }, FL_KEY_SIZE, \
+    FED(sharpness_steps) }, \
+  { { "sharpness_step", 0.01, 0, 1e6, NULL, "distance of the points whose gradients sharpness compares", FL_ABOVE }, \
+    FL_KEY_REAL, FED(sharpness_step) }
 static const fl_key_entry federated_keys[] = {
   { { "clients", 100, 1, 4294967295.0, NULL, "clients that the training data is divided among", FL_WHOLE }, FL_KEY_SIZE,
     FED(clients) },
@@ -38,25 +58,10 @@ static const fl_key_entry federated_keys[] = {
     FL_KEY_SIZE, FED(eval_every) },
   { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first round and second are reported; 0: none", 0 }, FL_KEY_REAL,
     FED(target_accuracy) },
-  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none", 0 },
-    FL_KEY_REAL, FED(time_budget) },
-  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
-  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every round",
-      0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
+  BUDGET_KEYS("round"),
   { { "client_state_memory", 1024, 0, 1e9, NULL, "MiB of client states (SCAFFOLD's c_i ...) beyond which they go to states.bin "
       "in the run's folder; changes no bit", 0 }, FL_KEY_REAL, FED(client_state_memory) },
-  { { "diagnostics", 0, 0, 0, FL_DIAGNOSTICS, "what is measured besides, one name or a list (docs/diagnostics.md)", FL_LIST },
-    FL_KEY_SET, FED(diagnostics) },
-  { { "diagnostics_every", 0, 0, 16777215, NULL, "rounds between two of them, a multiple of eval_every; 0: at every evaluation",
-      FL_WHOLE }, FL_KEY_SIZE, FED(diagnostics_every) },
-  { { "diagnostics_rows", 0, 0, 4294967295.0, NULL, "training rows, evenly spaced, that gradient, sam_gap and sharpness look at; "
-                                                    "0: all", FL_WHOLE },
-    FL_KEY_SIZE, FED(diagnostics_rows) },
-  { { "gap_rho", 0.05, 0, 1e6, NULL, "length of the step of sam_gap", FL_ABOVE }, FL_KEY_REAL, FED(gap_rho) },
-  { { "sharpness_steps", 20, 1, 1e6, NULL, "power iterations of sharpness, two gradients each", FL_WHOLE }, FL_KEY_SIZE,
-    FED(sharpness_steps) },
-  { { "sharpness_step", 0.01, 0, 1e6, NULL, "distance of the points whose gradients sharpness compares", FL_ABOVE }, FL_KEY_REAL,
-    FED(sharpness_step) },
+  DIAGNOSTIC_KEYS("rounds"),
 };
 /* An epoch is a round of one client that holds everything. */
 static const fl_key_entry training_keys[] = {
@@ -68,23 +73,8 @@ static const fl_key_entry training_keys[] = {
     FL_KEY_SIZE, FED(eval_every) },
   { { "target_accuracy", 0, 0, 1, NULL, "accuracy (0..1) whose first epoch and second are reported; 0: none", 0 }, FL_KEY_REAL,
     FED(target_accuracy) },
-  { { "time_budget", 0, 0, 1e9, NULL, "seconds of training (evaluation not counted) after which a run stops; 0: none", 0 },
-    FL_KEY_REAL, FED(time_budget) },
-  { { "stop_at_target", 0, 0, 1, "no|yes", "stop a run at target_accuracy", 0 }, FL_KEY_FLAG, FED(stop_at_target) },
-  { { "checkpoint_seconds", 10, 0, 1e9, NULL, "seconds between checkpoints, besides the one at the end; 0: after every epoch",
-      0 }, FL_KEY_REAL, FED(checkpoint_seconds) },
-  { { "diagnostics", 0, 0, 0, FL_DIAGNOSTICS, "what is measured besides, one name or a list (docs/diagnostics.md)", FL_LIST },
-    FL_KEY_SET, FED(diagnostics) },
-  { { "diagnostics_every", 0, 0, 16777215, NULL, "epochs between two of them, a multiple of eval_every; 0: at every evaluation",
-      FL_WHOLE }, FL_KEY_SIZE, FED(diagnostics_every) },
-  { { "diagnostics_rows", 0, 0, 4294967295.0, NULL, "training rows, evenly spaced, that gradient, sam_gap and sharpness look at; "
-                                                    "0: all", FL_WHOLE },
-    FL_KEY_SIZE, FED(diagnostics_rows) },
-  { { "gap_rho", 0.05, 0, 1e6, NULL, "length of the step of sam_gap", FL_ABOVE }, FL_KEY_REAL, FED(gap_rho) },
-  { { "sharpness_steps", 20, 1, 1e6, NULL, "power iterations of sharpness, two gradients each", FL_WHOLE }, FL_KEY_SIZE,
-    FED(sharpness_steps) },
-  { { "sharpness_step", 0.01, 0, 1e6, NULL, "distance of the points whose gradients sharpness compares", FL_ABOVE }, FL_KEY_REAL,
-    FED(sharpness_step) },
+  BUDGET_KEYS("epoch"),
+  DIAGNOSTIC_KEYS("epochs"),
 };
 /* Keys that came after the first results: at their defaults they are not named in a resolved configuration, whose run_id stays.
  * needs: the key without which they do nothing, and its values ("": any but the default). */

@@ -68,23 +68,19 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
 /* By step it was called after every one; what is left is the start of the run. */
 void fl_after(fl_session *s, uint64_t rounds) {
   float *at[FL_MAX_SLOTS];
-  fl_server sv = fl_server_of(s, rounds);
   if (by_step(s) && rounds) return;
   for (size_t i = 0; i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->after) continue;
-    fl_server_slots(s, i, at);
-    sv.at = at;
+    fl_server sv = fl_server_at(s, rounds, i, at);
     s->job.stage[i]->after(s->job.h_stage[i], &sv);
   }
 }
 
 const float *fl_point(const fl_session *s, uint64_t rounds) {
   float *at[FL_MAX_SLOTS];
-  fl_server sv = fl_server_of(s, rounds);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->model) continue;
-    fl_server_slots(s, i, at);
-    sv.at = at;
+    const fl_server sv = fl_server_at(s, rounds, i, at);
     const float *p = s->job.stage[i]->model(s->job.h_stage[i], &sv);
     if (p) return p;
   }

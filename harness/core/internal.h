@@ -141,17 +141,17 @@ int fl_keep_open(fl_session *);
 void fl_keep_close(fl_session *);
 static inline int fl_keeps(const fl_session *s) { return s->keep.up != NULL; }
 void fl_keep_begin(fl_session *);                          /* the server's own samples join the round */
-void fl_keep_judge(fl_session *, fl_worker *);             /* uploads into the tree, as the stage says */
+void fl_keep_judge(fl_session *);                          /* uploads into the tree, as the stage says */
 /* The worker takes the client: its batches and gradients come from the oracle. */
 const fl_oracle *fl_client_oracle(fl_session *, fl_worker *, uint32_t client, size_t position);
 typedef struct { float *v[FL_MAX_STAGES][FL_MAX_SLOTS]; } fl_slot_table;
 void fl_place_slots(fl_session *, fl_worker *, float *leaf, fl_slot_table *);
-void fl_server_slots(const fl_session *, size_t stage, float **at);
 /* The rule that moves x (the server's; centrally the run's own), and its fl_local with y = x and t moves done. */
 const fl_rule *fl_mover(const fl_session *, const double **h);
 fl_local fl_mover_local(fl_session *, uint64_t t);
-/* as a stage sees it after so many rounds; its slots are the caller's */
+/* As the stages see the server after so many rounds: without slots, or with a stage's, their addresses in the caller's at. */
 fl_server fl_server_of(const fl_session *, uint64_t rounds);
+fl_server fl_server_at(const fl_session *, uint64_t rounds, size_t stage, float **at);
 void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
 /* Moves of x after so many rounds, as the stages' `after` counts them; the stages' `after` and `model` at that time. */
 uint64_t fl_moves(const fl_session *, uint64_t rounds);

@@ -111,18 +111,14 @@ static void count(fl_session *s) {
   s->keep.caught = all[1] ? (double)out[1] / (double)all[1] : NAN;
 }
 
-void fl_keep_judge(fl_session *s, fl_worker *w) {
+void fl_keep_judge(fl_session *s) {
   float *at[FL_MAX_SLOTS];
   size_t i;
   const fl_stage *st = find(s, &i, has_combine);
-  fl_server sv = fl_server_of(s, s->round);
   s->keep.admitted = s->keep.caught = s->keep.wronged = NAN;
   if (!st || !s->m) return;
-  fl_server_slots(s, i, at);
-  for (size_t j = 0; j < st->n_slots; j++)
-    if (st->slot[j].place == FL_WORK) at[j] = w->slots + s->slot[i][j].offset;
   for (size_t p = 0; p < s->m; p++) s->keep.share[p] = s->weight[p];
-  sv.at = at;
+  fl_server sv = fl_server_at(s, s->round, i, at);
   sv.sent = s->keep.up + s->up[0].offset;
   sv.row = s->leaf_floats;
   sv.share = s->keep.share;

@@ -83,9 +83,7 @@ static void start_server(fl_session *s) {
   float *at[FL_MAX_SLOTS];
   for (size_t i = 0; !s->opt.central && i < s->job.n_stages; i++) {
     if (!s->job.stage[i]->server_start) continue;
-    fl_server sv = fl_server_of(s, s->round);
-    fl_server_slots(s, i, at);
-    sv.at = at;
+    fl_server sv = fl_server_at(s, s->round, i, at);
     sv.send = s->send;
     s->job.stage[i]->server_start(s->job.h_stage[i], &sv);
     s->send = sv.send;
@@ -116,13 +114,16 @@ static int begin_round(fl_session *s) {
 }
 
 /* ---- after the clients ------------------------------------------------------------------------------------------------- */
-void fl_server_slots(const fl_session *s, size_t stage, float **at) {
+fl_server fl_server_at(const fl_session *s, uint64_t rounds, size_t stage, float **at) {
+  fl_server sv = fl_server_of(s, rounds);
+  sv.at = at;
   for (size_t j = 0; j < s->job.stage[stage]->n_slots; j++) {
     const fl_slot_at *slot = &s->slot[stage][j];
     const fl_place place = s->job.stage[stage]->slot[j].place;
     at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP && s->tree.root ? s->tree.root + slot->offset
             : place == FL_WORK ? s->worker[0].slots + slot->offset : NULL;
   }
+  return sv;
 }
 
 extern const fl_rule fl_rule_sgd;
@@ -143,10 +144,8 @@ static void server_step(fl_session *s, fl_worker *w) {
   const double *h;
   const fl_rule *rule = fl_mover(s, &h);
   for (size_t i = 0; i < s->job.n_stages; i++) {
-    fl_server sv = fl_server_of(s, s->round);
-    sv.at = at;
+    fl_server sv = fl_server_at(s, s->round, i, at);
     sv.move = move;
-    fl_server_slots(s, i, at);
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }
   const int plain = rule == &fl_rule_sgd && h[0] == 0;
@@ -282,7 +281,7 @@ static int has_failed(fl_session *s) {
 static double serve(fl_session *s, fl_worker *w) {
   const double t = fl_now();
   if (has_failed(s)) return t;
-  if (fl_keeps(s)) fl_keep_judge(s, w);
+  if (fl_keeps(s)) fl_keep_judge(s);
   if (!s->opt.central) server_step(s, w);
   fl_after(s, s->round + 1);
   round_metrics(s);

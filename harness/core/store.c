@@ -36,7 +36,7 @@ static void drop_memory(fl_store *s) {
 void fl_store_close(fl_store *s) {
   drop_memory(s);
   if (s->floats && s->fd >= 0) close(s->fd);
-  void *const blocks[] = { s->visited, s->slot, s->sum, s->free.slot, s->retired.slot, s->fresh, s->buffer };
+  void *const blocks[] = { s->visited, s->slot, s->sum, s->free.v, s->retired.v, s->fresh.v, s->buffer };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   memset(s, 0, sizeof *s);
 }
@@ -81,25 +81,19 @@ static int read_slot(const fl_store *s, uint32_t client, uint64_t slot, float *s
   return 0;
 }
 
-static int push(fl_slots *list, uint64_t slot) {
+static int push(fl_numbers *list, uint64_t number) {
   if (list->n == list->room) {
     const size_t room = list->room ? 2 * list->room : 64;
-    uint64_t *p = realloc(list->slot, room * sizeof *p);
+    uint64_t *p = realloc(list->v, room * sizeof *p);
     if (!p) return -1;
-    list->slot = p, list->room = room;
+    list->v = p, list->room = room;
   }
-  list->slot[list->n++] = slot;
+  list->v[list->n++] = number;
   return 0;
 }
 
 static int mark_fresh(fl_store *s, uint32_t client) {
-  if (s->n_fresh == s->fresh_room) {
-    const size_t room = s->fresh_room ? 2 * s->fresh_room : 64;
-    uint32_t *p = realloc(s->fresh, room * sizeof *p);
-    if (!p) return -1;
-    s->fresh = p, s->fresh_room = room;
-  }
-  s->fresh[s->n_fresh++] = client;
+  if (push(&s->fresh, client)) return -1;
   s->visited[client] |= FRESH;
   return 0;
 }
@@ -108,7 +102,7 @@ static int mark_fresh(fl_store *s, uint32_t client) {
 static int spill(fl_store *s, char *err, size_t size) {
   s->fd = open(s->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (s->fd < 0) REFUSE("cannot write client states to '%.300s': %s", s->path, strerror(errno));
-  s->end = s->free.n = s->retired.n = s->n_fresh = 0;
+  s->end = s->free.n = s->retired.n = s->fresh.n = 0;
   int bad = 0;
   for (size_t i = 0; i < s->clients && !bad; i++) {
     if (!s->visited[i]) continue;
@@ -144,7 +138,7 @@ static int assign(fl_store *s, uint32_t client, fl_place_of *p) {
   *p = (fl_place_of){ s->visited[client] ? s->slot[client] : FL_NO_SLOT, s->slot[client] };
   if (s->visited[client] & FRESH) return 0;
   if (p->from != FL_NO_SLOT && push(&s->retired, p->from)) return -1;
-  p->to = s->free.n ? s->free.slot[--s->free.n] : s->end++;
+  p->to = s->free.n ? s->free.v[--s->free.n] : s->end++;
   return mark_fresh(s, client);
 }
 
@@ -242,9 +236,9 @@ int fl_store_load(fl_store *s, int (*read)(void *, void *, size_t), void *self, 
 
 void fl_store_kept(fl_store *s) {
   if (!s->floats || s->fd < 0) return;
-  for (size_t i = 0; i < s->n_fresh; i++) s->visited[s->fresh[i]] &= VISITED;
-  s->n_fresh = 0;
+  for (size_t i = 0; i < s->fresh.n; i++) s->visited[s->fresh.v[i]] &= VISITED;
+  s->fresh.n = 0;
   for (size_t i = 0; i < s->retired.n; i++)     /* the list of free slots has room: these were taken from it, or are new */
-    if (push(&s->free, s->retired.slot[i])) break;
+    if (push(&s->free, s->retired.v[i])) break;
   s->retired.n = 0;
 }

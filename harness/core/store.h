@@ -9,7 +9,7 @@
 
 #define FL_NO_SLOT UINT64_MAX
 typedef struct { uint64_t from, to; } fl_place_of;        /* slots of one client's state before and after the round */
-typedef struct { uint64_t *slot; size_t n, room; } fl_slots;
+typedef struct { uint64_t *v; size_t n, room; } fl_numbers;
 typedef struct {
   size_t clients, floats, threads;
   uint64_t limit; const char *path;                       /* path NULL: always in memory */
@@ -19,8 +19,8 @@ typedef struct {
   uint64_t memory_room;                                   /* bytes that may still be taken unasked */
   int fd;                                                 /* -1: in memory */
   uint64_t *slot, *sum, end;                              /* by client: where its state is, its checksum; first slot never used */
-  fl_slots free, retired;                                 /* nobody's; those that only the last checkpoint needs */
-  uint32_t *fresh; size_t n_fresh, fresh_room;            /* clients changed since the last checkpoint */
+  fl_numbers free, retired;                                 /* nobody's; those that only the last checkpoint needs */
+  fl_numbers fresh;                                       /* clients changed since the last checkpoint */
   float *buffer;                                          /* a state for each thread */
 } fl_store;
 /* 0, or -1: no memory. */

@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 
 import figures
-import load
 import tables
 
 # column of rounds.jsonl: name and unit on the axis
@@ -28,24 +27,13 @@ COLUMNS = {
 }
 
 
-def points(series, column):
-    """[(round, mean, min, max)] of the rounds in which every seed measured the column."""
-    runs = [{r["round"]: load.number(r.get(column)) for r in run.rounds} for run in series.runs]
-    found = []
-    for k in sorted(set(runs[0]).intersection(*runs[1:])) if runs else []:
-        values = [r[k] for r in runs]
-        if all(v is not None for v in values):
-            found.append((k, statistics.fmean(values), min(values), max(values)))
-    return found
-
-
 def curves(all_series, out):
     made = []
     for problem in dict.fromkeys(s.problem for s in all_series):
         chosen = [s for s in all_series if s.problem == problem]
         central = all(r.central() for s in chosen for r in s.runs)
         for column, caption in COLUMNS.items():
-            drawn = [(s, points(s, column)) for s in chosen]
+            drawn = [(s, s.measured(column)) for s in chosen]
             if not any(p for _, p in drawn):
                 continue
             fig, ax = plt.subplots(figsize=(5.2, 3.4))
@@ -53,13 +41,7 @@ def curves(all_series, out):
             for i, (s, p) in enumerate(drawn):
                 if not p:
                     continue
-                colour = figures.COLOURS[i % len(figures.COLOURS)]
-                ax.plot([v[0] for v in p], [v[1] for v in p], color=colour, marker="." if len(p) < 30 else None, linewidth=1.5,
-                        linestyle=figures.DASHES[(i + i // len(figures.COLOURS)) % len(figures.DASHES)], label=s.label)
-                if len(s.runs) > 1:
-                    ax.fill_between([v[0] for v in p], [v[2] for v in p], [v[3] for v in p], color=colour, alpha=0.15,
-                                    linewidth=0)
-                rows += [(s.label, len(s.runs)) + tuple("%.10g" % v for v in q) for q in p]
+                rows += figures.band(ax, i, s, p, "." if len(p) < 30 else None)
             ax.set_xlabel("epoch" if central else "round")
             ax.set_ylabel(caption, fontsize=7)
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))

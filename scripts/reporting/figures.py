@@ -50,6 +50,16 @@ def save(fig, out, name, title, header, rows):
     return made
 
 
+def band(ax, i, series, points, marker=None):
+    """Draws the i-th series, [(x, mean, min, max)]; the rows of its CSV."""
+    colour, xs = COLOURS[i % len(COLOURS)], [v[0] for v in points]
+    ax.plot(xs, [v[1] for v in points], color=colour, marker=marker, linewidth=1.5, label=series.label,
+            linestyle=DASHES[(i + i // len(COLOURS)) % len(DASHES)])
+    if len(series.runs) > 1:
+        ax.fill_between(xs, [v[2] for v in points], [v[3] for v in points], color=colour, alpha=0.15, linewidth=0)
+    return [(series.label, len(series.runs)) + tuple("%.10g" % v for v in q) for q in points]
+
+
 def curves(all_series, out):
     figures = []
     for problem in dict.fromkeys(s.problem for s in all_series):
@@ -66,12 +76,7 @@ def curves(all_series, out):
                     p = [(a * factor, m * scale, lo * scale, hi * scale) for a, m, lo, hi in s.curve(x, column)]
                     if not p:
                         continue
-                    colour, dash = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
-                    xs = [v[0] for v in p]
-                    ax.plot(xs, [v[1] for v in p], color=colour, linestyle=dash, linewidth=1.5, label=s.label)
-                    if len(s.runs) > 1:
-                        ax.fill_between(xs, [v[2] for v in p], [v[3] for v in p], color=colour, alpha=0.15, linewidth=0)
-                    rows += [(s.label, len(s.runs)) + tuple("%.10g" % v for v in q) for q in p]
+                    rows += band(ax, i, s, p)
                 if not rows:
                     plt.close(fig)
                     continue

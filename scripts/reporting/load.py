@@ -160,11 +160,19 @@ class Series:
 
     def curve(self, x, y):
         """[(x, mean, min, max)] over the rounds that every seed evaluated. x, y: columns of Run.evaluations."""
-        runs = [{e[0]: e for e in r.evaluations()} for r in self.runs]
+        return self._common([{e[0]: (e[x], e[y]) for e in r.evaluations()} for r in self.runs])
+
+    def measured(self, column):
+        """[(round, mean, min, max)] over the rounds in which every seed measured the column of rounds.jsonl."""
+        return self._common([{e["round"]: (e["round"], number(e.get(column))) for e in r.rounds} for r in self.runs])
+
+    @staticmethod
+    def _common(runs):
+        """[(x, mean, min, max)] of the rounds that every seed has, from their {round: (x, y)}."""
         points = []
         for k in sorted(set(runs[0]).intersection(*runs[1:])) if runs else []:
-            xs, ys = [r[k][x] for r in runs], [r[k][y] for r in runs]
-            if all(v is not None for v in xs + ys):
+            xs, ys = zip(*(r[k] for r in runs))
+            if None not in xs + ys:
                 points.append((statistics.fmean(xs), statistics.fmean(ys), min(ys), max(ys)))
         return points
 

@@ -3,6 +3,7 @@ import html
 import json
 import os
 
+import load
 import tables
 
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -18,19 +19,9 @@ def shown(value):
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
 
 
-def flat(value, prefix=""):
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    if not isinstance(value, dict):
-        return {prefix: value}
-    out = {}
-    for k in value:
-        out.update(flat(value[k], prefix + "." + k if prefix else k))
-    return out
-
-
 def configurations(runs):
     """What all runs share, and one line a run for what they do not."""
-    each = [flat(r.config) for r in runs]
+    each = [load.leaves(r.config) for r in runs]
     keys = list(dict.fromkeys(k for c in each for k in c))
     same = {k: each[0].get(k) for k in keys if all(k in c and c[k] == each[0].get(k) for c in each)}
     differ = [k for k in keys if k not in same]
@@ -45,7 +36,8 @@ def machines(runs):
     text = ""
     for cpu in dict.fromkeys(r.cpu for r in runs):
         m = next(r.machine for r in runs if r.cpu == cpu)
-        text += "<h3>%s</h3>" % html.escape(cpu) + tables.as_html(["field", "value"], [(k, shown(v)) for k, v in flat(m).items()])
+        text += "<h3>%s</h3>" % html.escape(cpu) + tables.as_html(["field", "value"],
+                                                                      [(k, shown(v)) for k, v in load.leaves(m).items()])
     return text
 
 
