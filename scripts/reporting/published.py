@@ -94,11 +94,12 @@ def compare(figures, all_series):
     return made
 
 
-def line(f, s, ours):
+def line(f, s, ours, several):
     if s is None:
         return [f.row, f.column, "none", "0", text(f.accuracy), "-", "-", "-", "-"]
     shown = sorted({r.status for r in s.runs} - {"done"})[:1] if ours is None else [text(ours)]
-    return [f.row, f.column, s.label, str(len(s.runs)), text(f.accuracy), (shown or ["-"])[0],
+    name = "%s: %s" % (s.problem, s.label) if several else s.label
+    return [f.row, f.column, name, str(len(s.runs)), text(f.accuracy), (shown or ["-"])[0],
             text(None if ours is None else ours - f.accuracy, "+"), text(measure(s, lambda r: tail(r, 1))),
             text(measure(s, best))]
 
@@ -133,7 +134,8 @@ def write(paths, all_series, out):
     made = compare([f for p in paths for f in read(p, known)], all_series) if paths else []
     if not made:
         return ""
-    body = [line(*m) for m in made]
+    several = len({s.problem for s in all_series}) > 1
+    body = [line(*m, several) for m in made]
     with open(os.path.join(out, "comparison.csv"), "w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)
