@@ -159,6 +159,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
     free(m);
     return NULL;
   }
+  if (net->rank && !(m->adapters = fl_adapters_new(&m->objective, net->rank, err, err_size))) return fl_model_free(m), NULL;
   return m;
 }
 
@@ -167,14 +168,19 @@ void fl_model_make_rows(fl_model *m, fl_make_row *make, const void *self) {
   m->maker = self;
 }
 
-void fl_model_free(fl_model *m) { free(m); }
+void fl_model_free(fl_model *m) {
+  if (m) fl_adapters_free(m->adapters);
+  free(m);
+}
 
 void fl_model_noise(fl_model *m, const float *sigma, const fl_key *key) {
   m->sigma = sigma;
   if (sigma) m->noise_key = *key;
 }
 
-const fl_objective *fl_model_objective(const fl_model *m) { return &m->objective; }
+const fl_objective *fl_model_objective(const fl_model *m) {
+  return m->adapters ? fl_adapters_objective(m->adapters) : &m->objective;
+}
 
 double fl_model_macs(const fl_model *m) {
   double macs = 0;

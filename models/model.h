@@ -8,14 +8,15 @@ typedef enum { FL_LAYER_CONV, FL_LAYER_RELU, FL_LAYER_MAXPOOL2, FL_LAYER_LINEAR 
 /* name: prefix of the tensors ("conv1" -> conv1.weight, conv1.bias), as in the state_dict of the PyTorch twin.
  * out: output channels (conv) or features (linear); k, p: kernel and padding (conv). */
 typedef struct { fl_layer_kind kind; const char *name; size_t out, k, p; } fl_layer_spec;
-typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
+/* rank: not 0, the matrices are frozen and have adapters of this rank, which are trained (adapters.c). */
+typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; size_t rank; } fl_net;
 #define FL_MAX_LAYERS 32
 typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_MAX_LAYERS]; } fl_net_sized;
 
 size_t fl_net_count(void);
 const fl_net *fl_net_at(size_t i);
-/* A network of the list, or one whose name says its sizes (mlp_300_100), which is made in *room and lives as long as that. NULL
- * when unknown; room NULL: only the list. */
+/* A network of the list, or one whose name says its sizes (mlp_300_100), and either with adapters (mlp_lora8: of rank 8), which
+ * is made in *room and lives as long as that. NULL when unknown; room NULL: only the list. */
 const fl_net *fl_net_find(const char *name, fl_net_sized *room);
 
 /* Samples in memory: bytes as in the file (c*h*w a row), label a row; inputs are (byte*1/255 - mean)/std, one fma. */
@@ -43,4 +44,10 @@ void fl_model_logits(const fl_model *, const fl_kernels *, const float *x, const
 /* Activation bytes at this batch and multiply-adds a sample, forward. */
 size_t fl_model_activation_bytes(const fl_model *, size_t batch);
 double fl_model_macs(const fl_model *);
+
+/* An objective of adapters over another, which must outlive it; NULL with a message in err when the rank does not fit. */
+typedef struct fl_adapters fl_adapters;
+fl_adapters *fl_adapters_new(const fl_objective *, size_t rank, char *err, size_t err_size);
+const fl_objective *fl_adapters_objective(const fl_adapters *);
+void fl_adapters_free(fl_adapters *);
 #endif

@@ -49,6 +49,7 @@ typedef struct fl_objective {
    * pure function of its arguments, the old buffers among them. NULL: buffers stay as init made them. */
   double (*step_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
                       float *buffers, void *work);
+  size_t frozen;                                   /* the last so many of the buffers no client changes: they are not sent */
 } fl_objective;
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@ typedef struct {
 } fl_step;
 
 struct fl_model {
+  fl_adapters *adapters;                        /* NULL: none */
   fl_objective objective;
   fl_layout layout;
   fl_samples train, test;

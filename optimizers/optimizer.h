@@ -64,7 +64,8 @@ typedef struct fl_rule {
 typedef enum { FL_SERVER, FL_CLIENT, FL_UP, FL_WORK } fl_place;       /* FL_CLIENT persists by client id, starts at 0 */
 enum { FL_DOWN = 1,                             /* SERVER slot that every sampled client receives */
        FL_EQUAL = 2, FL_OVER_N = 4,             /* UP weight 1/m, 1/N; default p_i */
-       FL_DERIVED = 8 };                        /* UP: sum_i w_i*scale_i*up[0] as sent, formed by the server: 0 bits, no vector */
+       FL_DERIVED = 8,                          /* UP: sum_i w_i*scale_i*up[0] as sent, formed by the server: 0 bits, no vector */
+       FL_FORMED = 16 };                        /* UP: what the server could form of the other uploads: 0 bits */
 /* NULL = d */
 typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot;
 typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* bits preset 32*n; scale preset 1 */
@@ -93,6 +94,7 @@ struct fl_local {
   const fl_algorithm *schedule;                 /* not NULL: the lr of every step is fl_lr_at's (central, unit step) */
   fl_server *server;                            /* not NULL: y is x, and `after` follows every step (central, unit step) */
   fl_up *up; size_t n_up;                       /* uploads of all stages in stack order; up[0] is the model change */
+  uint64_t down_bits;                           /* that the client received; preset 32 times x and the FL_DOWN slots */
   uint32_t id, position; uint64_t round; double weight;
 };
 struct fl_server {                              /* one round on the server, or x itself in central training */

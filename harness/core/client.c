@@ -138,10 +138,11 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };
   lo->mix.ga = 1.0f;
   lo->effective_steps = (double)lo->steps;
+  lo->down_bits = 32 * (uint64_t)s->down_floats;
   lo->visited = s->client_floats && s->place[position].from != FL_NO_SLOT;
   lo->malicious = s->malicious && s->malicious[w->id];
   for (size_t u = 0; u < s->n_up; u++)
-    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)fl_sent_floats(&s->up[u]), 1.0 };
+    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)s->up[u].sent, 1.0 };
 }
 
 /* Leaf of the tree: every upload times its weight; derived ones from the change as sent. from: the uploads, may be the leaf. */
@@ -221,6 +222,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   }
   give_state(s, w);
   hand_over(s, position, up, leaf);
+  if (w->id < s->problem.clients) w->bits_down += lo.down_bits;
   s->loss[position] = lo.loss;
   w->infinite |= lo.infinite;
   w->elements += lo.elements, w->unclipped += lo.unclipped;

@@ -10,9 +10,8 @@ enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 
 
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
-typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
-/* Of an upload that a client sends: a derived one the server forms by itself. */
-static inline size_t fl_sent_floats(const fl_upload *u) { return u->flags & FL_DERIVED ? 0 : u->floats; }
+/* Inside a leaf; sent: of the floats those that a client sends, the server forms the others by itself. */
+typedef struct { size_t offset, floats; unsigned flags; size_t sent; } fl_upload;
 
 /* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
 typedef struct {
@@ -44,6 +43,7 @@ typedef struct {                                          /* one thread */
   float *client;                                          /* the state of the client at hand */
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
   double keeping;                                         /* of the round: seconds that diagnostics took among the clients */
+  uint64_t bits_down;                                     /* of the round, to the clients of this worker */
   uint64_t evaluations, samples, elements, unclipped;     /* of the round; the last two as fl_local's */
   int infinite;                                           /* as fl_local's, of the round's clients */
   /* the oracle of the client at hand */

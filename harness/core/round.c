@@ -175,7 +175,8 @@ static void round_metrics(fl_session *s) {
     if (s->steps[p]) m->train_loss += s->weight[p] * s->loss[p], share += s->weight[p];
   }
   m->train_loss = share > 0 ? m->train_loss / share : NAN;
-  m->bytes_down = 4 * (uint64_t)s->down_floats * (s->m + s->dropped);
+  m->bytes_down = 4 * (uint64_t)s->down_floats * s->dropped;
+  for (int w = 0; w < s->threads; w++) m->bytes_down += s->worker[w].bits_down / 8, s->worker[w].bits_down = 0;
   uint64_t steps = 0;
   for (size_t p = 0; p < s->m; p++) steps += s->steps[p];
   m->local_steps = s->opt.partial.stragglers > 0 ? (double)steps : NAN;

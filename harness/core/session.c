@@ -93,8 +93,8 @@ static size_t place_slot(size_t *end, size_t floats) {
 static int place_all(fl_session *s, char *err, size_t size) {
   if (!s->opt.central) {
     s->n_up = 1;
-    s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0 };
-    s->down_floats = s->n;
+    s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0, s->n - s->problem.objective->frozen };
+    s->down_floats = s->up[0].sent;
   }
   for (size_t i = 0; i < s->job.n_stages; i++) {
     const fl_stage *st = s->job.stage[i];
@@ -107,7 +107,8 @@ static int place_all(fl_session *s, char *err, size_t size) {
       if (slot->place == FL_SERVER && slot->flags & FL_DOWN) s->down_floats += floats;
       if (slot->place != FL_UP) continue;
       if (s->n_up == FL_MAX_UP) REFUSE("stages: more than %d uploads", FL_MAX_UP - 1);
-      s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags };
+      s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags,
+                                      slot->flags & (FL_DERIVED | FL_FORMED) ? 0 : floats };
     }
   }
   return 0;

@@ -47,7 +47,7 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
 void fl_session_traffic(const fl_session *s, size_t *up, size_t *down) {
   *up = 0;
   *down = s->down_floats;
-  for (size_t u = 0; u < s->n_up; u++) *up += fl_sent_floats(&s->up[u]);
+  for (size_t u = 0; u < s->n_up; u++) *up += s->up[u].sent;
 }
 size_t fl_session_cohort_size(const fl_session *s) { return s->m_max; }
 size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) {

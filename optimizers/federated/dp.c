@@ -65,7 +65,7 @@ static const char *setup(const double *h, const fl_job *job) {
     return fl_why(job, "dp_delta = %g without %s: there is no epsilon to tell; allowed: 0", h[H_DELTA],
                   noise ? "dp_clip_by = global or tensor" : "noise");
   if (job->layout && job->layout->buffers)
-    return fl_why(job, "the model has %zu buffers, which would be sent as they are; allowed: a model without any",
+    return fl_why(job, "the model has %zu buffers (frozen weights among them), which the stage does not clip; allowed: none",
                   job->layout->buffers);
   return other_uploads(h, job);
 }

@@ -386,7 +386,7 @@ TEST_CASE("what the pages of the federated families say of costs is what is sent
       for (std::string name; names >> name;) {
         name = name.substr(1, name.rfind('`') - 1);
         seen[name]++;
-        compare_costs(name, row);
+        if (!on_adapters(name)) compare_costs(name, row);
       }
     }
   }

@@ -160,6 +160,7 @@ TEST_CASE("equalities between methods, to the bit") {
 TEST_CASE("every method: the same bits with 1, 2 and 3 threads and on every ISA; SCAFFOLD's sum of controls") {
   for (size_t i = 0; i < fl_method_count(); i++) {
     INFO(fl_method_at(i)->name);
+    if (on_adapters(fl_method_at(i)->name)) continue;
     settings set = small_settings(fl_method_at(i)->name);
     set.push_back({ "lr", "0.05" });
     const auto one = run_quad(set, 1);

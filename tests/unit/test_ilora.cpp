@@ -1,0 +1,295 @@
+// ILoRA (federated-structured-robust 5) against a plain double reference in the specification's terms: the server holds W, B, A
+// and c; a client B_k, A_k and c_k. On a 6 x 5 matrix under a quadratic, and on a small network whose head is trained as it is.
+#include "federated.hpp"
+extern "C" {
+#include "models/model.h"
+}
+#include <algorithm>
+#include <memory>
+
+namespace {
+// ---- plain matrices --------------------------------------------------------------------------------------------------------
+struct Matrix {
+  size_t m, n;
+  Vec v;
+  Matrix(size_t rows, size_t cols) : m(rows), n(cols), v(rows * cols) {}
+  double &operator()(size_t i, size_t j) { return v[i * n + j]; }
+  double operator()(size_t i, size_t j) const { return v[i * n + j]; }
+};
+Matrix times(const Matrix &a, const Matrix &b) {
+  Matrix c(a.m, b.n);
+  for (size_t i = 0; i < a.m; i++)
+    for (size_t k = 0; k < a.n; k++)
+      for (size_t j = 0; j < b.n; j++) c(i, j) += a(i, k) * b(k, j);
+  return c;
+}
+Matrix turned(const Matrix &a) {
+  Matrix c(a.n, a.m);
+  for (size_t i = 0; i < a.m; i++)
+    for (size_t j = 0; j < a.n; j++) c(j, i) = a(i, j);
+  return c;
+}
+void add(Matrix &a, double s, const Matrix &b) {
+  for (size_t i = 0; i < a.v.size(); i++) a.v[i] += s * b.v[i];
+}
+double length(const Matrix &a) {
+  double s = 0;
+  for (double v : a.v) s += v * v;
+  return std::sqrt(s);
+}
+double apart(Matrix a, const Matrix &b) { return add(a, -1, b), length(a); }
+Matrix columns(const Matrix &a, size_t count) {
+  Matrix c(a.m, count);
+  for (size_t i = 0; i < a.m; i++)
+    for (size_t j = 0; j < count; j++) c(i, j) = a(i, j);
+  return c;
+}
+Matrix rows(const Matrix &a, size_t count) { return turned(columns(turned(a), count)); }
+double along(const Matrix &a, size_t i, size_t j) {
+  double s = 0;
+  for (size_t k = 0; k < a.m; k++) s += a(k, i) * a(k, j);
+  return s;
+}
+// Orthonormal columns of which the first q + 1 span those of a: R's diagonal is positive. Twice, so that they are orthogonal.
+Matrix gram_schmidt(Matrix a, double *clear) {
+  for (size_t q = 0; q < a.n; q++) {
+    const double whole = std::sqrt(along(a, q, q));
+    for (size_t twice = 0; twice < 2 * q; twice++) {
+      const double s = along(a, q, twice % q);
+      for (size_t i = 0; i < a.m; i++) a(i, q) -= s * a(i, twice % q);
+    }
+    const double size = std::sqrt(along(a, q, q));
+    *clear = std::min(*clear, size / whole);
+    for (size_t i = 0; i < a.m; i++) a(i, q) /= size;
+  }
+  return a;
+}
+// The columns in the order of a pivoted QR.
+Matrix longest(const Matrix &a, size_t r) {
+  Matrix left = a, c(a.m, r);
+  for (size_t q = 0; q < r; q++) {
+    size_t best = 0;
+    for (size_t j = 1; j < a.n; j++)
+      if (along(left, j, j) > along(left, best, best)) best = j;
+    Matrix unit(a.m, 1);
+    for (size_t i = 0; i < a.m; i++) c(i, q) = a(i, best), unit(i, 0) = left(i, best) / std::sqrt(along(left, best, best));
+    add(left, -1, times(unit, times(turned(unit), left)));
+  }
+  return c;
+}
+// Jacobi rotations of the columns until they are orthogonal: the lengths are the singular values, largest first.
+Vec singular_values(Matrix a) {
+  if (a.m < a.n) a = turned(a);
+  for (int sweep = 0; sweep < 60; sweep++)
+    for (size_t p = 0; p < a.n; p++)
+      for (size_t q = p + 1; q < a.n; q++) {
+        const double angle = 0.5 * std::atan2(2 * along(a, p, q), along(a, p, p) - along(a, q, q));
+        for (size_t i = 0; i < a.m; i++) {
+          const double x = a(i, p), y = a(i, q);
+          a(i, p) = std::cos(angle) * x + std::sin(angle) * y, a(i, q) = std::cos(angle) * y - std::sin(angle) * x;
+        }
+      }
+  Vec s;
+  for (size_t j = 0; j < a.n; j++) s.push_back(std::sqrt(along(a, j, j)));
+  std::sort(s.rbegin(), s.rend());
+  return s;
+}
+
+// ---- the problems: the first tensor is the matrix, of full rank -------------------------------------------------------------
+double uneven(int i) { return (double)(float)std::sin(1.3 * i * i + 0.7 * i + 0.2); }
+const fl_tensor wide_tensor[] = { { "w", FL_MATRIX, 0, 0, 2, { 4, 6, 0, 0 }, 0, 24 },
+                                  { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+const fl_tensor tall_tensor[] = { { "w", FL_MATRIX, 0, 0, 2, { 6, 4, 0, 0 }, 0, 24 },
+                                  { "b", FL_BIAS, 1, 0, 1, { 5, 0, 0, 0 }, 24, 5 } };
+const Problem mine[] = { { { 2, 29, 0, wide_tensor }, uneven, quadratic },
+                         { { 2, 29, 0, tall_tensor }, uneven, quadratic },
+                         { { 4, WEIGHTS, 0, network_tensor }, uneven, network } };
+void use_mine(int which) {
+  problem = &mine[which];
+  D = (int)problem->layout.d;
+  zero.assign((size_t)D, 0.0);
+}
+size_t frozen() { return problem == &mine[2] ? (size_t)W2 : 29; }      // floats of the inner vector before the head
+
+struct Adapted {
+  fl_objective inner = objective();
+  char err[200] = "";
+  fl_adapters *adapters;
+  explicit Adapted(size_t rank) : adapters(fl_adapters_new(&inner, rank, err, sizeof err)) { REQUIRE(err == std::string()); }
+  ~Adapted() { fl_adapters_free(adapters); }
+};
+struct Low : Adapted, session::Session {
+  size_t rank, m, n, head;                      // the flat vector: A, B^T, the head, W's base and the rest of the inner one
+  Low(const settings &set, size_t r, double participation, int threads = 1)
+      : Adapted(r),
+        Session(set, *fl_adapters_objective(adapters), { federated::offset, federated::offset + N + 1 }, R, BATCH),
+        rank(r), m(federated::problem->layout.tensor[0].shape[0]), n(federated::problem->layout.tensor[0].shape[1]),
+        head((size_t)D - frozen()) {
+    Session::problem.batch = batch;
+    options.participation = participation, options.local_epochs = EPOCHS, options.threads = threads;
+    open();
+    REQUIRE(error == "");
+  }
+  Matrix part(size_t at, size_t r, size_t c) const {
+    const rules::Floats all = x();
+    Matrix a(r, c);
+    for (size_t i = 0; i < r * c; i++) a.v[i] = all[at + i];
+    return a;
+  }
+  Matrix A() const { return part(0, rank, n); }
+  Matrix B() const { return turned(part(rank * n, rank, m)); }
+  Matrix W() const {
+    Matrix w = part(rank * (m + n) + head, m, n);
+    add(w, 1, times(B(), A()));
+    return w;
+  }
+  Matrix trained_head() const { return part(rank * (m + n), 1, head); }
+};
+
+// ---- the reference -----------------------------------------------------------------------------------------------------------
+enum How { LEADING, PIVOTED };
+struct Side { Matrix A, B; Vec head; };         // factors, or what belongs to them: gradients, moments, controls
+Side nothing(size_t r, size_t m, size_t n, size_t head) { return { Matrix(r, n), Matrix(m, r), Vec(head) }; }
+template <class F> void each(Side &a, F f) {
+  for (auto *v : { &a.A.v, &a.B.v, &a.head })
+    for (size_t i = 0; i < v->size(); i++) f((int)(v == &a.A.v ? 0 : v == &a.B.v ? 1 : 2), i, (*v)[i]);
+}
+double &at(Side &a, int part, size_t i) { return (part == 0 ? a.A.v : part == 1 ? a.B.v : a.head)[i]; }
+Side cut(const Side &a, size_t r) { return { rows(a.A, r), columns(a.B, r), a.head }; }
+
+struct Reference {
+  size_t rank, m, n;
+  int levels;
+  How how;
+  double lr, decay, beta1;                      // beta1 < 0: plain gradient descent
+  Matrix W, delta;
+  Side s, c;
+  std::vector<Side> ck;
+  Vec rest;                                     // of the frozen inner vector, behind the matrix
+  double up = 0, down = 0, ranks = 0;           // floats of a round; ranks of all rounds so far
+  Vec seen;
+  double clear = 1;                             // least part of a column that those before did not span
+  Reference(size_t r, int rank_levels, How h, double step, double wd, double b1)
+      : rank(r), m(problem->layout.tensor[0].shape[0]), n(problem->layout.tensor[0].shape[1]), levels(rank_levels), how(h),
+        lr(step), decay(wd), beta1(b1), W(m, n), delta(m, n), s(nothing(r, m, n, (size_t)D - frozen())), c(s), ck(N, c), seen(N) {
+    for (size_t i = 0; i < m * n; i++) W.v[i] = start_of((int)i);
+    for (size_t i = m * n; i < frozen(); i++) rest.push_back(start_of((int)i));
+    for (size_t i = 0; i < s.head.size(); i++) s.head[i] = start_of((int)(frozen() + i));
+    refactor(W);
+  }
+  void refactor(const Matrix &w) {
+    s.B = gram_schmidt(how == PIVOTED ? longest(w, rank) : columns(w, rank), &clear);
+    s.A = times(turned(s.B), w);
+  }
+  size_t rank_of(size_t id) const { return rank >> id % (size_t)levels; }
+  Side gradient(const Matrix &base, const Side &y, uint64_t round, size_t id, uint64_t k) const {
+    uint32_t row[BATCH];
+    const size_t count = batch(nullptr, round, (uint32_t)id, k, row, BATCH);
+    Matrix w = base, G(m, n);
+    add(w, 1, times(y.B, y.A));
+    Vec all = w.v, g((size_t)D);
+    all.insert(all.end(), rest.begin(), rest.end());
+    all.insert(all.end(), y.head.begin(), y.head.end());
+    problem->gradient(all.data(), row, count, g.data());
+    std::copy(g.begin(), g.begin() + (long)(m * n), G.v.begin());
+    return { times(turned(y.B), G), times(G, turned(y.A)), Vec(g.begin() + (long)frozen(), g.end()) };
+  }
+  void client(uint64_t round, size_t id, double p, Side &sum, Vec &holders, Matrix &moved, Vec &head) {
+    const size_t r = rank_of(id);
+    Side y = cut(s, r), mm = nothing(r, m, n, y.head.size()), vv = mm, raw = mm, of = cut(c, r), own = cut(ck[id], r);
+    const Matrix before = times(y.B, y.A);
+    Matrix base = W;
+    add(base, -1, before);
+    const double K = (double)(EPOCHS * ((size_of(id) + BATCH - 1) / BATCH));
+    for (uint64_t k = 0; k < (uint64_t)K; k++) {
+      Side g = gradient(base, y, round, id, k);
+      each(g, [&](int part, size_t i, double v) {
+        at(raw, part, i) += v / K;
+        v += at(of, part, i) - at(own, part, i);
+        double &first = at(mm, part, i), &second = at(vv, part, i), &x = at(y, part, i);
+        first = beta1 * first + (1 - beta1) * v, second = 0.999 * second + 0.001 * v * v;
+        const double t = (double)k + 1;
+        const double adam = first / (1 - std::pow(beta1, t)) / (std::sqrt(second / (1 - std::pow(0.999, t))) + 1e-8);
+        const double step = beta1 < 0 ? v : adam;
+        x -= lr * (step + decay * x);
+      });
+    }
+    const Matrix after = times(y.B, y.A);
+    add(delta, p, after), add(moved, p, after), add(moved, -p, before);
+    for (size_t i = 0; i < head.size(); i++) head[i] += p * y.head[i];
+    for (size_t q = 0; q < r; q++) holders[q] += p;
+    ck[id] = nothing(rank, m, n, head.size());
+    for (size_t q = 0; q < r; q++) {
+      for (size_t j = 0; j < n; j++) sum.A(q, j) += p * raw.A(q, j), ck[id].A(q, j) = raw.A(q, j);
+      for (size_t i = 0; i < m; i++) sum.B(i, q) += p * raw.B(i, q), ck[id].B(i, q) = raw.B(i, q);
+    }
+    for (size_t i = 0; i < head.size(); i++) sum.head[i] += p * raw.head[i];
+    ck[id].head = raw.head;
+    const double floats = 2 * (double)(r * (m + n) + head.size());
+    up += floats, down += floats + std::min((ranks - seen[id]) * (double)(m + n), (double)(m * n));
+    seen[id] = ranks;
+  }
+  void round(uint64_t number, const std::vector<uint32_t> &who) {
+    double total = 0, fresh = 0;
+    for (uint32_t id : who) total += (double)size_of(id), fresh += (double)rank_of(id);
+    Side sum = nothing(rank, m, n, s.head.size());
+    Vec holders(rank), head(s.head.size());
+    Matrix moved(m, n);
+    up = down = 0, delta = Matrix(m, n);
+    for (uint32_t id : who) client(number, id, (double)size_of(id) / total, sum, holders, moved, head);
+    for (size_t q = 0; q < rank; q++) {
+      if (holders[q] == 0) continue;
+      for (size_t j = 0; j < n; j++) c.A(q, j) = sum.A(q, j) / holders[q];
+      for (size_t i = 0; i < m; i++) c.B(i, q) = sum.B(i, q) / holders[q];
+    }
+    c.head = sum.head, s.head = head, ranks += fresh;
+    add(W, 1, moved);
+    refactor(delta);
+  }
+};
+
+settings with(settings more) {
+  const bool stack = std::any_of(more.begin(), more.end(), [](auto &q) { return q.first == "stack"; });
+  if (!stack) more.push_back({ "name", "ilora" });
+  const settings common = { { "lr", "0.02" }, { "lr_schedule", "constant" }, { "weight_decay", "0.1" } };
+  for (auto &p : common)
+    if (std::none_of(more.begin(), more.end(), [&](auto &q) { return q.first == p.first; })) more.push_back(p);
+  return more;
+}
+settings levels(int n) { return with({ { "rank_levels", std::to_string(n) } }); }
+std::vector<uint32_t> who_comes(const Low &run, uint64_t round) {
+  std::vector<uint32_t> who(N);
+  who.resize(fl_session_cohort(run.s, round, who.data()));
+  return who;
+}
+} // namespace
+
+TEST_CASE("ILoRA with equal and mixed ranks equals its reference", "[federated]") {
+  for (int which = 0; which < 3; which++)
+    for (const size_t rank : { 4, 2 })
+      for (const int n : { 1, 3 })
+        for (const bool pivot : { false, true })
+          for (const bool adam : { true, false }) {
+            if (rank >> (n - 1) == 0) continue;
+            use_mine(which);
+            settings set = { { "rank_levels", std::to_string(n) }, { "refactor", pivot ? "qr_pivot" : "qr" } };
+            if (!adam) set.insert(set.end(), { { "stack", "ilora" }, { "rule", "sgd" }, { "clip_norm", ".inf" } });
+            Low run(with(set), rank, 0.6);
+            Reference ref(rank, n, pivot ? PIVOTED : LEADING, 0.02, 0.1, adam ? 0.9 : -1);
+            INFO("problem " << which << ", rank " << rank << ", levels " << n << ", pivot " << pivot << ", adam " << adam);
+            const Matrix start = ref.W;
+            CHECK(apart(run.W(), start) < 1e-6);
+            CHECK(apart(times(run.B(), run.A()), times(ref.s.B, ref.s.A)) < 1e-5);
+            for (uint64_t r = 0; r < R; r++) {
+              ref.round(r, who_comes(run, r));
+              const fl_metrics seen = run.round();
+              INFO("round " << r);
+              CHECK(apart(run.W(), ref.W) <= 1e-4 * apart(ref.W, start));
+              CHECK(apart(times(run.B(), run.A()), times(ref.s.B, ref.s.A)) <= 1e-4 * length(ref.s.A));
+              for (size_t i = 0; i < run.head; i++) CHECK(run.trained_head().v[i] == Approx(ref.s.head[i]).margin(1e-4));
+              CHECK((double)seen.bytes_up == 4 * ref.up);
+              CHECK((double)seen.bytes_down == 4 * ref.down);
+              if (ref.clear < 1e-3) break;      // the last columns of the next factors are arbitrary
+            }
+          }
+}
