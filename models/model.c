@@ -159,7 +159,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
     free(m);
     return NULL;
   }
-  if (net->rank && !(m->adapters = fl_adapters_new(&m->objective, net->rank, err, err_size))) return fl_model_free(m), NULL;
+  if (fl_net_rank(net) && !(m->adapters = fl_adapters_new(&m->objective, fl_net_rank(net), err, err_size))) return fl_model_free(m), NULL;
   return m;
 }
 

@@ -8,8 +8,7 @@ typedef enum { FL_LAYER_CONV, FL_LAYER_RELU, FL_LAYER_MAXPOOL2, FL_LAYER_LINEAR 
 /* name: prefix of the tensors ("conv1" -> conv1.weight, conv1.bias), as in the state_dict of the PyTorch twin.
  * out: output channels (conv) or features (linear); k, p: kernel and padding (conv). */
 typedef struct { fl_layer_kind kind; const char *name; size_t out, k, p; } fl_layer_spec;
-/* rank: not 0, the matrices are frozen and have adapters of this rank, which are trained (adapters.c). */
-typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; size_t rank; } fl_net;
+typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
 #define FL_MAX_LAYERS 32
 typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_MAX_LAYERS]; } fl_net_sized;
 
@@ -18,6 +17,8 @@ const fl_net *fl_net_at(size_t i);
 /* A network of the list, or one whose name says its sizes (mlp_300_100), and either with adapters (mlp_lora8: of rank 8), which
  * is made in *room and lives as long as that. NULL when unknown; room NULL: only the list. */
 const fl_net *fl_net_find(const char *name, fl_net_sized *room);
+/* The rank of its adapters (adapters.c), as its name says; 0: it has none, all of it is trained. */
+size_t fl_net_rank(const fl_net *);
 
 /* Samples in memory: bytes as in the file (c*h*w a row), label a row; inputs are (byte*1/255 - mean)/std, one fma. */
 typedef struct {

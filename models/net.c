@@ -14,16 +14,30 @@ size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }
 
 const fl_net *fl_net_at(size_t i) { return i < fl_net_count() ? nets[i] : NULL; }
 
+/* R of NAME_loraR; 0: the name has no such end. *length: of NAME. */
+static size_t rank_in(const char *name, size_t *length) {
+  const char *at = strstr(name, "_lora");
+  char *end;
+  if (!at || at[5] < '1' || at[5] > '9') return 0;
+  const unsigned long rank = strtoul(at + 5, &end, 10);
+  *length = (size_t)(at - name);
+  return *end || rank > 4096 ? 0 : rank;
+}
+
+size_t fl_net_rank(const fl_net *net) {
+  size_t length;
+  return rank_in(net->name, &length);
+}
+
 /* NAME_loraR: the network NAME with adapters of rank R. */
 static const fl_net *with_adapters(const char *name, fl_net_sized *room) {
-  const char *at = strstr(name, "_lora");
-  char base[64], *end;
-  if (!at || at[5] < '1' || at[5] > '9' || strlen(name) >= sizeof room->name) return NULL;
-  const unsigned long rank = strtoul(at + 5, &end, 10);
-  snprintf(base, sizeof base, "%.*s", (int)(at - name), name);
-  const fl_net *net = *end || rank > 4096 ? NULL : fl_net_find(base, room);
+  char base[64];
+  size_t length;
+  if (strlen(name) >= sizeof room->name || !rank_in(name, &length)) return NULL;
+  snprintf(base, sizeof base, "%.*s", (int)length, name);
+  const fl_net *net = fl_net_find(base, room);
   if (!net) return NULL;
-  room->net = (fl_net){ room->name, net->help, net->n, net->layer, rank };
+  room->net = (fl_net){ room->name, net->help, net->n, net->layer };
   strcpy(room->name, name);
   return &room->net;
 }

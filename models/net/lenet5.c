@@ -10,5 +10,5 @@ static const fl_layer_spec layers[] = {
 };
 const fl_net fl_net_lenet5 = {
   "lenet5", "LeNet-5: conv 6 5x5 pad 2, pool, conv 16 5x5, pool, 120, 84, classes (61,706 parameters on 28x28)",
-  sizeof layers / sizeof *layers, layers, 0
+  sizeof layers / sizeof *layers, layers
 };

@@ -3,5 +3,5 @@
 
 static const fl_layer_spec layers[] = { { FL_LAYER_LINEAR, "fc", 0, 0, 0 } };
 const fl_net fl_net_logistic = {
-  "logistic", "multinomial logistic regression: one linear layer (7,850 parameters on 28x28)", 1, layers, 0
+  "logistic", "multinomial logistic regression: one linear layer (7,850 parameters on 28x28)", 1, layers
 };

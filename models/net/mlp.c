@@ -12,7 +12,7 @@ const fl_net fl_net_mlp = {
   "mlp",
   "perceptron: 200, 200, classes, ReLU (199,210 parameters on 28x28); mlp_300_100: hidden widths 300, 100 (1 to 8 of 1 to "
   "65536); NAME_lora8: any of these frozen, with adapters of rank 8",
-  sizeof layers / sizeof *layers, layers, 0
+  sizeof layers / sizeof *layers, layers
 };
 
 #define MOST_HIDDEN 8
@@ -33,6 +33,6 @@ const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room) {
   }
   room->layer[n++] = (fl_layer_spec){ FL_LAYER_LINEAR, linear[hidden], 0, 0, 0 };
   strcpy(room->name, name);
-  room->net = (fl_net){ room->name, "perceptron of the hidden widths in its name, ReLU", n, room->layer, 0 };
+  room->net = (fl_net){ room->name, "perceptron of the hidden widths in its name, ReLU", n, room->layer };
   return &room->net;
 }

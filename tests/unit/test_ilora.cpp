@@ -5,6 +5,8 @@ extern "C" {
 #include "models/model.h"
 }
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <memory>
 
 namespace {
@@ -132,9 +134,9 @@ struct Low : Adapted, session::Session {
   }
   Matrix part(size_t at, size_t r, size_t c) const {
     const rules::Floats all = x();
-    Matrix a(r, c);
-    for (size_t i = 0; i < r * c; i++) a.v[i] = all[at + i];
-    return a;
+    Matrix out(r, c);
+    for (size_t i = 0; i < r * c; i++) out.v[i] = all[at + i];
+    return out;
   }
   Matrix A() const { return part(0, rank, n); }
   Matrix B() const { return turned(part(rank * n, rank, m)); }
@@ -266,7 +268,7 @@ std::vector<uint32_t> who_comes(const Low &run, uint64_t round) {
 
 TEST_CASE("ILoRA with equal and mixed ranks equals its reference", "[federated]") {
   for (int which = 0; which < 3; which++)
-    for (const size_t rank : { 4, 2 })
+    for (const size_t rank : { 4, 2, 1 })
       for (const int n : { 1, 3 })
         for (const bool pivot : { false, true })
           for (const bool adam : { true, false }) {
@@ -292,4 +294,222 @@ TEST_CASE("ILoRA with equal and mixed ranks equals its reference", "[federated]"
               if (ref.clear < 1e-3) break;      // the last columns of the next factors are arbitrary
             }
           }
+}
+
+// ---- what the section lists ------------------------------------------------------------------------------------------------------
+namespace {
+uint32_t alone = 0;
+size_t cohort_of_one(void *, uint64_t, uint32_t *out, size_t) { return out[0] = alone, 1; }
+// The sum of p_k W_k and of p_k head_k after a round that every client makes by itself.
+struct Means { Matrix W, head, product; };
+Means of_clients(const settings &set, size_t rank) {
+  Means sum = { Matrix(Low(set, rank, 1).m, Low(set, rank, 1).n), Matrix(1, Low(set, rank, 1).head), Matrix(0, 0) };
+  sum.product = sum.W;
+  for (alone = 0; alone < N; alone++) {
+    Low run(set, rank, 1.0 / N);
+    run.Session::problem.cohort = cohort_of_one;
+    run.open();
+    REQUIRE(run.error == "");
+    run.round();
+    const double p = (double)size_of(alone) / SAMPLES;
+    add(sum.W, p, run.W()), add(sum.head, p, run.trained_head()), add(sum.product, p, times(run.B(), run.A()));
+  }
+  return sum;
+}
+double best_error(const Matrix &w, size_t rank) {
+  double s = 0;
+  const Vec values = singular_values(w);
+  for (size_t i = rank; i < values.size(); i++) s += values[i] * values[i];
+  return std::sqrt(s);
+}
+const char *const refactors[] = { "qr", "qr_pivot", "svd" };
+settings by(const char *refactor, int n, settings more = {}) {
+  more.insert(more.end(), { { "rank_levels", std::to_string(n) }, { "refactor", refactor } });
+  return with(more);
+}
+} // namespace
+
+TEST_CASE("ILoRA: W is the mean of the clients' W, whatever their ranks and whatever the factors lose", "[federated]") {
+  for (int which = 0; which < 3; which++)
+    for (const char *refactor : refactors)
+      for (const int n : { 1, 3 }) {
+        use_mine(which);
+        INFO("problem " << which << ", " << refactor << ", levels " << n);
+        const settings set = by(refactor, n);
+        Low run(set, 4, 1);
+        run.round();
+        const Means want = of_clients(set, 4);
+        CHECK(apart(run.W(), want.W) < 3e-6);
+        CHECK(apart(run.trained_head(), want.head) < 3e-6);
+        // Rank 4 is all that these matrices have: equal ranks and r_s >= rank(sum), so B A is the sum of the products to the last
+        // digits. A client by itself has none but its own: one client, B_s A_s = B_1 A_1.
+        if (n == 1) CHECK(apart(times(run.B(), run.A()), want.product) < 3e-6);
+      }
+}
+
+TEST_CASE("ILoRA: no learning leaves W, one client leaves the base, and the columns of B are orthonormal", "[federated]") {
+  for (int which = 0; which < 3; which++)
+    for (const char *refactor : refactors) {
+      use_mine(which);
+      INFO("problem " << which << ", " << refactor);
+      Low still(by(refactor, 2, { { "lr", "1e-30" } }), 2, 0.6);
+      const Matrix before = still.W();
+      for (size_t i = 0; i < before.v.size(); i++) CHECK(before.v[i] == Approx(start_of((int)i)).margin(1e-6));
+      for (int r = 0; r < 4; r++) still.round();
+      CHECK(apart(still.W(), before) < 5e-6);
+
+      Low one(by(refactor, 1), 2, 1.0 / N);
+      const Matrix base = one.part(2 * (one.m + one.n) + one.head, one.m, one.n);
+      for (int r = 0; r < 4; r++) one.round();
+      CHECK(apart(one.part(2 * (one.m + one.n) + one.head, one.m, one.n), base) < 5e-6);
+      CHECK(apart(one.W(), before) > 1e-2);
+      const Matrix b = one.B(), gram = times(turned(b), b);
+      for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 2; j++) CHECK(gram(i, j) == Approx(i == j).margin(2e-6));
+    }
+}
+
+TEST_CASE("ILoRA: the leading columns lose more than the best product does, svd is that, and full rank loses nothing",
+          "[federated]") {
+  for (int which = 0; which < 3; which++)
+    for (const size_t rank : { 1, 2, 3, 4 }) {
+      use_mine(which);
+      double lost[3];
+      for (int i = 0; i < 3; i++) {
+        Low run(by(refactors[i], 1), rank, 1);
+        lost[i] = apart(run.W(), times(run.B(), run.A()));
+      }
+      Low run(by("qr", 1), rank, 1);
+      const double best = best_error(run.W(), rank);
+      INFO("problem " << which << ", rank " << rank << ": " << lost[0] << " " << lost[1] << " " << lost[2]);
+      CHECK(lost[2] == Approx(best).margin(2e-6));
+      CHECK(lost[0] >= best - 1e-6);
+      CHECK(lost[1] >= best - 1e-6);
+      if (rank == 4) CHECK(std::max(lost[0], lost[1]) < 2e-6);
+      if (rank == 2 && which == 0) CHECK(lost[0] > 1.05 * best);
+    }
+}
+
+namespace {
+// A loss that is linear in the matrix: its gradient G_k keeps every row at right angles to the rows of the first A, so that one
+// step of gradient descent moves A alone.
+Matrix pull[N] = { Matrix(4, 6), Matrix(4, 6), Matrix(4, 6), Matrix(4, 6), Matrix(4, 6), Matrix(4, 6), Matrix(4, 6) };
+double straight(const double *x, const uint32_t *row, size_t, double *g) {
+  size_t client = 0;
+  double loss = 0;
+  while (row[0] >= federated::offset[client + 1]) client++;
+  for (int i = 0; i < 29; i++) g[i] = i < 24 ? pull[client].v[(size_t)i] : 0, loss += g[i] * x[i];
+  return loss;
+}
+const Problem linear = { { 2, 29, 0, wide_tensor }, uneven, straight };
+} // namespace
+
+TEST_CASE("ILoRA: clients with the same orthonormal B average their A", "[federated]") {
+  problem = &linear, D = 29;
+  const settings set = with({ { "stack", "ilora" }, { "rule", "sgd" }, { "clip_norm", ".inf" }, { "weight_decay", "0" },
+                              { "lr", "0.1" }, { "rank_levels", "1" } });
+  Low run(set, 2, 1);
+  run.options.local_epochs = 0, run.options.local_steps = 1;
+  run.open();
+  const Matrix b = run.B(), a = run.A();
+  const Matrix flat = gram_schmidt(turned(a), std::make_unique<double>(1).get());       // 6 x 2: the rows of A
+  Matrix want = a;
+  for (size_t k = 0; k < N; k++) {
+    for (size_t i = 0; i < 24; i++) pull[k].v[i] = uneven((int)(i + 31 * k));
+    add(pull[k], -1, times(times(pull[k], flat), turned(flat)));
+    add(want, -0.1 * (double)size_of(k) / SAMPLES, times(turned(b), pull[k]));
+  }
+  run.round();
+  CHECK(apart(times(run.B(), run.A()), times(b, want)) < 3e-6);
+  CHECK(apart(want, a) > 1e-2);
+}
+
+TEST_CASE("ILoRA: any number of threads and every instruction set, and resumed in the middle: the same bits", "[federated]") {
+  for (const char *refactor : refactors) {
+    use_mine(2);
+    const settings set = by(refactor, 2);
+    Low whole(set, 4, 0.6);
+    CHECK(fl_rounds(whole.s, nullptr, nullptr) == 1);
+    for (int threads = 1; threads <= 3; threads++)
+      for (int isa = 0; isa < FL_ISA_COUNT; isa++) {
+        if (!fl_kernels_of((fl_isa)isa)) continue;
+        Low again(set, 4, 0.6, threads);
+        again.options.kernels = fl_kernels_select(fl_isa_name((fl_isa)isa), nullptr);
+        again.open();
+        CHECK(fl_rounds(again.s, nullptr, nullptr) == 1);
+        CHECK(rules::same(again.x(), whole.x()));
+      }
+    Low first(set, 4, 0.6), second(set, 4, 0.6, 2);
+    first.round(), first.round();
+    second.load(first.save());
+    CHECK(fl_rounds(second.s, nullptr, nullptr) == 1);
+    CHECK(rules::same(second.x(), whole.x()));
+    CHECK(second.save().size() == whole.save().size());
+  }
+}
+
+TEST_CASE("Adapters: the model at the start, FedIT by any method, and nothing of the base is sent or moved", "[federated]") {
+  use_mine(2);
+  Low fedit({ { "name", "fedavg" }, { "lr", "0.5" } }, 2, 1);
+  const rules::Floats start = fedit.x();
+  const fl_layout *l = fl_adapters_objective(fedit.adapters)->layout;
+  CHECK((l->d == 2 * (5 + 4) + 18 && l->buffers == 25 && l->n == 6));
+  CHECK(std::string(l->tensor[0].name) + l->tensor[1].name + l->tensor[2].name + l->tensor[4].name == "w1.lora_Aw1.lora_B_Tw2w1");
+  for (size_t i = 0; i < 10; i++) CHECK(start[8 + i] == 0);                             // B^T
+  for (size_t i = 0; i < 8; i++) CHECK(std::fabs(start[i]) <= 0.5);                     // A, +-1/sqrt(4)
+  for (size_t i = 0; i < 18; i++) CHECK(start[18 + i] == (float)start_of(25 + (int)i));
+  for (size_t i = 0; i < 25; i++) CHECK(start[36 + i] == (float)start_of((int)i));
+  size_t up, down;
+  fl_session_traffic(fedit.s, &up, &down);
+  CHECK((up == l->d && down == l->d));
+  const fl_metrics m = fedit.round();
+  CHECK((m.bytes_up == 4 * l->d * N && m.bytes_down == 4 * l->d * N));
+  fedit.round();
+  for (size_t i = 0; i < 25; i++) CHECK(fedit.x()[36 + i] == start[36 + i]);
+  // B and A averaged each by itself are not the mean of the products.
+  const settings set = { { "name", "fedavg" }, { "lr", "0.5" }, { "weights", "samples" } };
+  Low two(set, 2, 1);
+  two.round();
+  const Means want = of_clients(set, 2);
+  CHECK(apart(two.trained_head(), want.head) < 3e-6);
+  CHECK(apart(two.W(), want.W) > 1e-3);
+}
+
+TEST_CASE("ILoRA and adapters: what they refuse, and what they keep", "[federated]") {
+  char err[400] = "";
+  use_mine(1);
+  Low run(levels(2), 4, 1);
+  size_t up, down;
+  fl_session_traffic(run.s, &up, &down);
+  CHECK((up == 80 && down == 80));              // 2d
+  const fl_job *job = fl_session_job(run.s);
+  size_t client = 0, server = 0;
+  for (size_t j = 0; j < job->stage[0]->n_slots; j++) {
+    const fl_slot &slot = job->stage[0]->slot[j];
+    const size_t floats = slot.floats ? slot.floats(job, job->h_stage[0]) : job->layout->d;
+    client += slot.place == FL_CLIENT ? floats : 0, server += slot.place == FL_SERVER ? floats : 0;
+  }
+  CHECK((client == 42 && server == 42));        // d + 2, as the page says
+  run.a = rules::build(levels(4));
+  CHECK_THAT(run.open().error, Catch::Contains("rank_levels = 4 of rank 4: the last clients would have no rank"));
+  const fl_objective plain = objective();
+  session::Session none(with({}), plain, { 0, 5, 29 }, 2, BATCH);
+  CHECK_THAT(none.open().error, Catch::Contains("the model has none; allowed: a model with adapters, such as mlp_lora8"));
+  CHECK(fl_adapters_new(&plain, 5, err, sizeof err) == nullptr);
+  CHECK_THAT(err, Catch::Contains("adapters of rank 5: w of model small is 6 x 4; allowed: at most rank 4"));
+  for (const auto &[key, value, why] : std::vector<std::array<const char *, 3>>{
+         { "server_lr", "0.5", "sets x itself" }, { "rank_levels", "0", "rank_levels" }, { "rank_levels", "14", "rank_levels" },
+         { "refactor", "lq", "qr" } })
+    CHECK_THAT(rules::why_not(with({ { key, value } })), Catch::Contains(why));
+  for (const char *stack : { "ilora+topk", "topk+ilora", "prox+ilora", "ilora+swa", "ilora+sam", "attack+ilora" })
+    CHECK_THAT(rules::why_not({ { "stack", stack }, { "rule", "adamw" } }), Catch::Contains("allowed: ilora as the only stage"));
+
+  fl_net_sized room;
+  for (const char *good : { "mlp_lora8", "mlp_300_100_lora16", "lenet5_lora4", "logistic_lora1" }) {
+    const fl_net *net = fl_net_find(good, &room);
+    REQUIRE(net);
+    CHECK((fl_net_rank(net) == (size_t)std::atoi(std::strstr(good, "_lora") + 5) && std::string(net->name) == good));
+  }
+  for (const char *bad : { "mlp_lora", "mlp_lora0", "mlp_lora8x", "mlp_lora4097", "_lora8", "mlp_lora8_lora8", "mlp_lora-1" })
+    CHECK(fl_net_find(bad, &room) == nullptr);
 }
