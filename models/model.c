@@ -159,7 +159,8 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
     free(m);
     return NULL;
   }
-  if (fl_net_rank(net) && !(m->adapters = fl_adapters_new(&m->objective, fl_net_rank(net), err, err_size))) return fl_model_free(m), NULL;
+  const size_t rank = fl_net_rank(net);
+  if (rank && !(m->adapters = fl_adapters_new(&m->objective, rank, err, err_size))) return fl_model_free(m), NULL;
   return m;
 }
 

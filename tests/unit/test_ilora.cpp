@@ -1,13 +1,13 @@
 // ILoRA (federated-structured-robust 5) against a plain double reference in the specification's terms: the server holds W, B, A
 // and c; a client B_k, A_k and c_k. On a 6 x 5 matrix under a quadratic, and on a small network whose head is trained as it is.
 #include "federated.hpp"
+#include "reference_matrix.hpp"
 extern "C" {
 #include "models/model.h"
 }
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <memory>
 
 namespace {
 // ---- plain matrices --------------------------------------------------------------------------------------------------------
@@ -52,19 +52,16 @@ double along(const Matrix &a, size_t i, size_t j) {
   for (size_t k = 0; k < a.m; k++) s += a(k, i) * a(k, j);
   return s;
 }
-// Orthonormal columns of which the first q + 1 span those of a: R's diagonal is positive. Twice, so that they are orthogonal.
-Matrix gram_schmidt(Matrix a, double *clear) {
+// Orthonormal columns of which the first q + 1 span those of a. *clear: the least part of a column that those before do not span.
+Matrix orthonormal(const Matrix &a, double *clear) {
+  Matrix out(a.m, a.n);
+  out.v = reference::orthogonal_factor(a.m, a.n, a.v);
   for (size_t q = 0; q < a.n; q++) {
-    const double whole = std::sqrt(along(a, q, q));
-    for (size_t twice = 0; twice < 2 * q; twice++) {
-      const double s = along(a, q, twice % q);
-      for (size_t i = 0; i < a.m; i++) a(i, q) -= s * a(i, twice % q);
-    }
-    const double size = std::sqrt(along(a, q, q));
-    *clear = std::min(*clear, size / whole);
-    for (size_t i = 0; i < a.m; i++) a(i, q) /= size;
+    double own = 0;
+    for (size_t i = 0; i < a.m; i++) own += out(i, q) * a(i, q);
+    *clear = std::min(*clear, own / std::sqrt(along(a, q, q)));
   }
-  return a;
+  return out;
 }
 // The columns in the order of a pivoted QR.
 Matrix longest(const Matrix &a, size_t r) {
@@ -79,22 +76,14 @@ Matrix longest(const Matrix &a, size_t r) {
   }
   return c;
 }
-// Jacobi rotations of the columns until they are orthogonal: the lengths are the singular values, largest first.
-Vec singular_values(Matrix a) {
-  if (a.m < a.n) a = turned(a);
-  for (int sweep = 0; sweep < 60; sweep++)
-    for (size_t p = 0; p < a.n; p++)
-      for (size_t q = p + 1; q < a.n; q++) {
-        const double angle = 0.5 * std::atan2(2 * along(a, p, q), along(a, p, p) - along(a, q, q));
-        for (size_t i = 0; i < a.m; i++) {
-          const double x = a(i, p), y = a(i, q);
-          a(i, p) = std::cos(angle) * x + std::sin(angle) * y, a(i, q) = std::cos(angle) * y - std::sin(angle) * x;
-        }
-      }
-  Vec s;
-  for (size_t j = 0; j < a.n; j++) s.push_back(std::sqrt(along(a, j, j)));
-  std::sort(s.rbegin(), s.rend());
-  return s;
+// What the best product of the rank leaves.
+double best_error(const Matrix &a, size_t rank) {
+  Vec square;
+  reference::Matrix v;
+  reference::jacobi(a.n, times(turned(a), a).v, square, v);
+  double s = 0;
+  for (size_t i = rank; i < square.size(); i++) s += std::max(0.0, square[i]);
+  return std::sqrt(s);
 }
 
 // ---- the problems: the first tensor is the matrix, of full rank -------------------------------------------------------------
@@ -170,7 +159,7 @@ struct Reference {
   Vec rest;                                     // of the frozen inner vector, behind the matrix
   double up = 0, down = 0, ranks = 0;           // floats of a round; ranks of all rounds so far
   Vec seen;
-  double clear = 1;                             // least part of a column that those before did not span
+  double clear = 1;                             // over all rounds
   Reference(size_t r, int rank_levels, How h, double step, double wd, double b1)
       : rank(r), m(problem->layout.tensor[0].shape[0]), n(problem->layout.tensor[0].shape[1]), levels(rank_levels), how(h),
         lr(step), decay(wd), beta1(b1), W(m, n), delta(m, n), s(nothing(r, m, n, (size_t)D - frozen())), c(s), ck(N, c), seen(N) {
@@ -180,7 +169,7 @@ struct Reference {
     refactor(W);
   }
   void refactor(const Matrix &w) {
-    s.B = gram_schmidt(how == PIVOTED ? longest(w, rank) : columns(w, rank), &clear);
+    s.B = orthonormal(how == PIVOTED ? longest(w, rank) : columns(w, rank), &clear);
     s.A = times(turned(s.B), w);
   }
   size_t rank_of(size_t id) const { return rank >> id % (size_t)levels; }
@@ -296,7 +285,7 @@ TEST_CASE("ILoRA with equal and mixed ranks equals its reference", "[federated]"
           }
 }
 
-// ---- what the section lists ------------------------------------------------------------------------------------------------------
+// ---- what the section lists ------------------------------------------------------------------------------------------------
 namespace {
 uint32_t alone = 0;
 size_t cohort_of_one(void *, uint64_t, uint32_t *out, size_t) { return out[0] = alone, 1; }
@@ -315,12 +304,6 @@ Means of_clients(const settings &set, size_t rank) {
     add(sum.W, p, run.W()), add(sum.head, p, run.trained_head()), add(sum.product, p, times(run.B(), run.A()));
   }
   return sum;
-}
-double best_error(const Matrix &w, size_t rank) {
-  double s = 0;
-  const Vec values = singular_values(w);
-  for (size_t i = rank; i < values.size(); i++) s += values[i] * values[i];
-  return std::sqrt(s);
 }
 const char *const refactors[] = { "qr", "qr_pivot", "svd" };
 settings by(const char *refactor, int n, settings more = {}) {
@@ -412,7 +395,8 @@ TEST_CASE("ILoRA: clients with the same orthonormal B average their A", "[federa
   run.options.local_epochs = 0, run.options.local_steps = 1;
   run.open();
   const Matrix b = run.B(), a = run.A();
-  const Matrix flat = gram_schmidt(turned(a), std::make_unique<double>(1).get());       // 6 x 2: the rows of A
+  double clear = 1;
+  const Matrix flat = orthonormal(turned(a), &clear);                                   // 6 x 2: the rows of A
   Matrix want = a;
   for (size_t k = 0; k < N; k++) {
     for (size_t i = 0; i < 24; i++) pull[k].v[i] = uneven((int)(i + 31 * k));
