@@ -11,6 +11,7 @@ int fl_cli_info(int argc, char **argv);
 int fl_cli_privacy(int argc, char **argv);
 int fl_cli_partition(int argc, char **argv);
 int fl_cli_compare(int argc, char **argv);
+int fl_cli_verify(int argc, char **argv);
 int fl_cli_report(int argc, char **argv);
 int fl_cli_bench(int argc, char **argv);
 int fl_become_report(char **argv);             /* the script with these arguments; returns only when it cannot be executed */
@@ -22,6 +23,7 @@ typedef struct {
   char backend[128];                            /* as one of `set` */
   int threads, dry_run, verify;
 } fl_run_options;
+int fl_parse_threads(const char *option, int *threads);     /* 0, or -1 and told */
 
 /* What consecutive runs share: data set, partition and model are made again only when the configuration differs. */
 typedef struct {

@@ -25,6 +25,15 @@ static void on_signal(int number) {
   fl_signal = number;
 }
 
+int fl_parse_threads(const char *option, int *threads) {
+  char *end;
+  const long n = strtol(option, &end, 10);
+  if (end == option || *end || n < 1 || n > 1024)
+    return fprintf(stderr, "fedlane: --threads '%s'; allowed: a whole number from 1 to 1024\n", option), -1;
+  *threads = (int)n;
+  return 0;
+}
+
 static int parse(int argc, char **argv, fl_run_options *o) {
   static const struct option longs[] = {
     { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },
@@ -32,16 +41,11 @@ static int parse(int argc, char **argv, fl_run_options *o) {
     { "backend", 1, NULL, 'b' },
     { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
     { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-  char *end;
-  long n;
   for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
     case 's': o->set[o->n_set++] = optarg; break;
     case 'e': o->seeds = optarg; break;
     case 't':
-      n = strtol(optarg, &end, 10);
-      if (end == optarg || *end || n < 1 || n > 1024)
-        return fprintf(stderr, "fedlane: --threads '%s'; allowed: a whole number from 1 to 1024\n", optarg), -1;
-      o->threads = (int)n;
+      if (fl_parse_threads(optarg, &o->threads)) return -1;
       break;
     case 'i': o->isa = optarg; break;
     case 'b':                                   /* the key of that name: it decides the bits */

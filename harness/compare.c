@@ -1,92 +1,11 @@
 /* compare.c - `fedlane compare A B ...`: what differs between results, in settings, in time, and in bits. */
-#include "harness/atomic.h"
 #include "harness/cli.h"
-#include "harness/record.h"
+#include "harness/result_read.h"
 #include "harness/safetensors.h"
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-typedef struct { char name[256], path[2048]; json_t *run, *summary; } one_run;
-typedef struct { const char *path; one_run *run; size_t n; int single; } result;
-
-static int is_there(const char *folder, const char *file) {
-  char path[4400];
-  struct stat s;
-  snprintf(path, sizeof path, "%s/%s", folder, file);
-  return stat(path, &s) == 0;
-}
-
-static int by_name(const void *a, const void *b) { return strcmp(((const one_run *)a)->name, ((const one_run *)b)->name); }
-
-/* run.json and summary.json of one folder. */
-static int read_run(result *r, const char *name, const char *folder, char *err, size_t err_size) {
-  char path[4096];
-  one_run *grown = realloc(r->run, (r->n + 1) * sizeof *grown), *run;
-  if (!grown || strlen(name) >= sizeof run->name || strlen(folder) >= sizeof run->path) {
-    snprintf(err, err_size, "cannot read '%s': %s", folder, strerror(grown ? ENAMETOOLONG : ENOMEM));
-    if (grown) r->run = grown;
-    return -1;
-  }
-  r->run = grown;
-  run = &grown[r->n++];
-  memset(run, 0, sizeof *run);
-  snprintf(run->name, sizeof run->name, "%s", name);
-  snprintf(run->path, sizeof run->path, "%s", folder);
-  snprintf(path, sizeof path, "%s/run.json", folder);
-  if (!(run->run = fl_file_read_json(path, err, err_size))) return -1;
-  const json_t *schema = json_object_get(run->run, "schema");
-  if (json_integer_value(schema) != 1) {
-    snprintf(err, err_size, "'%s': \"schema\" is %" JSON_INTEGER_FORMAT ", must be 1", path, json_integer_value(schema));
-    return -1;
-  }
-  if (!is_there(folder, "summary.json")) {
-    snprintf(err, err_size, "'%s' has no summary.json: the run has not finished (resume it with fedlane run --resume)", folder);
-    return -1;
-  }
-  snprintf(path, sizeof path, "%s/summary.json", folder);
-  return (run->summary = fl_file_read_json(path, err, err_size)) ? 0 : -1;
-}
-
-/* A run's own folder, or a folder of runs. */
-static int read_result(result *r, const char *path, char *err, size_t err_size) {
-  r->path = path;
-  if (is_there(path, "run.json")) {
-    r->single = 1;
-    return read_run(r, "run", path, err, err_size);
-  }
-  DIR *d = opendir(path);
-  if (!d) {
-    snprintf(err, err_size, "cannot read result folder '%s': %s", path, strerror(errno));
-    return -1;
-  }
-  int bad = 0;
-  for (const struct dirent *e; !bad && (e = readdir(d));) {
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s/%s", path, e->d_name);
-    if (e->d_name[0] != '.' && is_there(folder, "run.json")) bad = read_run(r, e->d_name, folder, err, err_size);
-  }
-  closedir(d);
-  if (bad) return -1;
-  if (r->n == 0) {
-    snprintf(err, err_size, "'%s' is not a result: neither it nor a folder in it has a run.json", path);
-    return -1;
-  }
-  qsort(r->run, r->n, sizeof *r->run, by_name);
-  return 0;
-}
-
-static void free_result(result *r) {
-  for (size_t i = 0; i < r->n; i++) {
-    json_decref(r->run[i].run);
-    json_decref(r->run[i].summary);
-  }
-  free(r->run);
-}
 
 /* ---- settings ------------------------------------------------------------------------------------------------------------- */
 /* Lines already printed: the same setting differs in every run of a suite, and is told once. */
@@ -139,9 +58,9 @@ static json_t *sums_of(const json_t *run) {
 }
 
 /* Parts made by different threads or machines: its seconds are of none of them. */
-static int is_mixed(const one_run *run) { return json_array_size(json_object_get(run->run, "parts")) > 1; }
+static int is_mixed(const fl_recorded *run) { return json_array_size(json_object_get(run->run, "parts")) > 1; }
 
-static void print_settings(told *t, const one_run *a, const one_run *b) {
+static void print_settings(told *t, const fl_recorded *a, const fl_recorded *b) {
   static const char *const machine[] = {"cpu", "isa_used", "threads", "compiler", "flags", "kernel", "governor", "version",
                                         "commit", "dirty"};
   differ(t, "", json_object_get(a->run, "config"), json_object_get(b->run, "config"));
@@ -157,50 +76,6 @@ static void print_settings(told *t, const one_run *a, const one_run *b) {
 }
 
 /* ---- bits ----------------------------------------------------------------------------------------------------------------- */
-typedef struct { fl_metrics *m; size_t n, room; } rounds;
-
-static int keep(void *self, const fl_metrics *m) {
-  rounds *r = self;
-  if (r->n == r->room) {
-    size_t room = r->room ? 2 * r->room : 64;
-    fl_metrics *grown = realloc(r->m, room * sizeof *grown);
-    if (!grown) return 1;
-    r->m = grown;
-    r->room = room;
-  }
-  r->m[r->n++] = *m;
-  return 0;
-}
-
-static int read_rounds(const one_run *run, rounds *r, char *err, size_t err_size) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/rounds.jsonl", run->path);
-  int64_t n = fl_record_each(path, UINT64_MAX, keep, r, NULL, err, err_size);
-  if (n >= 0 && (size_t)n != r->n) snprintf(err, err_size, "cannot read '%s': out of memory", path);
-  return n < 0 || (size_t)n != r->n ? -1 : 0;
-}
-
-/* "round 3 (train_loss 0.5 | 0.25)", or "" when all columns but the times are equal. */
-static void first_round(const rounds *a, const rounds *b, char *out, size_t size) {
-  size_t n = a->n < b->n ? a->n : b->n;
-  out[0] = 0;
-  for (size_t i = 0; i < n; i++) {
-    for (size_t c = 0; c < FL_COLUMNS; c++) {
-      const fl_column *k = &fl_columns[c];
-      uint64_t x = fl_record_bits(k, &a->m[i]), y = fl_record_bits(k, &b->m[i]);
-      if (k->timed || x == y) continue;
-      if (k->told && (x == FL_WORD_NAN || y == FL_WORD_NAN)) continue;      /* only one of them measured it */
-      double u, v;
-      memcpy(&u, &x, sizeof u);
-      memcpy(&v, &y, sizeof v);
-      if (k->kind == FL_COLUMN_REAL) snprintf(out, size, "round %zu (%s %.17g | %.17g)", i + 1, k->name, u, v);
-      else snprintf(out, size, "round %zu (%s %" PRIu64 " | %" PRIu64 ")", i + 1, k->name, x, y);
-      return;
-    }
-  }
-  if (a->n != b->n) snprintf(out, size, "round %zu (only one has it: %zu | %zu rounds)", n + 1, a->n, b->n);
-}
-
 /* "tensor conv1.weight [12]" - the first tensor whose bytes differ, and its first element that does. */
 static void first_tensor(const fl_safetensors *a, const fl_safetensors *b, char *out, size_t size) {
   const char *name;
@@ -230,17 +105,17 @@ static void first_tensor(const fl_safetensors *a, const fl_safetensors *b, char 
 }
 
 /* 1 same bits, 0 not (what differs in out), -1 error. */
-static int same_bits(const one_run *a, const one_run *b, char *out, size_t size, char *err, size_t err_size) {
+static int same_bits(const fl_recorded *a, const fl_recorded *b, char *out, size_t size, char *err, size_t err_size) {
   char path[4096], round[300] = "", tensor[300] = "";
-  rounds x = {0}, y = {0};
+  fl_rounds_kept x = {0}, y = {0};
   fl_safetensors p = {0}, q = {0};
-  int bad = read_rounds(a, &x, err, err_size) || read_rounds(b, &y, err, err_size);
+  int bad = fl_rounds_read(a->path, &x, err, err_size) || fl_rounds_read(b->path, &y, err, err_size);
   snprintf(path, sizeof path, "%s/params.safetensors", a->path);
   bad = bad || fl_safetensors_read(&p, path, err, err_size);
   snprintf(path, sizeof path, "%s/params.safetensors", b->path);
   bad = bad || fl_safetensors_read(&q, path, err, err_size);
   if (!bad) {
-    first_round(&x, &y, round, sizeof round);
+    fl_rounds_differ(&x, &y, round, sizeof round);
     first_tensor(&p, &q, tensor, sizeof tensor);
     snprintf(out, size, "%s%s%s", round[0] ? round : "all rounds equal", ", ", tensor[0] ? tensor : "all tensors equal");
   }
@@ -252,18 +127,18 @@ static int same_bits(const one_run *a, const one_run *b, char *out, size_t size,
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------- */
-static const one_run *find(const result *r, const char *name, int alone) {
+static const fl_recorded *find(const fl_recorded_list *r, const char *name, int alone) {
   if (alone) return &r->run[0];
   for (size_t i = 0; i < r->n; i++)
     if (strcmp(r->run[i].name, name) == 0) return &r->run[i];
   return NULL;
 }
 
-static void print_runs(const result *a, const result *b, int alone) {
+static void print_runs(const fl_recorded_list *a, const fl_recorded_list *b, int alone) {
   told t = {0};
   printf("settings that differ (%s | %s):\n", a->path, b->path);
   for (size_t i = 0; i < a->n; i++) {
-    const one_run *other = find(b, a->run[i].name, alone);
+    const fl_recorded *other = find(b, a->run[i].name, alone);
     if (other) print_settings(&t, &a->run[i], other);
   }
   if (!t.n) puts("  none");
@@ -272,14 +147,14 @@ static void print_runs(const result *a, const result *b, int alone) {
 }
 
 /* Runs of a and b by name. Returns how many differ or are missing, or -1. */
-static int compare_two(const result *a, const result *b, char *err, size_t err_size) {
+static int compare_two(const fl_recorded_list *a, const fl_recorded_list *b, char *err, size_t err_size) {
   int alone = a->single && b->single, differing = 0, width = 3;
   size_t common = 0;
   for (size_t i = 0; i < a->n; i++) width = (int)strlen(a->run[i].name) > width ? (int)strlen(a->run[i].name) : width;
   print_runs(a, b, alone);
   printf("%-*s  %10s  %10s  %7s  same bits\n", width, "run", "seconds", "seconds", "ratio");
   for (size_t i = 0; i < a->n; i++) {
-    const one_run *run = &a->run[i], *other = find(b, run->name, alone);
+    const fl_recorded *run = &a->run[i], *other = find(b, run->name, alone);
     if (!other) {
       printf("%-*s  missing in %s\n", width, run->name, b->path);
       differing++;
@@ -328,9 +203,9 @@ int fl_cli_compare(int argc, char **argv) {
     return usage(stderr);
   }
   size_t n = (size_t)argc - 1;
-  result *r = calloc(n, sizeof *r);
+  fl_recorded_list *r = calloc(n, sizeof *r);
   int differing = 0, bad = !r;
-  for (size_t i = 0; !bad && i < n; i++) bad = read_result(&r[i], argv[i + 1], err, sizeof err);
+  for (size_t i = 0; !bad && i < n; i++) bad = fl_recorded_read(&r[i], argv[i + 1], err, sizeof err);
   for (size_t i = 0; !bad && i < n; i++) {
     const json_t *machine = json_object_get(r[i].run[0].run, "machine");
     const char *cpu = json_string_value(json_object_get(machine, "cpu")),
@@ -345,7 +220,7 @@ int fl_cli_compare(int argc, char **argv) {
   }
   fflush(stdout);
   if (bad) fprintf(stderr, "fedlane compare: %s\n", err[0] ? err : "out of memory");
-  for (size_t i = 0; r && i < n; i++) free_result(&r[i]);
+  for (size_t i = 0; r && i < n; i++) fl_recorded_free(&r[i]);
   free(r);
   return bad || differing ? 1 : 0;
 }

@@ -313,10 +313,10 @@ static int check_root(context *c, int complete) {
   return 0;
 }
 
-int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,
-                  size_t size) {
+/* Takes the root over. */
+static int load(fl_suite *suite, fl_node *root, const char *path, const char *const *set, size_t n_set, const char *seeds,
+                char *err, size_t size) {
   memset(suite, 0, sizeof *suite);
-  fl_node *root = fl_node_read_file(path, err, size);
   if (!root) return -1;
   context *c = calloc(1, sizeof *c);
   int failed = !c || !(c->seed = calloc(MAX_SEEDS, sizeof *c->seed));
@@ -336,6 +336,31 @@ int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, siz
   fl_node_free(root);
   if (failed) fl_suite_free(suite);
   return failed ? -1 : 0;
+}
+
+int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,
+                  size_t size) {
+  return load(suite, fl_node_read_file(path, err, size), path, set, n_set, seeds, err, size);
+}
+
+int fl_suite_load_json(fl_suite *suite, const json_t *config, const char *path, const char *const *set, size_t n_set, char *err,
+                       size_t size) {
+  json_t *whole = json_copy((json_t *)(uintptr_t)config), *algorithm = json_copy(json_object_get(config, "algorithm"));
+  const char *name = json_string_value(json_object_get(algorithm, "name"));
+  /* a resolved algorithm says what its name stands for as well */
+  if (name && strcmp(name, "custom")) json_object_del(algorithm, "stack"), json_object_del(algorithm, "rule");
+  else json_object_del(algorithm, "name");
+  if (!json_string_length(json_object_get(algorithm, "stack"))) json_object_del(algorithm, "stack");
+  json_object_set_new(whole, "algorithms", json_pack("[o]", algorithm));
+  json_object_set_new(whole, "seeds", json_pack("[O]", json_object_get(config, "seed")));
+  json_object_del(whole, "algorithm");
+  json_object_del(whole, "seed");
+  char *text = json_dumps(whole, JSON_COMPACT | JSON_REAL_PRECISION(17));
+  json_decref(whole);
+  const int bad = load(suite, text ? fl_node_read_text(text, path, err, size) : NULL, path, set, n_set, NULL, err, size);
+  if (!text) snprintf(err, size, "%s: no configuration of a run", path);
+  free(text);
+  return bad;
 }
 
 void fl_suite_free(fl_suite *s) {

@@ -44,6 +44,9 @@ typedef struct {
  * or NULL. */
 int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,
                   size_t err_size);
+/* The one run whose resolved configuration (fl_config_json) that is; path: where it stood, for messages. */
+int fl_suite_load_json(fl_suite *, const json_t *config, const char *path, const char *const *set, size_t n_set, char *err,
+                       size_t err_size);
 void fl_suite_free(fl_suite *);
 json_t *fl_config_json(const fl_config *);      /* the resolved configuration, without threads, ISA and paths */
 /* First 16 hex digits of the SHA-256 of {"config", "data": [SHA-256 of each file], "partition": SHA-256} as compact JSON with

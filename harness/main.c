@@ -7,6 +7,7 @@ static const char usage[] =
   "usage: fedlane COMMAND ...\n"
   "  run CONFIG [options]   run every algorithm, swept value and seed of a configuration (fedlane run --help)\n"
   "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
+  "  verify RESULT...       train what a result records once more, here: the same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
   "  bench [options]        speed of the kernels beside what the machine can do (fedlane bench --help)\n"
   "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
@@ -18,7 +19,7 @@ static const char usage[] =
 
 static const struct { const char *name; int (*run)(int, char **); } command[] = {
   { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "bench", fl_cli_bench },
-  { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy },
+  { "verify", fl_cli_verify }, { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy },
   { "partition", fl_cli_partition } };
 enum { N_COMMANDS = sizeof command / sizeof *command };
 
