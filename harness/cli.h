@@ -14,6 +14,7 @@ int fl_cli_compare(int argc, char **argv);
 int fl_cli_verify(int argc, char **argv);
 int fl_cli_report(int argc, char **argv);
 int fl_cli_bench(int argc, char **argv);
+int fl_become(char *path, char **argv);         /* another program; returns only when it cannot be executed */
 int fl_become_report(char **argv);             /* the script with these arguments; returns only when it cannot be executed */
 void fl_cli_markdown(void);                     /* docs/configuration.md on stdout */
 

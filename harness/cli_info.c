@@ -119,7 +119,7 @@ int fl_cli_info(int argc, char **argv) {
 }
 
 /* ---- programs of their own ------------------------------------------------------------------------------------------------ */
-static int become(char *path, char **argv) {
+int fl_become(char *path, char **argv) {
   fflush(NULL);
   argv[0] = path;
   execv(path, argv);
@@ -132,7 +132,7 @@ int fl_become_report(char **argv) {
   fl_own_folder(self, sizeof self, 1);
   snprintf(path, sizeof path, "%s/share/fedlane/report", self);
   if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
-  return become(path, argv);
+  return fl_become(path, argv);
 }
 
 int fl_cli_report(int argc, char **argv) {
@@ -146,15 +146,4 @@ int fl_cli_report(int argc, char **argv) {
       return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)),
           FL_EXIT_USAGE;
   return fl_become_report(argv);
-}
-
-int fl_cli_bench(int argc, char **argv) {
-  char path[4200], self[4096] = "";
-  (void)argc;
-  fl_own_folder(self, sizeof self, 0);
-  snprintf(path, sizeof path, "%s/fedlane-bench", self);
-  if (access(path, X_OK))
-    return fprintf(stderr, "fedlane: bench: '%s' is not there; it is built with the tests where Google Benchmark is installed "
-                           "(cmake -DFEDLANE_TESTS=ON, after scripts/setup --test)\n", path), FL_EXIT_FAILED;
-  return become(path, argv);
 }

@@ -9,7 +9,7 @@ static const char usage[] =
   "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
   "  verify RESULT...       train what a result records once more, here: the same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
-  "  bench [options]        speed of the kernels beside what the machine can do (fedlane bench --help)\n"
+  "  bench [options]        speed of the kernels beside what the machine can do; --against: is this build slower?\n"
   "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
   "  partition CONFIG       what each client of a configuration holds: a table, a file, figures\n"
   "  info [--model M]       this machine, or a model\n"

@@ -47,8 +47,10 @@ struct Line {
   std::string ceiling;                  // a ceiling: what it bounds (the key of the bound); else empty
   std::string bandwidth;                // a kernel: the key of its bound in bytes; empty: nothing is known
   bool paired = false;                  // memory's speed drifts: the bound in bytes is measured right beside each time
+  bool cold = false;                    // its calls walk over more than the caches hold
   bool own_limit = false;               // many instructions an element: far from the core it is no faster than near it
   unsigned threads = 1;
+  size_t memory = 0;                      // bytes of the arena
   Warm warm;
   std::function<void()> prepare;                         // not timed: values
   std::function<double(int64_t calls, size_t skip)> run; // seconds of so many calls, all without the first `skip` elements
@@ -62,6 +64,7 @@ struct Options {
   bool file = false;                    // --benchmark_out is given
   double min_time = 0;                  // --benchmark_min_time
   unsigned repetitions = 1;             // --benchmark_repetitions
+  std::string serve;                    // --serve: what is measured when `fedlane bench --against` asks
 };
 
 // Sizes in elements of an array: four arrays of them fill half of a cache; DRAM is far beyond the last.
@@ -127,7 +130,7 @@ public:
   const Options options;
   const Sizes sizes;
   std::vector<Line> lines;
-  size_t memory = 0;                                  // bytes that the largest line needs
+  size_t memory(const std::vector<bool> &wanted) const; // bytes that the largest of them needs
   void add(Line line, size_t n, size_t arrays);
   void add_ceilings(std::vector<bool> &wanted);       // those that bind a wanted line; they are wanted too
   std::vector<Place> places(bool first_isa, bool step) const; // where element-wise kernels run

@@ -1,5 +1,5 @@
 // main.cpp - fedlane-bench: options of ours, those of Google Benchmark, and which lines there are.
-#include "bench.h"
+#include "serve.h"
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstdio>
@@ -20,11 +20,22 @@ std::string place_name(const Place &at, bool huge_pages) {
 }
 
 void Book::add(Line line, size_t n, size_t arrays) {
-  memory = std::max(memory, Arena::bytes(n, arrays));
+  line.memory = Arena::bytes(n, arrays);
   lines.push_back(std::move(line));
 }
 
+size_t Book::memory(const std::vector<bool> &wanted) const {
+  size_t most = Arena::bytes(4096, 1);
+  for (size_t i = 0; i < lines.size(); i++) {
+    if (!wanted[i]) { continue; }
+    most = std::max(most, lines[i].memory);
+    if (lines[i].cold) { most = std::max(most, memory_for_cold(sizes)); }
+  }
+  return most;
+}
+
 void Book::settle(Line &line, const Place &at, size_t arrays) const {
+  line.cold = at.cold;
   line.paired = at.cold || at.n > sizes.l2;
   if (at.cold) { line.warm.calls = static_cast<int64_t>(64 * sizes.l3 / Arena::bytes(at.n, arrays) + 1); }
   if (at.n > 16 * sizes.l3) { line.warm.skip = (at.n - 8 * sizes.l3) / 16 * 16; }
@@ -166,7 +177,7 @@ Options parse(int &argc, char **argv) {
   Options o;
   std::string isa, threads, sizes, pages = "huge";
   const std::pair<const char *, std::string *> known[] = { { "--isa=", &isa }, { "--threads=", &threads }, { "--sizes=", &sizes },
-                                                           { "--pages=", &pages } };
+                                                           { "--pages=", &pages }, { "--serve=", &o.serve } };
   int kept = 1;
   for (int i = 1; i < argc; i++) {
     bool ours = false;
@@ -200,17 +211,23 @@ Options parse(int &argc, char **argv) {
 }
 
 // What a result must say of machine and build, in the words of run.json.
-void describe(const Options &o) {
+json_t *describe(const Options &o) {
+  json_t *context = json_object();
+  const auto add = [context](const std::string &key, const char *value) {
+    benchmark::AddCustomContext(key, value);
+    json_object_set_new(context, key.c_str(), json_string(value));
+  };
   json_t *machine = fl_machine_json(o.isas[0], static_cast<int>(o.threads.back()));
   const char *key = nullptr;
   json_t *value = nullptr;
   json_object_foreach(machine, key, value) {
     char *text = json_is_string(value) ? nullptr : json_dumps(value, JSON_ENCODE_ANY | JSON_SORT_KEYS);
-    benchmark::AddCustomContext(std::string("machine_") + key, text ? text : json_string_value(value));
+    add(std::string("machine_") + key, text ? text : json_string_value(value));
     std::free(text);
   }
   json_decref(machine);
-  benchmark::AddCustomContext("pages", o.huge_pages ? "huge" : "4k");
+  add("pages", o.huge_pages ? "huge" : "4k");
+  return context;
 }
 
 std::vector<bool> filtered(const Book &book) {
@@ -265,8 +282,9 @@ int main(int argc, char **argv) {
     }
     return 0;
   }
-  arena.reserve(std::max(book.memory, memory_for_cold(book.sizes)), book.options.huge_pages);
-  describe(book.options);
   fl_fpenv_enter();
+  if (!book.options.serve.empty()) { return serve(book, wanted, book.options.serve, describe(book.options)); }
+  arena.reserve(book.memory(wanted), book.options.huge_pages);
+  json_decref(describe(book.options));
   return run_lines(book, wanted, console);
 }
