@@ -3,35 +3,30 @@
 #include "atomic.h"
 #include "guard.h"
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 static const char *const metric_word[] = { "time", "counter", "callgrind" };
 
-static double digits(double v) {                /* six of them: the file is kept under version control */
-  char text[32];
-  double short_one = v;
-  snprintf(text, sizeof text, "%.6g", v);
-  return sscanf(text, "%lf", &short_one) == 1 ? short_one : v;
-}
-
 static json_t *reals(const double *v, size_t n, double scale) {
   json_t *list = json_array();
-  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_real(digits(v[i] * scale)));
+  for (size_t i = 0; i < n; i++) json_array_append_new(list, json_real(v[i] * scale));
   return list;
 }
 
 static json_t *judged(const fl_judgement *j) {
-  json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "decision", fl_verdict_word[j->verdict], "before", digits(j->before),
-                        "now", digits(j->now), "effect", digits(j->effect), "low", digits(j->low), "high", digits(j->high));
-  if (o && isfinite(j->p)) json_object_set_new(o, "p", json_real(digits(j->p)));
+  json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "decision", fl_verdict_word[j->verdict], "before", j->before,
+                        "now", j->now, "effect", j->effect, "low", j->low, "high", j->high);
+  if (o && isfinite(j->p)) json_object_set_new(o, "p", json_real(j->p));
   return o;
 }
 
 static json_t *row_json(const fl_guard *g, const fl_row *r) {
   const int side = g->program[1] != NULL;
   const int time = g->metric == FL_TIME;
-  const double value = digits(fl_median(r->side[side].value, r->n) * (time ? 1e9 : 1));
+  const double value = fl_median(r->side[side].value, r->n) * (time ? 1e9 : 1);
   json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:I, s:i}", "name", r->name, "run_name", r->name, "run_type", "iteration",
                         "threads", r->threads, "iterations", (json_int_t)r->calls, "parts", r->parts);
   if (time) {
@@ -54,16 +49,29 @@ int fl_guard_save(const fl_guard *g, const char *path, char *err, size_t err_siz
   char date[64];
   const time_t now = time(NULL);
   struct tm t;
-  json_t *rows = json_array(), *context = json_deep_copy(g->context[g->program[1] != NULL]), *all = json_object();
+  json_t *context = json_deep_copy(g->context[g->program[1] != NULL]);
   strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &t));
   json_object_set_new(context, "date", json_string(date));
   json_object_set_new(context, "metric", json_string(metric_word[g->metric]));
-  for (size_t i = 0; i < g->n; i++)
-    if (g->row[i].n > 0) json_array_append_new(rows, row_json(g, &g->row[i]));
-  json_object_set_new(all, "context", context);
-  json_object_set_new(all, "benchmarks", rows);
-  const int bad = fl_file_write_json(path, all, err, err_size);
-  json_decref(all);
+  char *text = NULL;
+  size_t size = 0, rows = 0;
+  FILE *f = open_memstream(&text, &size);       /* a row a line: short, and fit for version control */
+  if (!f) abort();
+  fputs("{\"context\": ", f);
+  json_dumpf(context, f, JSON_INDENT(1));
+  fputs(",\n\"benchmarks\": [", f);
+  for (size_t i = 0; i < g->n; i++) {
+    if (g->row[i].n == 0) continue;
+    json_t *row = row_json(g, &g->row[i]);
+    fputs(rows++ ? ",\n" : "\n", f);
+    json_dumpf(row, f, JSON_REAL_PRECISION(6));
+    json_decref(row);
+  }
+  fputs("\n]}\n", f);
+  fclose(f);
+  json_decref(context);
+  const int bad = fl_file_write(path, text, size, err, err_size);
+  free(text);
   return bad;
 }
 
