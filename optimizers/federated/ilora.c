@@ -8,21 +8,22 @@
  *           row q of c <- sum p_k c_k / sum p_k over the clients with r_k > q
  *
  * refactor = qr_pivot: Q of the columns that a pivoted QR takes first, svd: the best product of the rank, by the eigenvectors of
- * the smaller Gram matrix. The head is trained as it is, with its control. On the wire are r_k(m + n) floats of factors and as
- * many of control variates, both ways; the sum of the products is formed by the fixed tree over dense m x n matrices, which
- * nobody sends. Down come, besides, the factors of all clients of the rounds that the client missed, by which it keeps W, or W
- * where that is smaller. Inferred by the specification: the form of the control, the base, the handing out; by us the head and
- * the catching up. */
+ * the smaller Gram matrix. ilora_control = no leaves c and c_k out. The head is trained as it is, with its control. On the wire
+ * are r_k(m + n) floats of factors and as many of control variates, both ways; the sum of the products is formed by the fixed
+ * tree over dense m x n matrices, which nobody sends. Down come, besides, the factors of all clients of the rounds that the
+ * client missed, by which it keeps W, or W where that is smaller. Inferred by the specification: the form of the control, the
+ * base, the handing out; by us the head and the catching up. */
 #include "averaging.h"
 #include "optimizers/search/probe.h"
 
 enum { QR, QR_PIVOT, SVD };
-enum { H_LEVELS, H_REFACTOR };
+enum { H_LEVELS, H_REFACTOR, H_CONTROL };
 static const fl_param params[] = {
   [H_LEVELS] = { "rank_levels", 3, 1, 13, NULL, "clients have the model's rank, half of it, a quarter .. in turn: so many",
                  FL_WHOLE },
   [H_REFACTOR] = { "refactor", QR, 0, 0, "qr|qr_pivot|svd", "new factors: of the leading columns, the longest, or the best",
                    0 },
+  [H_CONTROL] = { "ilora_control", 1, 0, 0, "no|yes", "control variates against drift", 0 },
 };
 enum { S_C, S_CK, S_CK_UP, S_WEIGHT_UP, S_RANK_UP, S_TOTAL, S_SEEN, S_WORK, S_COUNT };
 
@@ -58,6 +59,7 @@ static size_t trained_of(const double *h, const fl_layout *l, uint32_t client) {
 }
 
 static size_t rank_floats(const fl_job *job, const double *h) { (void)h; return job->layout->tensor[0].shape[0]; }
+static size_t if_control(const fl_job *job, const double *h) { return h[H_CONTROL] != 0 ? job->layout->d : 0; }
 static size_t one(const fl_job *job, const double *h) { (void)job; (void)h; return 1; }
 static size_t two(const fl_job *job, const double *h) { (void)job; (void)h; return 2; }
 /* What factorise needs besides its m x n matrix. */
@@ -78,9 +80,9 @@ static float *sum_of(const fl_local *lo) { return lo->at[S_WORK] + lo->job->layo
 static float *room_of(const fl_job *job, float **at) { return at[S_WORK] + 2 * job->layout->d; }
 /* total, seen: ranks of all clients of all rounds so far, and as of the client's last round, as units and 2^20's. */
 static const fl_slot slots[S_COUNT] = {
-  [S_C] = { "c", FL_SERVER, FL_DOWN, NULL },
-  [S_CK] = { "c_k", FL_CLIENT, 0, NULL },
-  [S_CK_UP] = { "c_k", FL_UP, 0, NULL },
+  [S_C] = { "c", FL_SERVER, FL_DOWN, if_control },
+  [S_CK] = { "c_k", FL_CLIENT, 0, if_control },
+  [S_CK_UP] = { "c_k", FL_UP, 0, if_control },
   [S_WEIGHT_UP] = { "weight_of_rank", FL_UP, FL_FORMED, rank_floats },
   [S_RANK_UP] = { "rank", FL_UP, FL_FORMED | FL_OVER_N, one },
   [S_TOTAL] = { "total", FL_SERVER, 0, two },
@@ -179,28 +181,30 @@ static size_t catch_up(const fl_local *lo) {
 
 static void client_start(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
+  const int control = h[H_CONTROL] != 0;
   float *difference = difference_of(lo);
-  lo->k->sub(l->d, difference, lo->at[S_C], lo->at[S_CK]);
+  if (control) lo->k->sub(l->d, difference, lo->at[S_C], lo->at[S_CK]);
   EACH_PAIR(l, p) {                             /* what lies beyond the client's rank goes into its base */
     const size_t r = rank_of(h, p.r, lo->id), beyond = p.r - r;
     if (!beyond) continue;
     add_product(lo->k, &p, r, beyond, lo->start, lo->y + p.w);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i <= control; i++) {
       float *v = i ? difference : lo->y;
       memset(v + p.a + r * p.n, 0, beyond * p.n * sizeof *v);
       memset(v + p.b + r * p.m, 0, beyond * p.m * sizeof *v);
     }
   }
-  memset(sum_of(lo), 0, l->d * sizeof(float));
-  fl_mix_add(lo, difference, 1.0);
-  lo->down_bits = 32 * (uint64_t)(2 * trained_of(h, l, lo->id) + catch_up(lo));
+  if (control) {
+    memset(sum_of(lo), 0, l->d * sizeof(float));
+    fl_mix_add(lo, difference, 1.0);
+  }
+  lo->down_bits = 32 * (uint64_t)((control ? 2 : 1) * trained_of(h, l, lo->id) + catch_up(lo));
   memcpy(lo->at[S_SEEN], lo->at[S_TOTAL], 2 * sizeof(float));
 }
 
 static double grad(const double *h, fl_local *lo) {
-  (void)h;
   const double loss = gradient_at(lo, lo->y, lo->g);
-  lo->k->axpy(lo->job->layout->d, sum_of(lo), 1.0f, lo->g);
+  if (h[H_CONTROL] != 0) lo->k->axpy(lo->job->layout->d, sum_of(lo), 1.0f, lo->g);
   return loss;
 }
 
@@ -215,12 +219,13 @@ static void client_finish(const double *h, fl_local *lo) {
     product(lo->k, &p, rank, lo->start, before);
     lo->k->sub(p.m * p.n, change + p.w, change + p.w, before);
   }
-  if (lo->steps) lo->k->scale(l->d, ck, (float)(1.0 / (double)lo->steps), sum_of(lo));
-  memcpy(lo->at[S_CK_UP], ck, l->d * sizeof *ck);
+  const int control = h[H_CONTROL] != 0;
+  if (control && lo->steps) lo->k->scale(l->d, ck, (float)(1.0 / (double)lo->steps), sum_of(lo));
+  if (control) memcpy(lo->at[S_CK_UP], ck, l->d * sizeof *ck);
   for (size_t q = 0; q < all; q++) lo->at[S_WEIGHT_UP][q] = q < rank ? 1.0f : 0.0f;
   lo->at[S_RANK_UP][0] = (float)rank;
   for (size_t u = 0; u < lo->n_up; u++)
-    if (u == 0 || lo->up[u].v == lo->at[S_CK_UP]) lo->up[u].bits = 32 * (uint64_t)trained_of(h, l, lo->id);
+    if (u == 0 || (control && lo->up[u].v == lo->at[S_CK_UP])) lo->up[u].bits = 32 * (uint64_t)trained_of(h, l, lo->id);
 }
 
 /* ---- server -------------------------------------------------------------------------------------------------------------- */
@@ -235,6 +240,7 @@ static void mean_rows(const fl_server *sv, size_t r, size_t n, size_t at) {
 static void server_finish(const double *h, fl_server *sv) {
   const fl_layout *l = sv->job->layout;
   const size_t factors = factors_of(l);
+  const int control = h[H_CONTROL] != 0;
   float *move = sv->move, *delta = room_of(sv->job, sv->at), *total = sv->at[S_TOTAL];
   EACH_PAIR(l, p) {
     float *scaled = delta + p.m * p.n;
@@ -245,10 +251,11 @@ static void server_finish(const double *h, fl_server *sv) {
     factorise(h, sv->k, &p, delta, move, scaled);
     product(sv->k, &p, p.r, move, delta);
     sv->k->sub(p.m * p.n, move + p.w, move + p.w, delta);
+    if (!control) continue;
     mean_rows(sv, p.r, p.n, p.a);
     mean_rows(sv, p.r, p.m, p.b);
   }
-  mean_rows(sv, 1, l->d - factors, factors);
+  if (control) mean_rows(sv, 1, l->d - factors, factors);
   sv->k->sub(factors, move, move, sv->x);       /* from the new factors to their change */
   total[0] += (float)(uint64_t)((double)sv->at[S_RANK_UP][0] * (double)sv->job->clients + 0.5);
   for (; total[0] >= 0x1p20f; total[0] -= 0x1p20f) total[1] += 1.0f;
