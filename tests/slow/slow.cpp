@@ -20,18 +20,22 @@ double percent = 0;
 fl_kernels slowed[FL_ISA_COUNT];
 thread_local double due = 0; // of a call, in percent
 
+template <class... A> constexpr bool elementwise = false; // the first of the arguments, and no other, is a number of elements
+template <class... A> constexpr bool elementwise<size_t, A...> = !(false || ... || std::is_same_v<A, size_t>);
+
 // A long call over elements does its first elements once more; of others every so many is done twice: a second call costs next to
 // nothing beside either.
-template <class R, class... A> void again(R (*kernel)(A...), A... a) {
+template <class R, class... A> bool first_again(R (*kernel)(size_t, A...), size_t n, A... a) {
   enum { LONG = 16384, VECTOR = 16 };
-  if constexpr ((0 + ... + std::is_same_v<A, size_t>) == 1) {
-    const auto shorter = [&](size_t n, auto... rest) {
-      if (n < LONG) { return false; }
-      const size_t part = static_cast<size_t>(static_cast<double>(n) * percent / 100) / VECTOR * VECTOR;
-      if (part > 0) { static_cast<void>(kernel(part, rest...)); }
-      return true;
-    };
-    if (shorter(a...)) { return; }
+  if (n < LONG) { return false; }
+  const size_t part = static_cast<size_t>(static_cast<double>(n) * percent / 100) / VECTOR * VECTOR;
+  if (part > 0) { static_cast<void>(kernel(part, a...)); }
+  return true;
+}
+
+template <class R, class... A> void again(R (*kernel)(A...), A... a) {
+  if constexpr (elementwise<A...>) {
+    if (first_again(kernel, a...)) { return; }
   }
   for (due += percent; due >= 100; due -= 100) { static_cast<void>(kernel(a...)); }
 }
