@@ -20,12 +20,11 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
       json_decref(o);
       return fl_work_exit(bad);
     }
-    size_t floats_up, floats_down;
-    fl_session_traffic(s, &floats_up, &floats_down);
-    const double up = (double)floats_up, down = (double)floats_down, m = fl_session_job(s)->expected,
-                 rounds = (double)c->rounds;
-    total_up += 4 * up * m * rounds;
-    total_down += 4 * down * m * rounds;
+    double up, down;
+    if (fl_session_traffic(s, &up, &down)) fprintf(stderr, "fedlane: %s: no memory for a draw of clients\n", c->folder);
+    const double m = fl_session_job(s)->expected, rounds = (double)c->rounds;
+    total_up += up;
+    total_down += down;
     fl_run_id(c, &w->data, &w->split, id);
     json_t *run = json_object();
     json_object_set_new(run, "label", json_string(c->label));
@@ -34,10 +33,10 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     json_object_set_new(run, "config", fl_config_json(c));
     json_object_set_new(run, "cohort", json_integer((json_int_t)(m + 0.5)));
     json_object_set_new(run, "parameters", json_integer((json_int_t)fl_session_job(s)->layout->d));
-    json_object_set_new(run, "bytes_up_per_round", json_integer((json_int_t)(4 * up * m)));
-    json_object_set_new(run, "bytes_down_per_round", json_integer((json_int_t)(4 * down * m)));
-    json_object_set_new(run, "bytes_up", json_integer((json_int_t)(4 * up * m * rounds)));
-    json_object_set_new(run, "bytes_down", json_integer((json_int_t)(4 * down * m * rounds)));
+    json_object_set_new(run, "bytes_up_per_round", json_integer((json_int_t)(up / rounds)));
+    json_object_set_new(run, "bytes_down_per_round", json_integer((json_int_t)(down / rounds)));
+    json_object_set_new(run, "bytes_up", json_integer((json_int_t)up));
+    json_object_set_new(run, "bytes_down", json_integer((json_int_t)down));
     json_object_set_new(run, "memory_bytes", json_integer((json_int_t)fl_session_state_bytes(s)));
     json_object_set_new(run, "threads", json_integer(fl_session_threads(s)));
     json_array_append_new(runs, run);
@@ -45,8 +44,8 @@ int fl_dry_run(fl_work *w, const fl_suite *suite) {
     const fl_job *job = fl_session_job(s);
     fprintf(stderr, "%-40s %8zu parameters, %llu %s of %llu %s, up %s, down %s, memory %s\n", c->folder, job->layout->d,
             (unsigned long long)c->rounds, c->central ? "epochs" : "rounds", c->central ? (unsigned long long)job->local_steps
-            : (unsigned long long)(m + 0.5), c->central ? "steps" : "clients", fl_human_bytes(4 * up * m * rounds, sent),
-            fl_human_bytes(4 * down * m * rounds, received), fl_human_bytes((double)fl_session_state_bytes(s), memory));
+            : (unsigned long long)(m + 0.5), c->central ? "steps" : "clients", fl_human_bytes(up, sent),
+            fl_human_bytes(down, received), fl_human_bytes((double)fl_session_state_bytes(s), memory));
     fl_close(s);
   }
   json_object_set_new(o, "runs", runs);

@@ -187,8 +187,3 @@ void fl_dataset_scale(fl_dataset *d, fl_scaling scaling) {
   if (scaling == FL_SCALING_UNIT) d->mean = 0, d->std = 1;
   if (scaling == FL_SCALING_SYMMETRIC) d->mean = d->std = 0.5;
 }
-
-void fl_dataset_free(fl_dataset *d) {
-  for (size_t i = 0; i < sizeof d->memory / sizeof *d->memory; i++) free(d->memory[i]);
-  *d = (fl_dataset){ 0 };
-}

@@ -4,17 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-
-enum { HUGE_PAGE = 1 << 21 };
-void *fl_pixels_alloc(size_t n) {
-  if (n < HUGE_PAGE) return malloc(n);
-  const size_t size = n + (size_t)(-n % HUGE_PAGE);
-  void *p = size < n ? NULL : aligned_alloc(HUGE_PAGE, size);
-  if (p) madvise(p, size, MADV_HUGEPAGE);       /* a wish: without it the same bytes on small pages */
-  return p;
-}
 
 int fl_blob_read(fl_blob *b, const char *path, char *err, size_t err_size) {
   struct stat st;

@@ -125,8 +125,9 @@ void fl_session_kept(fl_session *);
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 
 /* What the plan of a run is, without running it (export for an independent replay). */
-/* Floats that a client sends and receives in a round, from the declared slots: what the bytes of a run are counted by. */
-void fl_session_traffic(const fl_session *, size_t *up, size_t *down);
+/* Bytes that the clients of all rounds will send and receive, by the cohorts that will be drawn and what a run counts. -1: no memory
+ * for a draw. */
+int fl_session_traffic(const fl_session *, double *up, double *down);
 size_t fl_session_cohort_size(const fl_session *);                       /* the most clients that a round may have */
 /* Those whose updates count, without drop-outs; out: as many entries as that. SIZE_MAX: no memory for the draw. */
 size_t fl_session_cohort(const fl_session *, uint64_t round, uint32_t *out);

@@ -57,6 +57,7 @@ typedef struct fl_rule {
       (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
   void (*pack)(const double *h, const fl_local *, float *theta);      /* state -> theta */
+  size_t (*packed)(const double *h, const fl_job *);                  /* floats of theta as it is sent; NULL: all of them */
   void (*step)(const double *h, fl_local *);                          /* y, state from g, mix, clock */
 } fl_rule;
 
@@ -68,7 +69,7 @@ enum { FL_DOWN = 1,                             /* SERVER slot that every sample
        FL_FORMED = 16 };                        /* UP: what the server could form of the other uploads: 0 bits */
 /* NULL = d */
 typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot;
-typedef struct { float *v; size_t n; uint64_t bits; double scale; } fl_up;   /* bits preset 32*n; scale preset 1 */
+typedef struct { float *v; size_t n; double scale; } fl_up;           /* scale preset 1 */
 
 enum { FL_MAX_STAGES = 8, FL_MAX_SLOTS = 8, FL_MAX_PARAMS = 16, FL_MAX_MILESTONES = 16 };
 
@@ -132,8 +133,11 @@ typedef struct fl_stage {
   void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
-  /* With all uploads at hand: how much each counts (robust rules); one a stack. The session keeps m uploads for it. at[]: SERVER
-   * and WORK slots. */
+  /* The bits that a client sends, `position` its place in the draw: *change is the model's change (preset to 32 a float, or what a
+   * stage before said), own[i] the UP slot i (preset to 32 a float). What a run counts and what a plan says. */
+  void (*message)(const double *h, const fl_job *, uint32_t client, size_t position, uint64_t *change, uint64_t *own);
+  /* With all uploads at hand: how much each counts (robust rules); one a stack. The session keeps m uploads for it, which its
+   * server_finish sees, too. at[]: SERVER and WORK slots. */
   void (*combine)(const double *h, fl_server *);
   void (*server_finish)(const double *h, fl_server *);  /* states, move */
   /* How many clients of the population are malicious (drawn from the seed); one a stack. How many samples the server holds itself

@@ -59,7 +59,6 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   w->infinite |= lo.infinite;
   w->elements += lo.elements, w->unclipped += lo.unclipped;
   s->lr = lo.lr;
-  s->bits_up[0] = 0;
   s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));
   w->seconds[FL_T_GRADIENT] += lo.seconds_gradient;
   w->seconds[FL_T_OPTIMIZER] += ready - begin + lo.seconds_optimizer;

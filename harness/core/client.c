@@ -142,7 +142,7 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
   lo->visited = s->client_floats && s->place[position].from != FL_NO_SLOT;
   lo->malicious = s->malicious && s->malicious[w->id];
   for (size_t u = 0; u < s->n_up; u++)
-    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 32 * (uint64_t)s->up[u].sent, 1.0 };
+    up[u] = (fl_up){ leaf + s->up[u].offset, s->up[u].floats, 1.0 };
 }
 
 /* Leaf of the tree: every upload times its weight; derived ones from the change as sent. from: the uploads, may be the leaf. */
@@ -180,8 +180,7 @@ static void give_state(fl_session *s, fl_worker *w) {
 /* What the client sends goes into the tree, or stays for the stage that judges all uploads. */
 static void hand_over(fl_session *s, size_t position, const fl_up *up, float *leaf) {
   double scale[FL_MAX_UP];
-  s->bits_up[position] = 0;
-  for (size_t u = 0; u < s->n_up; u++) scale[u] = up[u].scale, s->bits_up[position] += up[u].bits;
+  for (size_t u = 0; u < s->n_up; u++) scale[u] = up[u].scale;
   if (fl_keeps(s)) {
     memcpy(s->keep.scale + position * FL_MAX_UP, scale, s->n_up * sizeof *scale);
     return;

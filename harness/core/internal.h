@@ -10,8 +10,7 @@ enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 
 
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
-/* Inside a leaf; sent: of the floats those that a client sends, the server forms the others by itself. */
-typedef struct { size_t offset, floats; unsigned flags; size_t sent; } fl_upload;
+typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
 
 /* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
 typedef struct {
@@ -92,7 +91,7 @@ struct fl_session {
   size_t m, dropped, runs;                                /* runs: m and the server's own */
   uint32_t *cohort, *order;
   uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */
-  uint64_t *steps, *bits_up;
+  uint64_t *steps;
   fl_place_of *place;                                     /* of the cohort's states */
   double *weight, *loss, lr, equal;                       /* equal: weight of an FL_EQUAL upload */
   atomic_size_t next_client, next_chunk;
@@ -119,6 +118,7 @@ int fl_check_partial(const fl_problem *, const fl_options *, char *err, size_t e
 /* The most clients that a round can have, and how many to expect. */
 size_t fl_cohort_room(const fl_session *);
 double fl_cohort_expected(const fl_session *);
+uint64_t fl_message_bytes(const fl_session *, uint32_t client, size_t position);       /* that it sends */
 int fl_has_fixed_weights(const fl_session *);              /* a stage has FL_FIXED_WEIGHTS */
 /* private.c: what a round of a stage with noise spends, once; the epsilons after so many rounds. */
 void fl_plan_privacy(fl_session *);

@@ -171,7 +171,7 @@ static void round_metrics(fl_session *s) {
   m->train_loss = 0;
   double share = 0;
   for (size_t p = 0; p < s->m; p++) {
-    m->bytes_up += s->bits_up[p] / 8;
+    m->bytes_up += fl_message_bytes(s, s->cohort[p], p);
     if (s->steps[p]) m->train_loss += s->weight[p] * s->loss[p], share += s->weight[p];
   }
   m->train_loss = share > 0 ? m->train_loss / share : NAN;

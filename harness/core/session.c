@@ -93,8 +93,8 @@ static size_t place_slot(size_t *end, size_t floats) {
 static int place_all(fl_session *s, char *err, size_t size) {
   if (!s->opt.central) {
     s->n_up = 1;
-    s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0, s->n - s->problem.objective->frozen };
-    s->down_floats = s->up[0].sent;
+    s->up[0] = (fl_upload){ place_slot(&s->leaf_floats, s->n), s->n, 0 };
+    s->down_floats = s->n - s->problem.objective->frozen;
   }
   for (size_t i = 0; i < s->job.n_stages; i++) {
     const fl_stage *st = s->job.stage[i];
@@ -107,8 +107,7 @@ static int place_all(fl_session *s, char *err, size_t size) {
       if (slot->place == FL_SERVER && slot->flags & FL_DOWN) s->down_floats += floats;
       if (slot->place != FL_UP) continue;
       if (s->n_up == FL_MAX_UP) REFUSE("stages: more than %d uploads", FL_MAX_UP - 1);
-      s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags,
-                                      slot->flags & (FL_DERIVED | FL_FORMED) ? 0 : floats };
+      s->up[s->n_up++] = (fl_upload){ s->slot[i][j].offset, floats, slot->flags };
     }
   }
   return 0;
@@ -173,13 +172,12 @@ static int open_memory(fl_session *s) {
   s->cohort = calloc(m, sizeof *s->cohort);
   s->order = calloc(m, sizeof *s->order);
   s->steps = calloc(m, sizeof *s->steps);
-  s->bits_up = calloc(m, sizeof *s->bits_up);
   s->weight = calloc(m, sizeof *s->weight);
   s->loss = calloc(m, sizeof *s->loss);
   s->place = calloc(m, sizeof *s->place);
   s->eval = calloc(s->eval_chunks + 1, sizeof *s->eval);
   s->worker = calloc((size_t)s->threads, sizeof *s->worker);
-  if (!s->cohort || !s->order || !s->steps || !s->bits_up || !s->weight || !s->loss || !s->place || !s->eval || !s->worker)
+  if (!s->cohort || !s->order || !s->steps || !s->weight || !s->loss || !s->place || !s->eval || !s->worker)
     return -1;
   if (s->problem.cohort && !(s->drawn = calloc(s->problem.clients / 64 + 1, sizeof *s->drawn))) return -1;
   if (open_home(s) || fl_keep_open(s)) return -1;
@@ -373,7 +371,7 @@ void fl_close(fl_session *s) {
   fl_arena_close(&s->home);
   if (s->barrier.n) fl_barrier_free(&s->barrier);
   fl_store_close(&s->store);
-  void *const blocks[] = { s->cohort, s->order, s->steps, s->bits_up, s->weight, s->loss, s->eval, s->worker, s->place,
+  void *const blocks[] = { s->cohort, s->order, s->steps, s->weight, s->loss, s->eval, s->worker, s->place,
                            s->drawn, s->block_runs };
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
   free(s);

@@ -44,10 +44,30 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   return 0;
 }
 
-void fl_session_traffic(const fl_session *s, size_t *up, size_t *down) {
-  *up = 0;
-  *down = s->down_floats;
-  for (size_t u = 0; u < s->n_up; u++) *up += s->up[u].sent;
+uint64_t fl_message_bytes(const fl_session *s, uint32_t client, size_t position) {
+  uint64_t change = s->opt.central ? 0 : 32 * (uint64_t)(s->n - s->problem.objective->frozen), others = 0;
+  for (size_t i = 0; i < s->job.n_stages && !s->opt.central; i++) {
+    const fl_stage *st = s->job.stage[i];
+    uint64_t own[FL_MAX_SLOTS] = { 0 };
+    for (size_t j = 0; j < st->n_slots; j++)
+      if (st->slot[j].place == FL_UP && !(st->slot[j].flags & (FL_DERIVED | FL_FORMED)))
+        own[j] = 32 * (uint64_t)s->slot[i][j].floats;
+    if (st->message) st->message(s->job.h_stage[i], &s->job, client, position, &change, own);
+    for (size_t j = 0; j < st->n_slots; j++) others += own[j];
+  }
+  return (change + others + 7) / 8;
+}
+int fl_session_traffic(const fl_session *s, double *up, double *down) {
+  uint32_t *who = malloc((s->m_max + 1) * sizeof *who);
+  size_t m = who ? 0 : SIZE_MAX, dropped;
+  *up = *down = 0;
+  for (uint64_t r = 0; r < s->opt.rounds && m != SIZE_MAX && !s->opt.central; r++) {
+    m = fl_draw_cohort(s, r, who, &dropped);
+    for (size_t p = 0; m != SIZE_MAX && p < m; p++) *up += (double)fl_message_bytes(s, who[p], p);
+    if (m != SIZE_MAX) *down += 4.0 * (double)s->down_floats * (double)(m + dropped);
+  }
+  free(who);
+  return m == SIZE_MAX ? -1 : 0;
 }
 size_t fl_session_cohort_size(const fl_session *s) { return s->m_max; }
 size_t fl_session_cohort(const fl_session *s, uint64_t round, uint32_t *out) {

@@ -110,17 +110,25 @@ static const char *setup(const double *h, const fl_job *job) {
 }
 
 /* ---- hooks ------------------------------------------------------------------------------------------------------------- */
-typedef struct { fl_local *lo; float *v; long mine; size_t left; } sender;
+/* v NULL: what is left out is counted alone */
+typedef struct { float *v; long mine; size_t out; } sender;
 static void keep_own(void *self, long block, size_t offset, size_t n) {
   sender *s = self;
-  if (block == SHARED || block == s->mine) s->left += n;
-  else memset(s->v + offset, 0, n * sizeof *s->v);
+  if (block == SHARED || block == s->mine) return;
+  s->out += n;
+  if (s->v) memset(s->v + offset, 0, n * sizeof *s->v);
 }
-/* What this client does not send becomes 0; the upload's bits are those of what is left. */
-static void send_part(const double *h, fl_local *lo, size_t upload) {
-  sender s = { lo, lo->up[upload].v, (long)(lo->position % (size_t)h[H_BLOCKS]), 0 };
-  runs_of(h, lo->job->layout, keep_own, &s);
-  lo->up[upload].bits -= 32 * (uint64_t)(lo->job->layout->d - s.left);
+/* What the client does not send becomes 0. Returns how much that is. */
+static size_t send_part(const double *h, const fl_job *job, size_t position, float *v) {
+  sender s = { v, (long)(position % (size_t)h[H_BLOCKS]), 0 };
+  runs_of(h, job->layout, keep_own, &s);
+  return s.out;
+}
+static void message(const double *h, const fl_job *job, uint32_t id, size_t position, uint64_t *change, uint64_t *own) {
+  (void)id;
+  const uint64_t out = 32 * (uint64_t)send_part(h, job, position, NULL);
+  *change -= out;
+  if (h[H_CONTROL] != NONE) own[h[H_CONTROL] == INVARIANT ? S_Q : S_Q_MEAN] -= out;
 }
 
 typedef struct { fl_server *sv; float *v; size_t blocks; } holders;
@@ -144,12 +152,6 @@ static void client_start(const double *h, fl_local *lo) {
   else lo->mix.drift = difference, lo->mix.cd = 1.0;
 }
 
-static size_t upload_of(const fl_local *lo, const float *v) {
-  size_t u = 1;
-  while (lo->up[u].v != v) u++;
-  return u;
-}
-
 static void client_finish(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
   const int invariant = h[H_CONTROL] == INVARIANT;
@@ -162,10 +164,10 @@ static void client_finish(const double *h, fl_local *lo) {
       lo->k->add(d, ci, ci, q);                 /* c_i_new, on all coordinates */
       lo->k->sub(d, q, ci, lo->at[S_C]);
     }
-    send_part(h, lo, upload_of(lo, q));
+    send_part(h, lo->job, lo->position, q);
     if (invariant) lo->k->add(d, ci, ci, q);
   }
-  send_part(h, lo, 0);
+  send_part(h, lo->job, lo->position, lo->up[0].v);
 }
 
 static void server_finish(const double *h, fl_server *sv) {
@@ -182,4 +184,4 @@ static void server_finish(const double *h, fl_server *sv) {
 const fl_stage fl_stage_bcgd = { .name = "bcgd", .help = "clients send one block of the model and a shared one",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
                                  .terms = 1, .drifts = 1, .acts = FL_IN_PARTS, .setup = setup, .client_start = client_start,
-                                 .client_finish = client_finish, .server_finish = server_finish };
+                                 .client_finish = client_finish, .message = message, .server_finish = server_finish };

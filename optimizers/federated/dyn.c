@@ -31,7 +31,7 @@ static const fl_slot slots[S_COUNT] = {
   [S_MEAN] = { "mean", FL_SERVER, 0, mean_floats },
   [S_Q] = { "z_minus_x", FL_WORK, 0, NULL },
   [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, all },
-  [S_Z_UP] = { "z_i", FL_UP, FL_EQUAL, active },
+  [S_Z_UP] = { "z_i", FL_UP, FL_EQUAL | FL_FORMED, active },
 };
 
 static const char *setup(const double *h, const fl_job *job) { (void)h; return averaging_only(job, "stage dyn"); }
@@ -46,10 +46,8 @@ static void client_start(const double *h, fl_local *lo) {
 static void client_finish(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
   lo->k->add(d, lo->at[S_Z], lo->at[S_Z], lo->up[0].v);
-  if (h[H_AVERAGE] == 0) return;
-  memcpy(lo->at[S_Z_UP], lo->at[S_Z], d * sizeof(float));
-  for (size_t u = 1; u < lo->n_up; u++)         /* y_i + z_i is sent as one vector; kept apart here for the mean of the y_i */
-    if (lo->up[u].v == lo->at[S_Z_UP]) lo->up[u].bits = 0;
+  /* y_i + z_i is sent as one vector; kept apart here for the mean of the y_i */
+  if (h[H_AVERAGE] != 0) memcpy(lo->at[S_Z_UP], lo->at[S_Z], d * sizeof(float));
 }
 static void server_finish(const double *h, fl_server *sv) {
   const fl_layout *l = sv->job->layout;

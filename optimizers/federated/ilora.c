@@ -224,8 +224,12 @@ static void client_finish(const double *h, fl_local *lo) {
   if (control) memcpy(lo->at[S_CK_UP], ck, l->d * sizeof *ck);
   for (size_t q = 0; q < all; q++) lo->at[S_WEIGHT_UP][q] = q < rank ? 1.0f : 0.0f;
   lo->at[S_RANK_UP][0] = (float)rank;
-  for (size_t u = 0; u < lo->n_up; u++)
-    if (u == 0 || (control && lo->up[u].v == lo->at[S_CK_UP])) lo->up[u].bits = 32 * (uint64_t)trained_of(h, l, lo->id);
+}
+
+static void message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {
+  (void)at;
+  *change = 32 * (uint64_t)trained_of(h, job->layout, id);
+  if (h[H_CONTROL] != 0) own[S_CK_UP] = *change;
 }
 
 /* ---- server -------------------------------------------------------------------------------------------------------------- */
@@ -275,4 +279,5 @@ static void after(const double *h, fl_server *sv) {
 const fl_stage fl_stage_ilora = { .name = "ilora", .help = "adapters of mixed ranks, whose products are averaged and refactored",
                                   .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
                                   .terms = 1, .acts = FL_SETS_X | FL_BY_SAMPLES, .setup = setup, .client_start = client_start,
-                                  .client_finish = client_finish, .server_finish = server_finish, .grad = grad, .after = after };
+                                  .client_finish = client_finish, .message = message, .server_finish = server_finish,
+                                  .grad = grad, .after = after };

@@ -24,7 +24,7 @@ static const fl_slot slots[S_COUNT] = {
   [S_S] = { "c_minus_c_i", FL_WORK, 0, NULL },
   [S_DC] = { "dc", FL_UP, FL_OVER_N, sent },
   [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, formed },
-  [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N, share },
+  [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N | FL_FORMED, share },
 };
 
 static void client_start(const double *h, fl_local *lo) {
@@ -34,10 +34,8 @@ static void before_step(const double *h, fl_local *lo) { control_before_step(h, 
 
 /* What the server knows without being told: how Delta_i counts, and whether there were steps. */
 static void let_derive(fl_local *lo) {
-  for (size_t u = 1; u < lo->n_up; u++) {
+  for (size_t u = 1; u < lo->n_up; u++)
     if (lo->up[u].v == lo->at[S_DELTA]) lo->up[u].scale = lo->steps ? -1.0 / (lo->effective_steps * lo->lr) : 0.0;
-    if (lo->up[u].v == lo->at[S_SHARE]) lo->up[u].bits = 0;
-  }
   lo->at[S_SHARE][0] = lo->steps != 0;
 }
 

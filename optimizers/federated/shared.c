@@ -60,6 +60,11 @@ static void client_finish(const double *h, fl_local *lo) {
   if (h[H_AGGREGATE] != 0) lo->job->rule->pack(lo->job->h_rule, lo, lo->at[S_THETA_UP]);
 }
 
+static void message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {
+  (void)id, (void)at, (void)change;
+  if (h[H_AGGREGATE] != 0 && job->rule->packed) own[S_THETA_UP] = 32 * (uint64_t)job->rule->packed(job->h_rule, job);
+}
+
 static void server_finish(const double *h, fl_server *sv) {
   direction_keep(sv, sv->at[S_D], sv->at[S_D_UP]);
   if (h[H_AGGREGATE] != 0) sv->k->scale(theta_floats(sv->job, h), sv->at[S_THETA], 1.0f, sv->at[S_THETA_UP]);
@@ -68,7 +73,8 @@ static void server_finish(const double *h, fl_server *sv) {
 const fl_stage fl_stage_shared = { .name = "shared", .help = "shared second-order state and a pull along the global direction",
                                    .params = params, .n_params = sizeof params / sizeof *params, .slot = slots,
                                    .n_slots = S_COUNT, .drifts = 1, .needs = "convex_decay mix=convex", .setup = setup,
-                                   .client_start = client_start, .client_finish = client_finish, .server_finish = server_finish };
+                                   .client_start = client_start, .client_finish = client_finish, .message = message,
+                                   .server_finish = server_finish };
 
 /* lada's one parameter as shared's five. */
 typedef struct { double h[5]; } shared_h;
@@ -79,6 +85,9 @@ static size_t lada_theta(const fl_job *job, const double *h) { return theta_floa
 static const char *lada_setup(const double *h, const fl_job *job) { return setup(of_lada(h).h, job); }
 static void lada_start(const double *h, fl_local *lo) { client_start(of_lada(h).h, lo); }
 static void lada_finish(const double *h, fl_local *lo) { client_finish(of_lada(h).h, lo); }
+static void lada_message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {
+  message(of_lada(h).h, job, id, at, change, own);
+}
 static void lada_server(const double *h, fl_server *sv) { server_finish(of_lada(h).h, sv); }
 static const fl_slot lada_slots[S_COUNT] = {
   [S_D] = { "D", FL_SERVER, FL_DOWN, NULL },
@@ -89,4 +98,4 @@ static const fl_slot lada_slots[S_COUNT] = {
 const fl_stage fl_stage_lada = { .name = "lada", .help = "as shared, the paper's weights of FedLADA", .params = lada_params,
                                  .n_params = sizeof lada_params / sizeof *lada_params, .slot = lada_slots, .n_slots = S_COUNT,
                                  .drifts = 1, .setup = lada_setup, .client_start = lada_start, .client_finish = lada_finish,
-                                 .server_finish = lada_server };
+                                 .message = lada_message, .server_finish = lada_server };

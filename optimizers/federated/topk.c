@@ -46,8 +46,13 @@ static uint32_t threshold(size_t n, const float *z, size_t k, size_t *ties) {
   return prefix;
 }
 
+static size_t kept(const double *h, size_t d) {
+  const size_t wanted = (size_t)(h[H_PART] * (double)d + 1e-9);
+  return wanted ? wanted : 1;
+}
+
 static void client_finish(const double *h, fl_local *lo) {
-  const size_t d = lo->job->layout->d, wanted = (size_t)(h[H_PART] * (double)d + 1e-9), k = wanted ? wanted : 1;
+  const size_t d = lo->job->layout->d, k = kept(h, d);
   const int feedback = h[H_FEEDBACK] != 0;
   float *q = lo->up[0].v, *e = lo->at[S_E];
   size_t ties;
@@ -60,10 +65,13 @@ static void client_finish(const double *h, fl_local *lo) {
     if (feedback) e[i] = sent ? 0.0f : q[i];
     if (!sent) q[i] = 0.0f;
   }
-  lo->up[0].bits -= 32 * (uint64_t)d;
-  lo->up[0].bits += 64 * (uint64_t)k;
+}
+
+static void message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {
+  (void)id, (void)at, (void)own;
+  *change += 64 * (uint64_t)kept(h, job->layout->d) - 32 * (uint64_t)job->layout->d;
 }
 
 const fl_stage fl_stage_topk = { .name = "topk", .help = "clients send the largest entries of their change, the rest later",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                 .acts = FL_BY_SAMPLES, .client_finish = client_finish };
+                                 .acts = FL_BY_SAMPLES, .client_finish = client_finish, .message = message };

@@ -83,28 +83,38 @@ static void start(const double *h, fl_local *lo, const float *theta) {
     theta += t->size;
   }
 }
-/* A tensor's part of theta as it arrives; returns the floats that were sent. */
-static size_t compress(const double *h, const fl_local *lo, const fl_tensor *t, float *theta) {
+/* The rank at which a tensor's momentum is sent; its smaller side: as it is. */
+static size_t rank_of(const double *h, const fl_tensor *t) {
   const size_t a = rows(t), b = cols(t), n = a < b ? a : b;
-  if (isinf(h[H_COMPRESSION])) return t->size;
   const double wanted = floor(h[H_COMPRESSION] * (double)a * (double)b / (double)(a + b + 1));
-  if (wanted >= (double)n) return t->size;
-  for (size_t i = 0; i < slices(t); i++) fl_low_rank(lo->k, a, b, (size_t)wanted, theta + i * a * b, lo->work);
-  return slices(t) * (size_t)wanted * (a + b + 1);
+  return wanted < (double)n ? (size_t)wanted : n;
 }
-static void pack(const double *h, const fl_local *lo, float *theta) {
-  const fl_layout *l = lo->job->layout;
-  float *at = theta;
+static int whole(const double *h, const fl_tensor *t) { return rank_of(h, t) == (rows(t) < cols(t) ? rows(t) : cols(t)); }
+/* A tensor's part of theta as it arrives. */
+static void compress(const double *h, const fl_local *lo, const fl_tensor *t, float *theta) {
+  for (size_t i = 0; i < slices(t) && !whole(h, t); i++)
+    fl_low_rank(lo->k, rows(t), cols(t), rank_of(h, t), theta + i * rows(t) * cols(t), lo->work);
+}
+static size_t packed(const double *h, const fl_job *job) {
+  const fl_layout *l = job->layout;
   size_t sent = 0;
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
+    sent += whole(h, t) ? t->size : slices(t) * rank_of(h, t) * (rows(t) + cols(t) + 1);
+  }
+  return sent;
+}
+static void pack(const double *h, const fl_local *lo, float *theta) {
+  const fl_layout *l = lo->job->layout;
+  float *at = theta;
+  for (size_t i = 0; i < l->n; i++) {
+    const fl_tensor *t = &l->tensor[i];
+    if (t->role == FL_BUFFER || !is_matrix(h, t)) continue;
     memcpy(at, lo->state + t->offset, t->size * sizeof(float));
-    sent += compress(h, lo, t, at);
+    compress(h, lo, t, at);
     at += t->size;
   }
-  for (size_t u = 1; u < lo->n_up; u++)
-    if (lo->up[u].v == theta && lo->up[u].n) lo->up[u].bits = 32 * (uint64_t)sent;
 }
 
 /* ---- Newton-Schulz in bfloat16: fp32 values whose lower half is 0 ---------------------------------------------------------- */
@@ -183,4 +193,4 @@ const fl_rule fl_rule_muon = { .name = "muon", .help = "momentum orthogonalised 
                                .needs = "muon_conv_scale muon_scale=keller; ns_steps orthogonal=newton_schulz; ns_dtype "
                                         "orthogonal=newton_schulz; compression_ratio aggregate=yes,stage lada",
                                .lr = 3e-4, .state = state, .work = work_floats,
-                               .theta = theta_floats, .start = start, .pack = pack, .step = step };
+                               .theta = theta_floats, .start = start, .pack = pack, .packed = packed, .step = step };

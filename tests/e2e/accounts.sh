@@ -20,6 +20,8 @@ algorithms:
   - {name: scaffold, lr: 0.02}
   - {name: fedadamw, lr: 1e-4}
   - {name: fedmuon, lr: 1e-3, ns_steps: 1}
+  - {name: topk_ef, lr: 0.02, topk_part: 0.1}
+  - {name: fedbcgd, lr: 0.02, blocks: 3, bcgd_shared: 0}
 EOF_CONFIG
 "$fedlane" run config.yaml --out runs > table.txt 2> err.txt || { cat err.txt >&2; exit 1; }
 "$fedlane" run config.yaml --dry-run > dry.json 2> err.txt || { cat err.txt >&2; exit 1; }
@@ -41,9 +43,11 @@ def same(what, got, want):
         bad.append("%s: %r, must be %r" % (what, got, want))
 
 D = 7850                       # 784-10 with biases
-# Floats of a client: up the model's change, SCAFFOLD's dc, FedAdamW's two block means, FedMuon's momentum; down x, c, D, theta.
-UP = {"fedavg": D, "scaffold": 2 * D, "fedadamw": D + 2, "fedmuon": D + 7840}
-DOWN = {"fedavg": D, "scaffold": 2 * D, "fedadamw": 2 * D + 2, "fedmuon": 2 * D + 7840}
+# Floats of a round's clients: up the model's change, SCAFFOLD's dc, FedAdamW's two block means, FedMuon's momentum, top-k's
+# values with as many indices, FedBCGD's three blocks (10, 10 and 9 clients); down x, c, D, theta.
+UP = {"fedavg": 29 * D, "scaffold": 29 * 2 * D, "fedadamw": 29 * (D + 2), "fedmuon": 29 * (D + 7840), "topk_ef": 29 * 2 * 785,
+      "fedbcgd": 20 * 2617 + 9 * 2616}
+DOWN = {"fedavg": D, "scaffold": 2 * D, "fedadamw": 2 * D + 2, "fedmuon": 2 * D + 7840, "topk_ef": D, "fedbcgd": D}
 accuracy, reached = {}, {}
 for name in sorted(os.listdir("runs")):
     if name == "suite.json":
@@ -70,9 +74,9 @@ for name in sorted(os.listdir("runs")):
             for first in range(0, len(batches) - epoch + 1, epoch):
                 rows = sum(batches[first:first + epoch], [])
                 same(at + "an epoch of client %d" % client, sorted(rows), sorted(index[client]))
-        same(at + "bytes_up", line["bytes_up"], 4 * 29 * UP[method])
+        same(at + "bytes_up", line["bytes_up"], 4 * UP[method])
         same(at + "bytes_down", line["bytes_down"], 4 * 29 * DOWN[method])
-        same(at + "total_bytes_up", line["total_bytes_up"], 4 * 29 * UP[method] * (r + 1))
+        same(at + "total_bytes_up", line["total_bytes_up"], 4 * UP[method] * (r + 1))
         same(at + "total_bytes_down", line["total_bytes_down"], 4 * 29 * DOWN[method] * (r + 1))
         same(at + "gradient_evaluations", line["gradient_evaluations"], evaluations)
         same(at + "samples", line["samples"], samples)

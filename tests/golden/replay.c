@@ -2,6 +2,7 @@
  * build for NEON, the same configurations must end on the same hashes. A plan is what replay.py makes of a run's folder.
  * usage: fedlane-replay THREADS PLAN...; prints "NAME hash trajectory_hash" for every plan, as tests/golden/runs.txt has them. */
 #include "harness/bits.h"
+#include "harness/population.h"
 #include "models/model.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ typedef struct {
   uint32_t index[MOST_ROWS];
   double mean, std;
   fl_options options;
+  fl_population_config made;                    /* max_samples 0: the rows are in files */
 } plan;
 
 static const char *const file_key[] = { "train-images", "train-labels", "test-images", "test-labels" };
@@ -53,6 +55,9 @@ static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
   fl_partial *q = &o->partial;
   const struct { const char *key; double *real; size_t *size; uint64_t *word; int *choice; } field[] = {
+    { .key = "clients", .size = &p->clients }, { .key = "population", .word = &p->made.seed },
+    { .key = "min_samples", .size = &p->made.min_samples }, { .key = "max_samples", .size = &p->made.max_samples },
+    { .key = "label_skew", .real = &p->made.label_skew },
     { .key = "mean", .real = &p->mean }, { .key = "std", .real = &p->std }, { .key = "classes", .size = &p->classes },
     { .key = "central", .size = &p->central }, { .key = "seed", .word = &o->seed }, { .key = "rounds", .word = &o->rounds },
     { .key = "participation", .real = &o->participation }, { .key = "local_epochs", .size = &o->local_epochs },
@@ -126,7 +131,7 @@ static int each_round(void *sha, fl_session *s, const fl_metrics *m) {
   return 0;
 }
 
-static int train(const plan *p, const fl_samples *train_rows, const fl_samples *test_rows) {
+static int train(const plan *p, const fl_samples *train_rows, const fl_samples *test_rows, fl_population *made) {
   char err[512] = "", hash[65], trajectory[65];
   unsigned char raw[EVP_MAX_MD_SIZE];
   size_t n;
@@ -139,7 +144,8 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
             fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
   if (!bad) {
     const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients, .offset = p->offset,
-                                 .index = p->index };
+                                 .index = p->index, .samples = made ? fl_population_samples : NULL, .self = made };
+    if (made) fl_model_make_rows(model, fl_population_row, made);
     bad = fl_open(&s, &problem, &algorithm, &p->options, err, sizeof err);
   }
   if (bad) {
@@ -159,6 +165,21 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
   return bad;
 }
 
+static int train_on_files(const plan *p) {
+  fl_samples rows[2] = { { 0 } };
+  const int bad = read_samples(p, 0, &rows[0]) || read_samples(p, 2, &rows[1]) || train(p, &rows[0], &rows[1], NULL);
+  for (int k = 0; k < 2; k++) free((void *)rows[k].pixels), free((void *)rows[k].label);
+  return bad;
+}
+static int train_on_made(const plan *p) {
+  char err[512];
+  fl_dataset data;
+  if (fl_population_open(&data, &p->made, p->clients, err, sizeof err)) return die(p->name, "cannot run:", err);
+  const int bad = train(p, &data.train, &data.test, data.population);
+  fl_dataset_free(&data);
+  return bad;
+}
+
 int main(int argc, char **argv) {
   const int threads = argc > 2 ? atoi(argv[1]) : 0;
   int bad = 0;
@@ -168,13 +189,11 @@ int main(int argc, char **argv) {
   }
   for (int i = 2; i < argc && !bad; i++) {
     static plan p;
-    fl_samples rows[2] = { { 0 } };
     memset(&p, 0, sizeof p);
     bad = read_plan(argv[i], &p);
     p.options.threads = threads;
     p.options.central = p.central != 0;
-    bad = bad || read_samples(&p, 0, &rows[0]) || read_samples(&p, 2, &rows[1]) || train(&p, &rows[0], &rows[1]);
-    for (int k = 0; k < 2; k++) free((void *)rows[k].pixels), free((void *)rows[k].label);
+    bad = bad || (p.made.max_samples ? train_on_made(&p) : train_on_files(&p));
   }
   return bad ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A run's folder as a plan of plain lines for fedlane-replay, which has no JSON: the resolved configuration (run.json), the
-data files and the clients' samples (partition.json). usage: replay.py NAME RUN_DIR CONFIG_DIR"""
+data files and the clients' samples (partition.json), or what a population is made by. usage: replay.py NAME RUN_DIR CONFIG_DIR"""
 import json, os, sys
 
 name, run_dir, config_dir = sys.argv[1:]
@@ -11,10 +11,17 @@ print("model", config["model"])
 print("seed", config["seed"])
 for key in ("classes", "mean", "std"):
     print(key, repr(data[key]))
-files = ("train-images", "train-labels", "test-images", "test-labels")
-assert len(data["files"]) == len(files), data["files"]
-for kind, file in zip(files, data["files"]):
-    print(kind, os.path.join(config_dir, file["path"]))
+made = config["data"].get("format") == "synthetic"
+if made:  # a population: the clients make their rows
+    print("population", config["data"]["seed"])
+    for key in ("min_samples", "max_samples", "label_skew"):
+        print(key, repr(config["data"][key]))
+    print("clients", config["federated"]["clients"])
+else:
+    files = ("train-images", "train-labels", "test-images", "test-labels")
+    assert len(data["files"]) == len(files), data["files"]
+    for kind, file in zip(files, data["files"]):
+        print(kind, os.path.join(config_dir, file["path"]))
 if "training" in config:  # central: an epoch is a round
     print("central 1")
     for key, of in (("rounds", "epochs"), ("local_steps", "epoch_steps"), ("batch_size", "batch_size"),
@@ -36,5 +43,5 @@ own = ("stack", "rule") if method["name"] == "custom" else ("name",)
 for key, value in method.items():
     if key in own or key not in ("name", "stack", "rule"):
         print("set", key, value if isinstance(value, str) else repr(value))
-for rows in json.load(open(os.path.join(run_dir, "partition.json")))["index"]:
+for rows in [] if made else json.load(open(os.path.join(run_dir, "partition.json")))["index"]:
     print("client", len(rows), *rows)

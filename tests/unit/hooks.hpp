@@ -39,10 +39,12 @@ struct Stage {                                  // the only stage of an algorith
   uint64_t finish(const Floats &change) {
     uploads[0] = change;
     up.clear();
-    for (Floats &v : uploads) up.push_back({ v.data(), v.size(), 32 * (uint64_t)v.size(), 1.0 });
+    for (Floats &v : uploads) up.push_back({ v.data(), v.size(), 1.0 });
     lo.up = up.data(), lo.n_up = up.size();
     stage->client_finish(h, &lo);
-    return up[0].bits;
+    uint64_t bits = 32 * (uint64_t)change.size(), own[FL_MAX_SLOTS] = { 0 };
+    stage->message(h, &job, lo.id, lo.position, &bits, own);
+    return bits;
   }
   // How much each of the vectors counts; `own` follows them.
   std::vector<double> combine(const std::vector<Floats> &sent) {

@@ -443,9 +443,9 @@ TEST_CASE("Adapters: the model at the start, FedIT by any method, and nothing of
   for (size_t i = 0; i < 8; i++) CHECK(std::fabs(start[i]) <= 0.5);                     // A, +-1/sqrt(4)
   for (size_t i = 0; i < 18; i++) CHECK(start[18 + i] == (float)start_of(25 + (int)i));
   for (size_t i = 0; i < 25; i++) CHECK(start[36 + i] == (float)start_of((int)i));
-  size_t up, down;
-  fl_session_traffic(fedit.s, &up, &down);
-  CHECK((up == l->d && down == l->d));
+  double up, down;
+  REQUIRE(fl_session_traffic(fedit.s, &up, &down) == 0);
+  CHECK((up == 4.0 * (double)l->d * N * R && down == up));
   const fl_metrics m = fedit.round();
   CHECK((m.bytes_up == 4 * l->d * N && m.bytes_down == 4 * l->d * N));
   fedit.round();
@@ -463,9 +463,12 @@ TEST_CASE("ILoRA and adapters: what they refuse, and what they keep", "[federate
   char err[400] = "";
   use_mine(1);
   Low run(by("qr", 2), 4, 1);
-  size_t up, down;
-  fl_session_traffic(run.s, &up, &down);
-  CHECK((up == 80 && down == 80));              // 2d
+  double up, down;
+  REQUIRE(fl_session_traffic(run.s, &up, &down) == 0);
+  fl_metrics m;
+  for (int r = 0; r < R; r++) m = run.round();
+  CHECK(up == (double)m.total_bytes_up);        // of each client's own rank
+  CHECK(down == 4.0 * 80 * N * R);              // 2d, as if all had the model's
   const fl_job *job = fl_session_job(run.s);
   size_t client = 0, server = 0;
   for (size_t j = 0; j < job->stage[0]->n_slots; j++) {

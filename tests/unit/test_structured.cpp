@@ -154,6 +154,29 @@ TEST_CASE("top-k in runs equals its reference; all of the coordinates are FedAvg
   resumes({ { "name", "topk_ef" } });
 }
 
+TEST_CASE("what a plan says that clients send is what they send in a round, whatever the options", "[structured]") {
+  use(GENERATE(0, 1));
+  const settings cases[] = {
+    { { "name", "fedbcgd" }, { "blocks", "3" }, { "bcgd_split", "flat" } }, { { "name", "fedbcgd" }, { "blocks", "3" } },
+    { { "name", "fedbcgd_plus" }, { "blocks", "2" } },
+    { { "name", "fedbcgd_plus" }, { "blocks", "4" }, { "bcgd_control", "code" } },
+    { { "name", "topk_ef" }, { "topk_part", "0.3" } }, { { "stack", "scaffold+topk" }, { "rule", "sgd" } },
+    { { "name", "scaffold" }, { "derive", "yes" } }, { { "name", "feddyn" }, { "dyn_average", "active" } },
+    { { "name", "fedmuon" }, { "compression_ratio", "0.8" } }, { { "name", "fedmuon" }, { "compression_ratio", "0.01" } },
+    { { "name", "fedlada" } }, { { "name", "fednova" } } };
+  for (const settings &set : cases) {
+    INFO(set[0].second);
+    Run run(set, 1);
+    double up, down;
+    REQUIRE(fl_session_traffic(run.s, &up, &down) == 0);
+    fl_metrics m;
+    for (int r = 0; r < R; r++) m = run.round();
+    CHECK(up == (double)m.total_bytes_up);
+    CHECK(down == (double)m.total_bytes_down);
+    CHECK(up > 0);
+  }
+}
+
 TEST_CASE("FedBCGD and FedBCGD+ equal their references", "[structured]") {
   use(GENERATE(0, 1));
   for (const int blocks : { 1, 2, 3, 4 })
