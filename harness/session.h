@@ -125,8 +125,8 @@ void fl_session_kept(fl_session *);
 int fl_session_load(fl_session *, int (*read)(void *self, void *, size_t), void *self, char *err, size_t err_size);
 
 /* What the plan of a run is, without running it (export for an independent replay). */
-/* Bytes that the clients of all rounds will send and receive, by the cohorts that will be drawn and what a run counts. -1: no memory
- * for a draw. */
+/* Bytes that the clients of all rounds will send and receive, by the cohorts that will be drawn and what a run counts. -1: no
+ * memory for a draw. */
 int fl_session_traffic(const fl_session *, double *up, double *down);
 size_t fl_session_cohort_size(const fl_session *);                       /* the most clients that a round may have */
 /* Those whose updates count, without drop-outs; out: as many entries as that. SIZE_MAX: no memory for the draw. */

@@ -133,8 +133,8 @@ typedef struct fl_stage {
   void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
                                                            then starts from lo->theta */
   void (*client_finish)(const double *h, fl_local *);   /* up[0] = y - start is there already; fill the other uploads */
-  /* The bits that a client sends, `position` its place in the draw: *change is the model's change (preset to 32 a float, or what a
-   * stage before said), own[i] the UP slot i (preset to 32 a float). What a run counts and what a plan says. */
+  /* The bits that a client sends, `position` its place in the draw: *change is the model's change (preset to 32 a float, or what
+   * a stage before said), own[i] the UP slot i (preset to 32 a float). What a run counts and what a plan says. */
   void (*message)(const double *h, const fl_job *, uint32_t client, size_t position, uint64_t *change, uint64_t *own);
   /* With all uploads at hand: how much each counts (robust rules); one a stack. The session keeps m uploads for it, which its
    * server_finish sees, too. at[]: SERVER and WORK slots. */

@@ -20,14 +20,10 @@ static size_t e_floats(const fl_job *job, const double *h) { return h[H_FEEDBACK
 static const fl_slot slots[S_COUNT] = { [S_E] = { "e_i", FL_CLIENT, 0, e_floats } };
 
 /* Order of |v|: as its bits without the sign. */
-static uint32_t rank_of(float v) {
-  uint32_t bits;
-  memcpy(&bits, &v, sizeof bits);
-  return bits & 0x7fffffffu;
-}
+static uint32_t rank_of(float v) { uint32_t b; memcpy(&b, &v, sizeof b); return b & 0x7fffffffu; }
 
-/* Rank of the k-th largest entry; *ties: how many of that rank are among the k. */
-static uint32_t threshold(size_t n, const float *z, size_t k, size_t *ties) {
+/* Rank of the *k-th largest entry; *k becomes how many of that rank are among them. */
+static uint32_t threshold(size_t n, const float *z, size_t *k) {
   static const int shift[3] = { 21, 10, 0 }, width[3] = { 10, 11, 10 };
   uint32_t prefix = 0, mask = 0;
   for (int pass = 0; pass < 3; pass++) {
@@ -38,26 +34,24 @@ static uint32_t threshold(size_t n, const float *z, size_t k, size_t *ties) {
       const uint32_t r = rank_of(z[i]);
       if ((r & mask) == prefix) count[r >> shift[pass] & last]++;
     }
-    while (count[digit] < k) k -= count[digit--];
-    prefix |= digit << shift[pass];
-    mask |= last << shift[pass];
+    while (count[digit] < *k) *k -= count[digit--];
+    prefix |= digit << shift[pass], mask |= last << shift[pass];
   }
-  *ties = k;
   return prefix;
 }
 
-static size_t kept(const double *h, size_t d) {
-  const size_t wanted = (size_t)(h[H_PART] * (double)d + 1e-9);
-  return wanted ? wanted : 1;
+static size_t kept(const double *h, const fl_job *job) {
+  const size_t k = (size_t)(h[H_PART] * (double)job->layout->d + 1e-9);
+  return k ? k : 1;
 }
 
 static void client_finish(const double *h, fl_local *lo) {
-  const size_t d = lo->job->layout->d, k = kept(h, d);
+  const size_t d = lo->job->layout->d;
   const int feedback = h[H_FEEDBACK] != 0;
   float *q = lo->up[0].v, *e = lo->at[S_E];
-  size_t ties;
+  size_t ties = kept(h, lo->job);
   if (feedback) lo->k->add(d, q, q, e);
-  const uint32_t least = threshold(d, q, k, &ties);
+  const uint32_t least = threshold(d, q, &ties);
   for (size_t i = 0; i < d; i++) {
     const uint32_t r = rank_of(q[i]);
     const int sent = r > least || (r == least && ties > 0);
@@ -67,9 +61,10 @@ static void client_finish(const double *h, fl_local *lo) {
   }
 }
 
-static void message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {
-  (void)id, (void)at, (void)own;
-  *change += 64 * (uint64_t)kept(h, job->layout->d) - 32 * (uint64_t)job->layout->d;
+static void message(const double *h, const fl_job *job, uint32_t i, size_t p, uint64_t *change,
+                    uint64_t *own) {
+  (void)i, (void)p, (void)own;
+  *change += 64 * (uint64_t)kept(h, job) - 32 * (uint64_t)job->layout->d;
 }
 
 const fl_stage fl_stage_topk = { .name = "topk", .help = "clients send the largest entries of their change, the rest later",

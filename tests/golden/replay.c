@@ -143,8 +143,9 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
   int bad = !sha || !model || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1 ||
             fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
   if (!bad) {
-    const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients, .offset = p->offset,
-                                 .index = p->index, .samples = made ? fl_population_samples : NULL, .self = made };
+    const fl_problem problem = { .objective = fl_model_objective(model), .clients = p->clients,
+                                 .offset = made ? NULL : p->offset, .index = made ? NULL : p->index,
+                                 .samples = made ? fl_population_samples : NULL, .self = made };
     if (made) fl_model_make_rows(model, fl_population_row, made);
     bad = fl_open(&s, &problem, &algorithm, &p->options, err, sizeof err);
   }
