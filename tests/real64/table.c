@@ -1,6 +1,7 @@
 /* table.c - the operations that methods use, of kernels compiled with 64-bit reals; the others are left out (NULL).
  * Factorisations, which look at the bits of single precision, are Jacobi's and Gram and Schmidt's here: they are tested by
  * themselves. */
+#include "tests/jacobi.h"
 #include <fedlane/kernels.h>
 
 #define FL_OP(family, name, ret, args, traffic, formula) ret fl_##name##_scalar args;
@@ -26,29 +27,12 @@ uint64_t fl_fpenv_enter(void) { return 0; }
 void fl_fpenv_restore(uint64_t old) { (void)old; }
 
 /* ---- factorisations ------------------------------------------------------------------------------------------------- */
-/* One rotation of the symmetric a that makes a[p][r] zero; v turns along. */
-static void turn(size_t n, double *a, double *v, size_t p, size_t r) {
-  if (a[p * n + r] == 0) return;
-  const double theta = (a[r * n + r] - a[p * n + p]) / (2 * a[p * n + r]);
-  const double t = (theta >= 0 ? 1 : -1) / (fabs(theta) + sqrt(theta * theta + 1)), c = 1 / sqrt(t * t + 1), s = t * c;
-  for (size_t i = 0; i < n; i++) {
-    const double x = a[i * n + p], y = a[i * n + r];
-    a[i * n + p] = c * x - s * y, a[i * n + r] = s * x + c * y;
-  }
-  for (size_t i = 0; i < n; i++) {
-    const double x = a[p * n + i], y = a[r * n + i], g = v[i * n + p], h = v[i * n + r];
-    a[p * n + i] = c * x - s * y, a[r * n + i] = s * x + c * y;
-    v[i * n + p] = c * g - s * h, v[i * n + r] = s * g + c * h;
-  }
-}
 size_t fl_eigh_work(size_t n) { return 2 * n * n; }
 int fl_eigh(const fl_kernels *k, size_t n, const float *a, float *w, float *v, float *work) {
   double *m = work, *q = work + n * n;
   (void)k;
-  for (size_t i = 0; i < n * n; i++) m[i] = a[i], q[i] = i % (n + 1) == 0;
-  for (int sweep = 0; sweep < 60; sweep++)
-    for (size_t p = 0; p < n; p++)
-      for (size_t r = p + 1; r < n; r++) turn(n, m, q, p, r);
+  memcpy(m, a, n * n * sizeof *m);
+  jacobi_diagonalise(n, m, q);
   for (size_t j = 0; j < n; j++) {              /* the largest of what is left */
     size_t best = 0;
     for (size_t i = 1; i < n; i++)

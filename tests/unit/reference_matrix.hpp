@@ -1,6 +1,7 @@
 // Shampoo, SOAP, Muon and Sophia in plain double precision for tensors of any number of axes, each from its section of
 // deep-first-order (16-19), and the linear algebra that they need, as in a textbook: nothing shared with optimizers/ or kernels/.
 #pragma once
+#include "tests/jacobi.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -18,25 +19,8 @@ inline Matrix product(size_t m, size_t n, size_t k, const Matrix &a, bool at, co
 }
 // Cyclic Jacobi; eigenvalues descending, column j of v the j-th vector.
 inline void jacobi(size_t n, Matrix a, std::vector<double> &w, Matrix &v) {
-  Matrix q(n * n, 0);
-  for (size_t i = 0; i < n; i++) q[i * n + i] = 1;
-  for (int sweep = 0; sweep < 60; sweep++)
-    for (size_t p = 0; p < n; p++)
-      for (size_t r = p + 1; r < n; r++) {
-        if (a[p * n + r] == 0) continue;
-        const double theta = (a[r * n + r] - a[p * n + p]) / (2 * a[p * n + r]);
-        const double t = (theta >= 0 ? 1 : -1) / (std::fabs(theta) + std::sqrt(theta * theta + 1));
-        const double c = 1 / std::sqrt(t * t + 1), s = t * c;
-        for (size_t i = 0; i < n; i++) {
-          const double x = a[i * n + p], y = a[i * n + r];
-          a[i * n + p] = c * x - s * y, a[i * n + r] = s * x + c * y;
-        }
-        for (size_t i = 0; i < n; i++) {
-          const double x = a[p * n + i], y = a[r * n + i], g = q[i * n + p], h = q[i * n + r];
-          a[p * n + i] = c * x - s * y, a[r * n + i] = s * x + c * y;
-          q[i * n + p] = c * g - s * h, q[i * n + r] = s * g + c * h;
-        }
-      }
+  Matrix q(n * n);
+  jacobi_diagonalise(n, a.data(), q.data());
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t(0));
   std::stable_sort(order.begin(), order.end(), [&](size_t x, size_t y) { return a[x * n + x] > a[y * n + y]; });

@@ -55,6 +55,21 @@ std::vector<Matrix *> matrices(const std::vector<reference::Tensor> &all, std::v
   for (size_t t = 0; t < all.size(); t++) if (all[t].shape.size() > 1) out.push_back(&m[t]);
   return out;
 }
+// Of a rule made with a step size, and the parts of it that are shared; alpha 0: nothing is.
+template <class Make, class Parts>
+void agree_sharing(const settings &set, double alpha, Make make, Parts parts_of, double tolerance) {
+  const auto all = tensors();
+  Shared s;
+  agree(set, simulate({ [&](Client &c) {
+                          auto rule = make((1 - alpha) * c.lr);
+                          if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts_of(rule));
+                          const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
+                          s.add(joined(parts_of(rule)));
+                          return y;
+                        },
+                         [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false),
+        nullptr, tolerance);
+}
 } // namespace
 
 TEST_CASE("FedLADA equals its reference", "[federated]") {
@@ -112,24 +127,16 @@ TEST_CASE("Local AdamW and FedAdamW equal their references", "[federated]") {
 TEST_CASE("Local Muon, FedMuon and FedPAC over Muon equal their references", "[federated]") {
   use(GENERATE(0, 1));
   const auto all = tensors();
-  for (const std::string name : { "local_muon", "fedmuon", "fedpac_muon" }) {
-    Shared s;
-    const double alpha = name == "local_muon" ? 0 : 0.5;
-    agree({ { "name", name }, { "weight_decay", "0.1" } },
-          simulate({ [&](Client &c) {
-                       reference::Muon rule;
-                       rule.lr = (1 - alpha) * c.lr, rule.scale = 0.5, rule.decay = 0.1;
-                       rule.momentum = name == "fedmuon" ? 0.98 : 0.95;
-                       for (auto &t : all) rule.m.push_back(Matrix(t.size, 0));
-                       rule.v = rule.m;
-                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, matrices(all, rule.m));
-                       const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
-                       s.add(joined(matrices(all, rule.m)));
-                       return y;
-                     },
-                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
-  }
+  for (const std::string name : { "local_muon", "fedmuon", "fedpac_muon" })
+    agree_sharing({ { "name", name }, { "weight_decay", "0.1" } }, name == "local_muon" ? 0 : 0.5,
+                  [&](double lr) {
+                    reference::Muon rule;
+                    rule.lr = lr, rule.scale = 0.5, rule.decay = 0.1, rule.momentum = name == "fedmuon" ? 0.98 : 0.95;
+                    for (auto &t : all) rule.m.push_back(Matrix(t.size, 0));
+                    rule.v = rule.m;
+                    return rule;
+                  },
+                  [&](reference::Muon &rule) { return matrices(all, rule.m); }, 1e-3);
 }
 
 // The polar factor on the quadratic alone: the network's gradients of two samples have rank 2, and no two programs agree on the
@@ -212,40 +219,27 @@ template <class Rule> std::vector<Matrix *> parts(const std::vector<reference::T
 TEST_CASE("Local SOAP and FedPAC over SOAP equal their references", "[federated]") {
   use(GENERATE(0, 1));
   const auto all = tensors();
-  for (const std::string name : { "local_soap", "fedpac_soap" }) {
-    Shared s;
-    const double alpha = name == "local_soap" ? 0 : 0.5;
-    agree({ { "name", name }, { "eps", "0.1" }, { "precond_every", "2" }, { "weight_decay", "0.1" } },
-          simulate({ [&](Client &c) {
-                       reference::Soap rule;
-                       rule.lr = (1 - alpha) * c.lr, rule.b1 = 0.95, rule.eps = 0.1;
-                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts(all, rule, false));
-                       const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
-                       s.add(joined(parts(all, rule, false)));
-                       return y;
-                     },
-                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 5e-2);
-  }
+  for (const std::string name : { "local_soap", "fedpac_soap" })
+    agree_sharing({ { "name", name }, { "eps", "0.1" }, { "precond_every", "2" }, { "weight_decay", "0.1" } },
+                  name == "local_soap" ? 0 : 0.5,
+                  [](double lr) {
+                    reference::Soap rule;
+                    rule.lr = lr, rule.b1 = 0.95, rule.eps = 0.1;
+                    return rule;
+                  },
+                  [&](reference::Soap &rule) { return parts(all, rule, false); }, 5e-2);
 }
 
 TEST_CASE("Local Shampoo and FedPAC over Shampoo equal their references", "[federated]") {
   use(GENERATE(0, 1));
   const auto all = tensors();
-  for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) for (const double keep : { 1.0, 0.8 }) {
-    Shared s;
-    const double alpha = name == "local_shampoo" ? 0 : 0.5;
-    agree({ { "name", name }, { "eps", "0.01" }, { "precond_every", "1" }, { "shampoo_decay", std::to_string(keep) } },
-          simulate({ [&](Client &c) {
-                       reference::Shampoo rule;
-                       rule.keep = keep;
-                       rule.lr = (1 - alpha) * c.lr;
-                       if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts(all, rule, true));
-                       const Vec y = walk(c, c.lr * alpha, s.D0,
-                                          [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
-                       s.add(joined(parts(all, rule, true)));
-                       return y;
-                     },
-                      [&](const Vec &x, const Clients &c, const Vecs &d) { return s.serve(x, c, d); } }, false), nullptr, 1e-3);
-  }
+  for (const std::string name : { "local_shampoo", "fedpac_shampoo" }) for (const double keep : { 1.0, 0.8 })
+    agree_sharing({ { "name", name }, { "eps", "0.01" }, { "precond_every", "1" }, { "shampoo_decay", std::to_string(keep) } },
+                  name == "local_shampoo" ? 0 : 0.5,
+                  [&](double lr) {
+                    reference::Shampoo rule;
+                    rule.lr = lr, rule.keep = keep;
+                    return rule;
+                  },
+                  [&](reference::Shampoo &rule) { return parts(all, rule, true); }, 1e-3);
 }
