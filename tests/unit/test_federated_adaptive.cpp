@@ -63,7 +63,8 @@ void agree_sharing(const settings &set, double alpha, Make make, Parts parts_of,
   agree(set, simulate({ [&](Client &c) {
                           auto rule = make((1 - alpha) * c.lr);
                           if (alpha > 0 && !s.theta.empty()) hand_out(s.theta, parts_of(rule));
-                          const Vec y = walk(c, c.lr * alpha, s.D0, [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
+                          const Vec y = walk(c, c.lr * alpha, s.D0,
+                                             [&](Vec &p, const Vec &g, int k) { rule.step(all, p, g, k); });
                           s.add(joined(parts_of(rule)));
                           return y;
                         },
