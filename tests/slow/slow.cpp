@@ -17,6 +17,7 @@ const fl_kernels *__wrap_fl_kernels_select(const char *, const char **);
 namespace {
 
 double percent = 0;
+const fl_kernels *real[FL_ISA_COUNT]; // asked for once: the function asks the processor, which takes microseconds in a guest
 fl_kernels slowed[FL_ISA_COUNT];
 thread_local double due = 0; // of a call, in percent
 
@@ -43,7 +44,7 @@ template <class R, class... A> void again(R (*kernel)(A...), A... a) {
 template <int ISA, auto MEMBER, class T = decltype(MEMBER)> struct Slow;
 template <int ISA, auto MEMBER, class R, class... A> struct Slow<ISA, MEMBER, R (*fl_kernels::*)(A...)> {
   static R call(A... a) {
-    const auto kernel = __real_fl_kernels_of(static_cast<fl_isa>(ISA))->*MEMBER;
+    const auto kernel = real[ISA]->*MEMBER;
     if constexpr (std::is_void_v<R>) {
       kernel(a...);
       again(kernel, a...);
@@ -56,9 +57,9 @@ template <int ISA, auto MEMBER, class R, class... A> struct Slow<ISA, MEMBER, R 
 };
 
 template <int ISA> bool slow_down(const std::string &name) {
-  const fl_kernels *real = __real_fl_kernels_of(static_cast<fl_isa>(ISA));
   bool found = false;
-  if (real) { slowed[ISA] = *real; }
+  real[ISA] = __real_fl_kernels_of(static_cast<fl_isa>(ISA));
+  if (real[ISA]) { slowed[ISA] = *real[ISA]; }
 #define FL_OP(family, op, ret, args, traffic, formula)           \
   if (name == #op) {                                             \
     found = true;                                                \
@@ -88,10 +89,10 @@ bool read() {
 
 const fl_kernels *__wrap_fl_kernels_of(fl_isa isa) {
   static const bool ready = read();
-  return ready && __real_fl_kernels_of(isa) ? &slowed[isa] : nullptr;
+  return ready && real[isa] ? &slowed[isa] : nullptr;
 }
 
 const fl_kernels *__wrap_fl_kernels_select(const char *max, const char **error) {
-  const fl_kernels *real = __real_fl_kernels_select(max, error);
-  return real ? __wrap_fl_kernels_of(real->isa) : nullptr;
+  const fl_kernels *best = __real_fl_kernels_select(max, error);
+  return best ? __wrap_fl_kernels_of(best->isa) : nullptr;
 }
