@@ -23,15 +23,17 @@ typedef struct {
   const char *seeds, *isa, *out, *resume, *export_plan;
   char backend[128];                            /* as one of `set` */
   int threads, dry_run, verify;
+  int jobs, shard, shards;                      /* runs at once; the shard-th of shards: 0 when not given */
 } fl_run_options;
-int fl_parse_threads(const char *option, int *threads);     /* 0, or -1 and told */
+int fl_parse_count(const char *option, const char *text, int *count);   /* of threads, jobs: 0, or -1 and told */
+void fl_print_resume(const fl_run_options *, const char *out);          /* the command that continues */
 
 /* What consecutive runs share: data set, partition and model are made again only when the configuration differs. */
 typedef struct {
   const fl_kernels *native;
   const fl_onednn_backend *onednn;              /* NULL: no run of the suite wants it */
   const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
-  int threads;
+  int threads, shared;                          /* shared: other runs use the machine at the same time */
   fl_dataset data; fl_split split; fl_model *model;
   float *sigma;                                 /* the partition's noise, by training row, or NULL */
   const fl_config *data_of, *split_of, *model_of;
@@ -54,8 +56,8 @@ void fl_work_end(fl_work *);
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
 typedef struct {
   size_t index, count;
-  /* Of the suite's work: all, that of the runs before this one, that done since `started`; and a round of this run. In seconds
-   * when they could be estimated, else in rounds. */
+  /* Of the suite's work: all (0: not known, no ETA), that of the runs before this one, that done since `started`; and a round of
+   * this run. In seconds when they could be estimated, else in rounds. */
   double work_all, work_before, work_run, work_round;
   double started, last_line;
   int tty, told;
@@ -66,6 +68,8 @@ int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progr
  * short to be measured or refuses. */
 double fl_estimate(fl_work *, const fl_suite *, double *seconds);
 /* suite.json: the folders of the runs, in order; a resume adds to those that are named there. */
+/* Trains the runs into the folder, prints the table; the exit code. */
+int fl_suite_train(fl_work *, const fl_suite *, const fl_run_options *, const char *out);
 int fl_suite_write(const fl_suite *, int resume, const char *dir, char *err, size_t err_size);
 int fl_table_print(const fl_suite *, const char *dir, char *err, size_t err_size);
 int fl_dry_run(fl_work *, const fl_suite *);

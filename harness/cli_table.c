@@ -12,7 +12,7 @@ static double mean(const series *s) { return s->n ? s->sum / (double)s->n : (dou
 
 typedef struct {
   const char *label;
-  size_t runs, missed, diverged, mixed;         /* mixed: times of parts on different threads or machines */
+  size_t runs, missed, diverged, mixed;         /* mixed: times of different threads or machines, or of several runs at once */
   double *accuracy; size_t n_accuracy;          /* room for all runs of the suite */
   series rounds, seconds, rate, up, down;
   char *hashes; size_t n_hashes;                /* 64 characters each, one after the other */
@@ -38,7 +38,7 @@ static void take(row *r, const json_t *s) {
   add(&r->up, json_number_value(json_object_get(s, "bytes_up")));
   add(&r->down, json_number_value(json_object_get(s, "bytes_down")));
   if (status && !strcmp(status, "diverged")) r->diverged++;
-  if (json_integer_value(json_object_get(s, "parts")) > 1) r->mixed++;
+  if (json_integer_value(json_object_get(s, "parts")) > 1 || json_object_get(s, "timing")) r->mixed++;
   if (hash && strlen(hash) == 64) memcpy(r->hashes + 64 * r->n_hashes++, hash, 64);
   r->runs++;
 }

@@ -25,13 +25,14 @@ static void show(training *t, const fl_metrics *m, int end) {
   if (!end && now - p->last_line < pause) return;
   const double left = p->work_all - p->work_before - p->work_round * (double)m->round;
   const double eta = left > 0 ? (now - p->started) / p->work_run * left : 0;
-  char accuracy[32] = "-", loss[32] = "-";
+  char accuracy[32] = "-", loss[32] = "-", time[32] = "";
   p->last_line = now;
   if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
   if (isfinite(m->train_loss)) snprintf(loss, sizeof loss, "%.4f", m->train_loss);
-  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: %s %llu/%llu, accuracy %s, loss %s, ETA %d:%02d%s", p->tty ? "\r\033[K" : "",
+  if (p->work_all > 0) snprintf(time, sizeof time, ", ETA %d:%02d", (int)(eta / 60), (int)fmod(eta, 60));
+  fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: %s %llu/%llu, accuracy %s, loss %s%s%s", p->tty ? "\r\033[K" : "",
           p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, unit_of(t->c), (unsigned long long)m->round,
-          (unsigned long long)t->c->rounds, accuracy, loss, (int)(eta / 60), (int)fmod(eta, 60), p->tty ? "" : "\n");
+          (unsigned long long)t->c->rounds, accuracy, loss, time, p->tty ? "" : "\n");
 }
 
 static int save(training *t, fl_session *s, const fl_metrics *m) {
@@ -118,7 +119,7 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
   t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c),
-                            fl_work_backend(w, c), fl_session_threads(s), why[0] ? why : NULL, err, size);
+                            fl_work_backend(w, c), fl_session_threads(s), w->shared, why[0] ? why : NULL, err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();

@@ -78,7 +78,7 @@ static int parse(int argc, char **argv, options *o) {
                                          { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
   for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
     case 's': o->set[o->n_set++] = optarg; break;
-    case 't': if (fl_parse_threads(optarg, &o->threads)) return -1; break;
+    case 't': if (fl_parse_count("--threads", optarg, &o->threads)) return -1; break;
     case 'i': o->isa = optarg; break;
     case 'h': fputs(usage, stdout); exit(FL_EXIT_DONE);
     default: fputs(usage, stderr); return -1;

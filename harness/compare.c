@@ -57,8 +57,10 @@ static json_t *sums_of(const json_t *run) {
   return list;
 }
 
-/* Parts made by different threads or machines: its seconds are of none of them. */
-static int is_mixed(const fl_recorded *run) { return json_array_size(json_object_get(run->run, "parts")) > 1; }
+/* Parts made by different threads or machines, or beside other runs: its seconds are of none of them. */
+static int is_mixed(const fl_recorded *run) {
+  return json_array_size(json_object_get(run->run, "parts")) > 1 || json_object_get(run->run, "timing");
+}
 
 static void print_settings(told *t, const fl_recorded *a, const fl_recorded *b) {
   static const char *const machine[] = {"cpu", "isa_used", "threads", "compiler", "flags", "kernel", "governor", "version",

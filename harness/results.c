@@ -79,14 +79,17 @@ static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) 
 /* What made the rounds from `first` on. */
 static json_t *part_json(const json_t *run, uint64_t first) {
   const json_t *machine = json_object_get(run, "machine");
-  return json_pack("{s:O, s:O, s:O, s:I}", "threads", json_object_get(run, "threads"), "isa",
-                   json_object_get(machine, "isa_used"), "cpu", json_object_get(machine, "cpu"), "from_round", (json_int_t)first);
+  return json_pack("{s:O, s:O, s:O, s:I, s:O*}", "threads", json_object_get(run, "threads"), "isa",
+                   json_object_get(machine, "isa_used"), "cpu", json_object_get(machine, "cpu"), "from_round", (json_int_t)first,
+                   "timing", json_object_get(run, "timing"));
 }
 
 static int same_maker(const json_t *a, const json_t *b) {
-  static const char *const key[] = {"threads", "isa", "cpu"};
-  for (size_t i = 0; i < sizeof key / sizeof *key; i++)
-    if (!json_equal(json_object_get(a, key[i]), json_object_get(b, key[i]))) return 0;
+  static const char *const key[] = {"threads", "isa", "cpu", "timing"};
+  for (size_t i = 0; i < sizeof key / sizeof *key; i++) {
+    const json_t *x = json_object_get(a, key[i]), *y = json_object_get(b, key[i]);
+    if (x != y && !json_equal(x, y)) return 0;
+  }
   return 1;
 }
 
@@ -103,7 +106,8 @@ static json_t *parts_json(const json_t *previous, const json_t *run, uint64_t ro
 }
 
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
-                        const fl_kernels *kernels, const fl_onednn_backend *backend, int threads, const char *not_reproducible) {
+                        const fl_kernels *kernels, const fl_onednn_backend *backend, int threads, int shared,
+                        const char *not_reproducible) {
   char run_id[17];
   fl_run_id(config, data, split, run_id);
   json_t *run = json_object();
@@ -121,6 +125,7 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));
   json_object_set_new(run, "backend", fl_backend_json(backend));
   json_object_set_new(run, "threads", json_integer(threads));
+  if (shared) json_object_set_new(run, "timing", json_string("shared"));
   json_object_set_new(run, "parts", parts_json(NULL, run, 0));
   json_object_set_new(run, "reproducible", json_boolean(!not_reproducible));
   json_object_set_new(run, "reasons", reasons_json(not_reproducible));
@@ -158,7 +163,7 @@ static int open_rounds(fl_result *r, char *err, size_t err_size) {
 
 fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dataset *data, const fl_split *split,
                           const fl_layout *layout, const fl_kernels *kernels, const fl_onednn_backend *backend, int threads,
-                          const char *not_reproducible, char *err, size_t err_size) {
+                          int shared, const char *not_reproducible, char *err, size_t err_size) {
   fl_result *r = calloc(1, sizeof *r);
   if (!r || strlen(dir) >= sizeof r->dir) {
     snprintf(err, err_size, "cannot open result folder '%s': %s", dir, strerror(r ? ENAMETOOLONG : ENOMEM));
@@ -180,7 +185,7 @@ fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dat
     return NULL;
   }
   fl_result_reset(r);
-  r->run = run_json(config, data, split, layout, kernels, backend, threads, not_reproducible);
+  r->run = run_json(config, data, split, layout, kernels, backend, threads, shared, not_reproducible);
   path_in(r, "run.json", path);
   /* What an earlier start left stays until fl_result_cut knows whether this run continues it. A run.json that cannot be
    * read describes nothing that could be continued. */

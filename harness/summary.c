@@ -69,6 +69,7 @@ static json_t *summary_json(const fl_result *r, const fl_metrics *m, const char 
   json_object_set_new(s, "bytes_up", json_integer((json_int_t)m->total_bytes_up));
   json_object_set_new(s, "bytes_down", json_integer((json_int_t)m->total_bytes_down));
   json_object_set_new(s, "threads", json_integer(r->threads));
+  if (json_object_get(r->run, "timing")) json_object_set(s, "timing", json_object_get(r->run, "timing"));
   json_object_set_new(s, "parts", json_integer((json_int_t)json_array_size(json_object_get(r->run, "parts"))));
   for (size_t i = 0; i < FL_T_COUNT; i++) json_object_set_new(split, fl_time_name[i], number(m->thread_seconds[i]));
   json_object_set_new(s, "thread_seconds", split);

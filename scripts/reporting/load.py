@@ -46,8 +46,9 @@ class Run:
         self.status = self.summary.get("status", "unfinished")
         parts = self.record.get("parts")
         self.parts = parts if isinstance(parts, list) else []
-        # Resumed with other threads or on another machine: the times are of none of them, and are left out.
-        self.mixed = len(self.parts) > 1
+        # Resumed with other threads or on another machine, or beside other runs (--jobs): the times are of none of them, and
+        # are left out.
+        self.mixed = len(self.parts) > 1 or "timing" in self.record
 
     @staticmethod
     def _name(value, fallback):

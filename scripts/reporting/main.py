@@ -30,7 +30,9 @@ def main():
         notes += ["%s: made in parts on %s: its times are left out." % (r.folder, ", then ".join(
             "%s threads, %s, %s from round %s" % tuple(p.get(k) for k in ("threads", "isa", "cpu", "from_round"))
             for p in r.parts))
-            for r in runs if r.mixed]
+            for r in runs if len(r.parts) > 1]
+        shared = sum("timing" in r.record for r in runs)
+        notes += ["%d runs were trained beside others (--jobs): their times are left out." % shared] if shared else []
         made = figures.curves(grouped, out) + diagnostics.curves(grouped, out) + figures.times(grouped, out, notes)
         made += figures.partitions(runs, out, notes)
         body = tables.write(grouped, out)

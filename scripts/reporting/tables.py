@@ -35,7 +35,8 @@ def caption(all_series):
     text += ", ".join("%.1f %%" % (100 * t) for t in targets) if targets else "none set"
     text += '; "-": not reached by every seed'
     mixed = any(r.mixed for s in all_series for r in s.runs)
-    return text + (", or no times, as a run was resumed with other threads or on another machine." if mixed else ".")
+    return text + (", or no times, as a run was resumed with other threads or on another machine, or trained beside "
+                   "others." if mixed else ".")
 
 
 def latex_text(text):
