@@ -146,6 +146,7 @@ static void server_step(fl_session *s, fl_worker *w) {
   for (size_t i = 0; i < s->job.n_stages; i++) {
     fl_server sv = fl_server_at(s, s->round, i, at);
     sv.move = move;
+    if (fl_keeps(s)) sv.sent = s->keep.up + s->up[0].offset, sv.row = s->leaf_floats;
     if (s->job.stage[i]->server_finish) s->job.stage[i]->server_finish(s->job.h_stage[i], &sv);
   }
   const int plain = rule == &fl_rule_sgd && h[0] == 0;

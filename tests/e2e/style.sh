@@ -12,7 +12,7 @@ METHOD, METHOD_COLUMNS = 60, 100    # lines of code of a stage or an element-wis
 # a rule that compares all uploads, one that divides a network into blocks and has three forms of control, and differential
 # privacy, which has three clips, two places for noise, and much to refuse.
 NOT_FIRST_ORDER = {"muon", "soap", "shampoo", "sophia", "kronecker", "factors", "adam_mini", "signadampp",
-                   "krum", "bcgd", "dp", "ilora"}
+                   "krum", "trimmed", "bcgd", "dp", "ilora"}
 # Test cases whose sections share one beginning.
 LONG_FUNCTIONS = {"NPZ with the keys of Keras", "a checkpoint gives the session back, or says why not"}
 SOURCE = (".c", ".h", ".cc", ".cpp", ".hpp", ".def", ".py", ".sh", ".cmake")

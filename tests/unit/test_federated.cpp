@@ -320,7 +320,7 @@ namespace {
 // "2d + d_M - 1" with d and the others as they are here.
 double worth(const std::string &text, double blocks) {
   const std::map<std::string, double> value = { { "d", D }, { "d_M", 24 }, { "T", 36 + 16 }, { "B", blocks }, { "", 1 },
-                                                { "k", 2 }, { "b", 24 / 2 + 5 } };
+                                                { "k", 2 }, { "s", 2 }, { "b", 24 / 2 + 5 } };
   std::istringstream in(text);
   std::string word;
   double sum = 0, sign = 1;
