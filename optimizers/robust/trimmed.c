@@ -69,7 +69,7 @@ static void server_finish(const double *h, fl_server *sv) {
       for (size_t i = k; i < n - k; i++) {
         const int32_t bits = key_of(v[i * TILE + c]);
         float value;
-        memcpy(&value, &bits, sizeof value);
+        memcpy(&value, &bits, sizeof bits);
         sum += (double)value;
       }
       sv->move[at + c] = (float)(sum / (double)(n - 2 * k));

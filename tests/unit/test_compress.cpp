@@ -1,5 +1,5 @@
-// Signs with error feedback (federated-structured-robust 3, C4), trimmed means and medians of coordinates (7, R4, R5): by hand, by
-// a real encoding, and in runs against plain double references.
+// Signs with error feedback (federated-structured-robust 3, C4), trimmed means and medians of coordinates (7, R4, R5): by hand,
+// by a real encoding, and in runs against plain double references.
 #include "federated.hpp"
 #include "hooks.hpp"
 #include <algorithm>
