@@ -20,7 +20,7 @@ static const char usage[] =
   "usage: fedlane bench --save FILE [guard options]                       keep this build's times, as a baseline\n"
   "       fedlane bench --against FILE|OTHER_BUILD [guard options]        is this build slower? A verdict a row: same, faster,\n"
   "                                                                       slower, noisy, no baseline\n"
-  "  --save FILE         a file, or a folder: the file in it is named after the CPU\n"
+  "  --save FILE         a file, or a folder: the file in it is named after the CPU (callgrind's counts: callgrind.json)\n"
   "  --against           what --save wrote, a folder of such files, or another build's folder or program; another build takes\n"
   "                      turns with this one, a file counts only for the same CPU, instruction set, threads and build flags\n"
   "  --filter REGEX      rows whose names match (fedlane bench --benchmark_list_tests shows all)\n"
@@ -114,8 +114,8 @@ static int is_folder(const char *path) {
   return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-/* FOLDER/amd-epyc.json */
-static void named_after_cpu(const options *o, const char *folder, char *path, size_t size) {
+/* FOLDER/amd-epyc.json; callgrind's counts are of no CPU. */
+static void named_after_cpu(const options *o, fl_metric metric, const char *folder, char *path, size_t size) {
   char name[256];
   size_t n = 0;
   for (const char *p = o->cpu; *p && n < sizeof name - 1; p++) {
@@ -124,7 +124,8 @@ static void named_after_cpu(const options *o, const char *folder, char *path, si
   }
   while (n && name[n - 1] == '-') n--;
   name[n] = 0;
-  snprintf(path, size, "%s/%s%s.json", folder, n ? name : "unknown", o->instructions ? "-instructions" : "");
+  if (metric == FL_CALLGRIND) snprintf(path, size, "%s/callgrind.json", folder);
+  else snprintf(path, size, "%s/%s%s.json", folder, n ? name : "unknown", metric == FL_COUNTER ? "-instructions" : "");
 }
 
 /* Of --against: a baseline's path, or a program's. */
@@ -145,7 +146,8 @@ static int find_baseline(options *o) {
   }
   snprintf(text, sizeof text, "%s/fedlane-bench", o->against);
   if (access(text, X_OK) == 0) return memcpy(o->program, text, sizeof text), 0;
-  named_after_cpu(o, o->against, text, sizeof text);
+  named_after_cpu(o, o->instructions ? FL_COUNTER : FL_TIME, o->against, text, sizeof text);
+  if (o->instructions && access(text, R_OK)) named_after_cpu(o, FL_CALLGRIND, o->against, text, sizeof text);
   if (access(text, R_OK) == 0) return memcpy(o->baseline, text, sizeof text), 0;
   fprintf(stderr, "fedlane: bench: --against \"%s\": neither fedlane-bench nor %s is there; no baseline for this CPU\n",
           o->against, strrchr(text, '/') + 1);
@@ -348,7 +350,7 @@ static int guard(options *o) {
   }
   if (!bad && o->save) {
     snprintf(path, sizeof path, "%s", o->save);
-    if (is_folder(o->save)) named_after_cpu(o, o->save, path, sizeof path);
+    if (is_folder(o->save)) named_after_cpu(o, g.metric, o->save, path, sizeof path);
     if ((bad = fl_guard_save(&g, path, err, sizeof err))) code = EXIT_UNDECIDED;
     else if (!o->against) printf("%zu rows saved as %s\n", g.n, path);
   }
