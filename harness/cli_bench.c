@@ -245,6 +245,8 @@ static void prepare(fl_guard *g, const json_t *saved, const char *differs) {
     else if (!row) r->reason = "not in the file";
     if (r->reason) continue;
     const char *name = json_string_value(json_object_get(row, "beside"));
+    if (name && !fl_has_ceiling(r, name)) r->reason = "this build lacks its ceiling";
+    if (r->reason) continue;
     r->beside = name ? strdup(name) : NULL;
     r->calls = json_integer_value(json_object_get(row, "iterations"));
     r->parts = (int)json_integer_value(json_object_get(row, "parts"));

@@ -54,6 +54,7 @@ void fl_bench_end(fl_bench *);
 typedef struct { double *value, *beside; } fl_series;
 typedef struct {
   char *name;
+  json_t *ceilings;                             /* streams of its mix that every program has */
   const char *beside;
   long long calls;
   int parts, threads, dropped;                  /* dropped: side 1 has no such row */
@@ -78,6 +79,7 @@ typedef struct {
 } fl_guard;
 /* Starts the programs and lists their rows; takes more samples of the rows with wanted[i]. 0, or -1 with a message. */
 int fl_guard_rows(fl_guard *, char *err, size_t err_size);
+int fl_has_ceiling(const fl_row *, const char *name);
 int fl_guard_look(fl_guard *, const char *wanted, char *err, size_t err_size);
 void fl_guard_free(fl_guard *);
 

@@ -37,6 +37,24 @@ static const json_t *row_of(const json_t *hello, const char *name) {
   return NULL;
 }
 
+static int has_text(const json_t *list, const char *text) {
+  const json_t *v;
+  size_t i;
+  json_array_foreach(list, i, v)
+    if (json_is_string(v) && !strcmp(json_string_value(v), text)) return 1;
+  return 0;
+}
+
+int fl_has_ceiling(const fl_row *r, const char *name) { return has_text(r->ceilings, name); }
+
+static json_t *ceilings_of(const json_t *row, const json_t *other) {
+  json_t *list = json_array(), *name;
+  size_t i;
+  json_array_foreach(json_object_get(row, "ceilings"), i, name)
+    if (!other || has_text(json_object_get(other, "ceilings"), json_string_value(name))) json_array_append(list, name);
+  return list;
+}
+
 static int start(const fl_guard *g, fl_bench *bench, char *err, size_t err_size) {
   for (int s = 0; s < 2; s++) bench[s] = (fl_bench){ .to = -1, .from = -1 };
   for (int s = 0; s < 2 && g->program[s]; s++)
@@ -62,6 +80,7 @@ int fl_guard_rows(fl_guard *g, char *err, size_t err_size) {
     fl_row *r = &g->row[g->n++];
     r->name = strdup(json_string_value(json_object_get(row, "name")));
     r->threads = (int)json_integer_value(json_object_get(row, "threads"));
+    r->ceilings = ceilings_of(row, second ? row_of(bench[1].hello, r->name) : NULL);
     if (second && !row_of(bench[1].hello, r->name)) r->reason = "this build has no such row", r->dropped = 1;
   }
   json_array_foreach(second, i, row) {
@@ -84,18 +103,18 @@ static double ask(asker *a, const char *row, int cpu, long long calls, int parts
 }
 
 /* The stream that is fastest beside the row, unless the row takes twice as long: then something else binds it. */
-static const char *beside(asker *a, const fl_row *r, const json_t *ceilings) {
+static const char *beside(asker *a, const fl_row *r) {
   const char *best = NULL;
   const json_t *name;
   enum { MOST = 16 };
   double first[MOST], near = INFINITY, least = INFINITY, own[3];
   size_t i;
-  json_array_foreach(ceilings, i, name) {
+  json_array_foreach(r->ceilings, i, name) {
     if (i >= MOST) break;
     first[i] = ask(a, json_string_value(name), -1, r->calls, r->parts);
     near = first[i] < near ? first[i] : near;
   }
-  json_array_foreach(ceilings, i, name) {
+  json_array_foreach(r->ceilings, i, name) {
     if (i >= MOST || first[i] > 1.1 * near) continue;
     double v[3] = { first[i] };
     for (int k = 1; k < 3; k++) v[k] = ask(a, json_string_value(name), -1, r->calls, r->parts);
@@ -121,7 +140,7 @@ static void measure_size(asker *a, const fl_guard *g, fl_row *r) {
     r->calls = (long long)((double)r->calls * (more > 100 ? 100 : more)) + 1;
   }
   r->parts = all > SAMPLE_SECONDS ? 1 : SAMPLE_SECONDS / all > MOST_PARTS ? MOST_PARTS : (int)(SAMPLE_SECONDS / all);
-  const char *name = beside(a, r, json_object_get(row_of(a->bench->hello, r->name), "ceilings"));
+  const char *name = beside(a, r);
   r->beside = name ? strdup(name) : NULL;
 }
 
@@ -201,6 +220,7 @@ void fl_guard_free(fl_guard *g) {
   for (size_t i = 0; i < g->n; i++) {
     free(g->row[i].name);
     free((char *)g->row[i].beside);
+    json_decref(g->row[i].ceilings);
     for (int s = 0; s < 2; s++) free(g->row[i].side[s].value), free(g->row[i].side[s].beside);
   }
   free(g->row);

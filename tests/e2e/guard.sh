@@ -16,7 +16,7 @@ build() { # FOLDER TIMES [CONTEXT]
   echo "$2" > "$scratch/$1/times.json"
   echo "{${3:-}}" > "$scratch/$1/context.json"
   cat > "$scratch/$1/fedlane-bench" << 'PY'
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IS
 import json, os, random, sys, time
 here = os.path.dirname(os.path.abspath(__file__))
 times, context = (json.load(open(os.path.join(here, name))) for name in ("times.json", "context.json"))
@@ -114,6 +114,9 @@ build elsewhere '{"sgd/a": [1e-3, 0.002]}' '"machine_cpu": "B CPU", "machine_fla
 bench 3 elsewhere --against "$scratch/old.json"
 verdict sgd/a 'no baseline: another machine or build'
 grep -q 'machine_cpu is A CPU there, B CPU here; machine_flags is -O3 there, -O2 here$' "$scratch/stdout" || fail "what differs"
+build unceiled '{"far/a": [2e-3, 0.002, "ceiling/z"], "ceiling/z": [1.8e-3, 0.002]}'
+bench 3 unceiled --against "$scratch/old.json"
+verdict far/a 'no baseline: this build lacks its ceiling'
 bench 0 elsewhere --against "$scratch/old" --filter sgd/a # another build may have other flags
 
 # What cannot be done.
