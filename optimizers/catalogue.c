@@ -303,6 +303,21 @@ const char *fl_why(const fl_job *job, const char *format, ...) {
   return job->why;
 }
 
+double fl_of_rule(const fl_job *job, const char *name) {
+  for (size_t i = 0; i < job->rule->n_params; i++)
+    if (!strcmp(job->rule->params[i].name, name)) return job->h_rule[i];
+  return 0;
+}
+
+const fl_stage *fl_edited_after(const fl_job *job, const char *stage) {
+  int behind = 0;
+  for (size_t i = 0; i < job->n_stages; i++) {
+    if (behind && job->stage[i]->acts & FL_EDITS) return job->stage[i];
+    behind |= !strcmp(job->stage[i]->name, stage);
+  }
+  return NULL;
+}
+
 static const char *rules_refuse(const fl_job *job) {
   const char *why = job->rule->setup ? job->rule->setup(job->h_rule, job, 0) : NULL;
   if (!why && !job->central && job->server_rule && job->server_rule->setup) why = job->server_rule->setup(job->h_server, job, 1);

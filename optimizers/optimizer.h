@@ -119,7 +119,8 @@ enum { FL_SETS_X = 1,                           /* x itself, of the clients' mod
        /* Clients weigh 1/job.expected, however many a round has (flat-private 12: Poisson); a round without any still has its
         * server hooks called, with uploads of 0. */
        FL_FIXED_WEIGHTS = 16,
-       FL_IN_PARTS = 32 };                      /* up[0] is sent in part: nobody else may read, change or weigh it */
+       FL_IN_PARTS = 32,                        /* up[0] is sent in part: nobody else may read, change or weigh it */
+       FL_EDITS = 64 };                         /* client_finish changes up[0]: stages before it have seen another one */
 typedef struct fl_stage {
   const char *name, *help; const fl_param *params; size_t n_params;
   const fl_slot *slot; size_t n_slots;
@@ -230,6 +231,10 @@ int fl_key_applies(const char *key, int central);
 int fl_setting_idle(const fl_algorithm *, const fl_algorithm *standard, const fl_setting *, char *err, size_t err_size);
 /* What a key of a table with these needs depends on, "only with X = A or B" into out; 0: it always acts. */
 int fl_needs_text(const char *needs, const char *key, char *out, size_t size);
+/* The rule's hyper-parameter of that name; 0 when it has none. */
+double fl_of_rule(const fl_job *, const char *name);
+/* The first stage behind this one that changes up[0] before it is sent; NULL: what it left or saw there is sent. */
+const fl_stage *fl_edited_after(const fl_job *, const char *stage);
 extern const char fl_run_needs[];              /* of fl_run_params */
 /* ---- schedule.c: lr of round, step or epoch t of `total`, from 0 (federated-adaptive 0.3, deep-first-order 20, 29); a pure
  * function. ---- */

@@ -10,6 +10,12 @@ enum { H_OPTION, H_ROWS, H_OWN };
   [H_ROWS] = { "control_rows", 0, 0, 0, "all|batch", "rows behind the gradient of option 1: all, or the first batch", 0 }
 #define CONTROL_NEEDS "control_rows option=1"
 
+/* Where the server forms c itself, it must be of the changes that the c_i are renewed by. */
+static inline const char *control_setup(int derive, const fl_job *job) {
+  const fl_stage *other = derive ? fl_edited_after(job, "scaffold") : NULL;
+  return other ? fl_why(job, "stage scaffold: derive = yes before stage %s, which sends another change than c_i is renewed by; "
+                             "allowed: derive = no, or %s before scaffold", other->name, other->name) : NULL;
+}
 /* out = c_i_new - c_i = -(Delta_i/(K_i*lr)) - c; up[0] holds Delta_i, K_i counts the step sizes in units of lr. */
 static inline void control_change(fl_local *lo, float *out, const float *c) {
   const size_t d = lo->job->layout->d;

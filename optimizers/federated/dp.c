@@ -8,7 +8,8 @@
  * S: the clients that a round is expected to have, whoever comes (job.expected, a round without any included). Weights are equal;
  * nothing is divided by C; weight decay and local steps lie inside the clip. dp_clip_by=tensor clips each of L tensors to
  * C/sqrt(L), so that the whole still has length C; median clips to the median of the client's own tensors' lengths, which depends
- * on the data: no guarantee, for comparison with published code alone. The sum of the clients' own noise would depend on how many
+ * on the data: no guarantee, for comparison with published code alone. A stage that changes up[0] itself (topk, attack) stands
+ * before this one in the stack, so that what it sends is clipped. The sum of the clients' own noise would depend on how many
  * come: not with Poisson sampling. Noise is Philox under a purpose of its own, by (seed, round, client). Up and down d floats. */
 #include <fedlane/optimizer.h>
 #include <math.h>
@@ -31,6 +32,13 @@ static const fl_param params[] = {
 enum { PIECE = 4096 };
 static size_t piece_floats(const fl_job *job, const double *h) { (void)h; (void)job; return PIECE; }
 static const fl_slot slots[S_COUNT] = { [S_NOISE] = { "noise", FL_WORK, 0, piece_floats } };
+
+/* What changes the upload behind the clip sends another length than the noise is made for. */
+static const char *edited(const fl_job *job) {
+  const fl_stage *other = fl_edited_after(job, "dp");
+  return other ? fl_why(job, "stage %s behind dp changes what dp has clipped to dp_clip, and epsilon would be wrong; allowed: "
+                             "stack = [%s, dp], in this order", other->name, other->name) : NULL;
+}
 
 /* A stage that sends more than what is clipped and noised here, or lets a client count for more than 1/S. */
 static const char *other_uploads(const double *h, const fl_job *job) {
@@ -67,7 +75,8 @@ static const char *setup(const double *h, const fl_job *job) {
   if (job->layout && job->layout->buffers)
     return fl_why(job, "the model has %zu buffers (frozen weights among them), which the stage does not clip; allowed: none",
                   job->layout->buffers);
-  return other_uploads(h, job);
+  const char *why = edited(job);
+  return why ? why : other_uploads(h, job);
 }
 
 /* ---- clipping ------------------------------------------------------------------------------------------------------------ */
@@ -121,6 +130,12 @@ static void client_finish(const double *h, fl_local *lo) {
   add_noise(lo->k, l->d, lo->up[0].v, h[H_NOISE] * length / sqrt(lo->job->expected), lo->key, lo->at[S_NOISE]);
 }
 
+/* After the clients' own noise no coordinate is 0, whatever a stage before has left out. */
+static void message(const double *h, const fl_job *job, uint32_t i, size_t p, uint64_t *change, uint64_t *own) {
+  (void)i, (void)p, (void)own;
+  if (h[H_PLACE] == CLIENTS && h[H_NOISE] > 0) *change = 32 * (uint64_t)job->layout->d;
+}
+
 static void server_finish(const double *h, fl_server *sv) {
   if (h[H_PLACE] == CLIENTS || h[H_NOISE] == 0) return;
   const double deviation = h[H_NOISE] * h[H_CLIP] / sv->job->expected;
@@ -134,5 +149,7 @@ static double privacy(const double *h, const fl_job *job, double *delta) {
 
 const fl_stage fl_stage_dp = { .name = "dp", .help = "clipped changes and Gaussian noise: differential privacy of a client",
                                .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                               .acts = FL_FIXED_WEIGHTS, .setup = setup, .client_finish = client_finish,
-                               .server_finish = server_finish, .privacy = privacy };
+                               .acts = FL_FIXED_WEIGHTS | FL_EDITS,
+                               .needs = "dp_clip dp_clip_by=global|tensor", .setup = setup,
+                               .client_finish = client_finish, .message = message, .server_finish = server_finish,
+                               .privacy = privacy };

@@ -278,6 +278,6 @@ static void after(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_ilora = { .name = "ilora", .help = "adapters of mixed ranks, whose products are averaged and refactored",
                                   .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                  .terms = 1, .acts = FL_SETS_X | FL_BY_SAMPLES, .setup = setup, .client_start = client_start,
-                                  .client_finish = client_finish, .message = message, .server_finish = server_finish,
-                                  .grad = grad, .after = after };
+                                  .terms = 1, .acts = FL_SETS_X | FL_BY_SAMPLES | FL_EDITS, .setup = setup,
+                                  .client_start = client_start, .client_finish = client_finish, .message = message,
+                                  .server_finish = server_finish, .grad = grad, .after = after };

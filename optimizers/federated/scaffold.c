@@ -5,7 +5,8 @@
  *   server: x <- x + mean Delta;   c <- c + (1/N) sum (c_i_new - c_i)          N, not m
  *
  * A client that is not active keeps its c_i. Down x and c, up Delta_i and c_i_new - c_i. With derive=yes the server forms
- * sum (c_i_new - c_i) = -sum Delta_i/(K_i*lr) - (clients with steps)*c of option 2 itself, and Delta_i is all that is sent. */
+ * sum (c_i_new - c_i) = -sum Delta_i/(K_i*lr) - (clients with steps)*c of option 2 itself, and Delta_i is all that is sent; not
+ * before a stage that changes Delta_i (topk): the c_i would be renewed by one change and c by another. */
 #include "control.h"
 #include <string.h>
 
@@ -26,6 +27,8 @@ static const fl_slot slots[S_COUNT] = {
   [S_DELTA] = { "Delta_i", FL_UP, FL_OVER_N | FL_DERIVED, formed },
   [S_SHARE] = { "has_steps", FL_UP, FL_OVER_N | FL_FORMED, share },
 };
+
+static const char *setup(const double *h, const fl_job *job) { return control_setup(h[H_DERIVE] != 0, job); }
 
 static void client_start(const double *h, fl_local *lo) {
   control_start(h, lo, lo->at[S_S], lo->at[S_C], lo->at[S_CI], lo->at[S_DC]);
@@ -60,8 +63,8 @@ static void server_finish(const double *h, fl_server *sv) {
   sv->k->add(d, c, c, sv->at[h[H_DERIVE] != 0 ? S_DELTA : S_DC]);
 }
 
-const fl_stage fl_stage_scaffold = { .name = "scaffold", .help = "control variates against client drift", .params = params,
-                                     .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
-                                     .needs = CONTROL_NEEDS "; derive option=2",
-                                     .client_start = client_start, .before_step = before_step, .client_finish = client_finish,
-                                     .server_finish = server_finish };
+const fl_stage fl_stage_scaffold = {
+  .name = "scaffold", .help = "control variates against client drift", .params = params,
+  .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT, .terms = 1,
+  .needs = CONTROL_NEEDS "; derive option=2", .setup = setup, .client_start = client_start,
+  .before_step = before_step, .client_finish = client_finish, .server_finish = server_finish };

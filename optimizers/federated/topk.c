@@ -69,4 +69,4 @@ static void message(const double *h, const fl_job *job, uint32_t i, size_t p, ui
 
 const fl_stage fl_stage_topk = { .name = "topk", .help = "clients send the largest entries of their change, the rest later",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                 .acts = FL_BY_SAMPLES, .client_finish = client_finish, .message = message };
+                                 .acts = FL_BY_SAMPLES | FL_EDITS, .client_finish = client_finish, .message = message };

@@ -54,6 +54,6 @@ static void client_finish(const double *h, fl_local *lo) {
 }
 
 const fl_stage fl_stage_attack = { .name = "attack", .help = "malicious clients, who send something else than their change",
-                                   .params = params, .n_params = sizeof params / sizeof *params, .acts = FL_BY_SAMPLES,
+                                   .params = params, .n_params = sizeof params / sizeof *params, .acts = FL_BY_SAMPLES | FL_EDITS,
                                    .setup = setup, .malicious = malicious, .client_start = client_start,
                                    .client_finish = client_finish };

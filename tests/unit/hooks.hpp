@@ -43,7 +43,7 @@ struct Stage {                                  // the only stage of an algorith
     lo.up = up.data(), lo.n_up = up.size();
     stage->client_finish(h, &lo);
     uint64_t bits = 32 * (uint64_t)change.size(), own[FL_MAX_SLOTS] = { 0 };
-    stage->message(h, &job, lo.id, lo.position, &bits, own);
+    if (stage->message) stage->message(h, &job, lo.id, lo.position, &bits, own);
     return bits;
   }
   // How much each of the vectors counts; `own` follows them.

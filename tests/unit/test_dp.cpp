@@ -1,6 +1,9 @@
 // DP-FedAvg (federated-flat-private 12, traps T3 and T10) against plain double references, its reductions, the statistics of its
 // noise, and what it tells of its privacy.
 #include "federated.hpp"
+#include "hooks.hpp"
+#include <algorithm>
+#include <cstring>
 #include <fedlane/privacy.h>
 
 namespace {
@@ -172,6 +175,42 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", ".inf" } }, false, false), "a finite dp_clip");
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0" } }, false, false), "above 0");
   has(why({ { "name", "dp_fedavg" }, { "dp_clip_by", "median" } }, false, false), "dp_noise = clients");
+TEST_CASE("What a stage makes of a change before the clip is clipped; every stage that does says so", "[federated][privacy]") {
+  const size_t d = 29, k = 8;                    // floor(0.3*29)
+  settings set = dp({ { "noise_multiplier", "0" }, { "dp_clip", "0.3" }, { "topk_part", "0.3" } });
+  set[0] = { "stack", "topk+dp" };
+  set.push_back({ "rule", "sgd" });
+  Vecs e(N, zero);
+  agree(set, simulate({ [&](Client &c) {
+                          Vec z = e[c.id] + (descend(c, plain(c)) - c.x), q = zero;
+                          std::vector<size_t> order(d);
+                          for (size_t i = 0; i < d; i++) order[i] = i;
+                          std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+                            return std::fabs(z[a]) > std::fabs(z[b]);
+                          });
+                          for (size_t i = 0; i < k; i++) q[order[i]] = z[order[i]];
+                          e[c.id] = z - q;
+                          return c.x + clipped(q, 0, D, 0.3);
+                        }, average }, false));
+  set.push_back({ "dp_noise", "clients" });
+  set[6].second = "1";                           // noise_multiplier: the clients' own fills what was left out
+  CHECK(set[6].first == "noise_multiplier");
+  CHECK(Run(with_common(set), 1).round().bytes_up == M * 4 * d);
+
+  for (size_t i = 0; i < fl_stage_count(); i++) {
+    const fl_stage *s = fl_stage_at(i);
+    if (!s->client_finish || s->acts & (FL_NORMALISES | FL_IN_PARTS) || !strcmp(s->name, "ilora")) continue;
+    INFO(s->name);
+    const std::string rule = !strcmp(s->name, "shared") || !strcmp(s->name, "lada") ? "adamw" : "sgd";
+    hooks::Stage one({ { "stack", s->name }, { "rule", rule } }, problem->layout, M);
+    rules::Floats state(4 * d), y(d);
+    const rules::Floats change = hooks::noise(d, 7);
+    one.job.expected = M, one.lo.malicious = 1, one.lo.state = state.data(), one.lo.y = y.data(), one.lo.start = y.data();
+    one.finish(change);
+    CHECK((one.uploads[0] != change) == ((s->acts & FL_EDITS) != 0));
+  }
+}
+
   has(why({ { "name", "dp_fedavg" }, { "noise_multiplier", "0" }, { "dp_delta", "0.01" } }, false, false), "no epsilon");
   has(why({ { "stack", "scaffold+dp" }, { "rule", "sgd" } }, false, true), "scaffold sends 'dc'");
   has(why({ { "stack", "dp+krum" }, { "rule", "sgd" } }, false, false), "weighs the clients anew");
@@ -180,3 +219,10 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
   CHECK(why({ { "stack", "cm+dp" }, { "rule", "sgd" }, { "dp_noise", "clients" } }, false, true) == "");
   CHECK(why({ { "name", "dp_fedavg" } }, true, true) == "");
 }
+  has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0.3" }, { "dp_clip_by", "median" }, { "dp_noise", "clients" } }, false, false),
+      "dp_clip = '0.3' would do nothing");
+  for (const std::string other : { "topk", "attack" }) {        // behind the clip they would send another length
+    has(why({ { "stack", "dp+" + other }, { "rule", "sgd" } }, false, false), "allowed: stack = [" + other + ", dp]");
+    has(why({ { "stack", "dp+sam+" + other }, { "rule", "sgd" } }, false, false), "stage " + other + " behind dp");
+    CHECK(why({ { "stack", other + "+dp" }, { "rule", "sgd" } }, false, true) == "");
+  }
