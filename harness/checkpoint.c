@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char magic[8] = {'F', 'L', 'C', 'H', 'E', 'C', 'K', 3};  /* the last byte is the schema */
+static const char magic[8] = {'F', 'L', 'C', 'H', 'E', 'C', 'K', 4};  /* the last byte is the schema */
 enum { TRAILER = 32, BLOCK = 1 << 16 };
 
 typedef struct {

@@ -36,9 +36,9 @@ typedef struct fl_local fl_local;
 typedef struct fl_server fl_server;
 typedef struct fl_job fl_job;
 typedef struct fl_algorithm fl_algorithm;
-/* lr of the step; lr that multiplies weight_decay; k from 1 in this run of steps; t = r*local_steps + k; total: t of the last
- * step of all rounds. On the server a step is a round: k = t = round from 1, total = rounds. Central training is one run of
- * steps: k = t. */
+/* lr of the step; lr that multiplies weight_decay; k from 1 in this run of steps; t = r*local_steps + k, r the rounds that have
+ * moved x; total: t of the last step of all rounds. On the server a step is such a round: k = t from 1, total = rounds. Central
+ * training is one run of steps: k = t. */
 typedef struct { double lr, lr_decay; uint64_t k, t, total; } fl_clock;
 /* The rule uses v = ga*g + gb*y + gq[0]*q[0] + gq[1]*q[1], then y -= cd*drift, all in its one pass over y. */
 typedef struct { const float *q[2], *drift; float ga, gb, gq[2]; double cd; } fl_mix;
@@ -99,12 +99,14 @@ struct fl_local {
   uint32_t id, position; uint64_t round; double weight;
 };
 struct fl_server {                              /* one round on the server, or x itself in central training */
+  uint64_t moved;                               /* rounds before this one that moved x; 0: the server has no state yet */
   const fl_job *job; const fl_kernels *k;
   uint64_t round; double lr; size_t m;          /* m: realised cohort */
   fl_key key;                                   /* as fl_local's, of the client UINT32_MAX, who does not exist */
   uint64_t t;                                   /* moves of x so far: rounds; centrally steps or epochs, as `unit` says */
   float *x;                                     /* d + buffers */
   /* the calling stage's slots; in server_finish an UP slot holds the reduced vector; WORK slots are thread 0's */
+  uint64_t moved;                               /* of these rounds those that somebody came to, or that have fixed weights */
   float **at;
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */

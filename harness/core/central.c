@@ -20,7 +20,8 @@ const fl_rule *fl_mover(const fl_session *s, const double **h) {
 fl_local fl_mover_local(fl_session *s, uint64_t t) {
   const double lr = s->opt.central ? s->lr : s->algorithm.h_run[FL_H_SERVER_LR];
   fl_local lo = { .job = &s->job, .k = s->k, .y = s->x, .state = s->state, .clip = 1.0, .start = s->x, .round = s->round,
-                  .lr = lr };
+                  .lr = lr,
+                  .moved = s->moved };
   lo.mix.ga = 1.0f;
   lo.clock = (fl_clock){ .lr = lr, .lr_decay = lr, .k = t, .t = t,
                          .total = s->opt.rounds * (s->opt.central ? s->job.local_steps : 1) };
@@ -30,7 +31,8 @@ fl_local fl_mover_local(fl_session *s, uint64_t t) {
 
 fl_server fl_server_of(const fl_session *s, uint64_t rounds) {
   return (fl_server){ .job = &s->job, .k = s->k, .round = s->round, .lr = s->lr, .m = s->m, .t = fl_moves(s, rounds), .x = s->x,
-                      .send = s->x, .key = { .seed = s->opt.seed, .round = (uint32_t)s->round, .client = UINT32_MAX } };
+                      .moved = s->moved, .send = s->x,
+                      .key = { .seed = s->opt.seed, .round = (uint32_t)s->round, .client = UINT32_MAX } };
 }
 
 void fl_run_epoch(fl_session *s, fl_worker *w) {

@@ -132,8 +132,9 @@ static void start_local(fl_session *s, fl_worker *w, fl_local *lo, const fl_orac
                         fl_up *up) {
   *lo = (fl_local){ .job = &s->job, .k = s->k, .oracle = oracle, .y = w->y, .g = w->g, .state = w->state, .work = w->rule_work,
                     .start = s->send, .steps = s->steps[position], .lr = s->lr, .clip = 1.0, .up = up, .n_up = s->n_up,
-                    .id = w->id, .position = (uint32_t)position, .round = s->round, .weight = s->weight[position] };
-  lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->round * s->job.local_steps,
+                    .id = w->id, .position = (uint32_t)position, .round = s->round, .weight = s->weight[position],
+                    .moved = s->moved };
+  lo->clock = (fl_clock){ .lr = s->lr, .lr_decay = s->lr, .k = 0, .t = s->moved * s->job.local_steps,
                           .total = s->job.rounds * s->job.local_steps };
   lo->key = (fl_key){ .seed = s->opt.seed, .round = (uint32_t)s->round, .client = w->id };
   lo->mix.ga = 1.0f;

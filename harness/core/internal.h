@@ -87,7 +87,7 @@ struct fl_session {
   fl_run *block_runs;
 
   /* the round at hand */
-  uint64_t round, limit;
+  uint64_t round, limit, moved;                           /* moved: rounds before that moved x, empty ones not */
   size_t m, dropped, runs;                                /* runs: m and the server's own */
   uint32_t *cohort, *order;
   uint64_t *drawn;                                        /* a bit a client, when the caller draws the cohort */

@@ -154,7 +154,7 @@ static void server_step(fl_session *s, fl_worker *w) {
   else memcpy(w->y, s->x, s->d * sizeof *w->y);
   if (s->n > s->d) s->k->add(s->n - s->d, s->x + s->d, s->x + s->d, move + s->d);
   s->k->scale(s->d, move, -1.0f, move);
-  fl_local lo = fl_mover_local(s, s->round + 1);
+  fl_local lo = fl_mover_local(s, s->moved + 1);
   lo.g = move;
   lo.work = w->rule_work;
   rule->step(h, &lo);
@@ -162,6 +162,7 @@ static void server_step(fl_session *s, fl_worker *w) {
   if (!plain) s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));
   fl_tree_release(&s->tree);
 }
+  s->moved++;
 
 static void round_metrics(fl_session *s) {
   fl_metrics *m = &s->metrics;

@@ -7,11 +7,11 @@
 
 /* Fixed order: sizes, round, totals, x, server slots, state of the rule that moves x, then what store.c keeps of the clients
  * that were visited. Native byte order: a checkpoint is read on little-endian machines, which all supported ones are. */
-typedef struct { uint64_t n, server, state, client, clients, round, over; double work_total, work_longest; } header;
+typedef struct { uint64_t n, server, state, client, clients, round, moved, over; double work_total, work_longest; } header;
 
 int fl_session_save(const fl_session *s, int (*write)(void *, const void *, size_t), void *self) {
   if (s->failed) return -1;
-  const header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round,
+  const header h = { s->n, s->server_floats, s->state_floats, s->client_floats, s->problem.clients, s->round, s->moved,
                      (uint64_t)s->metrics.diverged, s->work_total, s->work_longest };
   const int r = write(self, &h, sizeof h) || write(self, &s->metrics, sizeof s->metrics) ||
                 write(self, s->x, s->n * sizeof(float)) ||
@@ -35,6 +35,7 @@ int fl_session_load(fl_session *s, int (*read)(void *, void *, size_t), void *se
   if (r) return snprintf(err, size, "checkpoint: session state is damaged"), -1;
   if (fl_store_load(&s->store, read, self, err, size)) return -1;
   s->round = h.round;
+  s->moved = h.moved;
   /* totals begin where they were measured */
   if (!s->diagnosis) s->metrics.seconds_diagnostics = (double)NAN;
   else if (isnan(s->metrics.seconds_diagnostics)) s->metrics.seconds_diagnostics = 0;

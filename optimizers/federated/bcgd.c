@@ -175,7 +175,7 @@ static void server_finish(const double *h, fl_server *sv) {
   if (h[H_CONTROL] == INVARIANT) sv->k->add(d, sv->at[S_C], sv->at[S_C], sv->at[S_Q]);
   if (h[H_CONTROL] == CODE) {
     mean_of_holders(h, sv, sv->at[S_Q_MEAN]);
-    if (sv->round == 0) memcpy(sv->at[S_C], sv->at[S_Q_MEAN], d * sizeof(float));
+    if (sv->moved == 0) memcpy(sv->at[S_C], sv->at[S_Q_MEAN], d * sizeof(float));
     else sv->k->axpy(d, sv->at[S_C], 0.1f, sv->at[S_Q_MEAN]);
   }
   mean_of_holders(h, sv, sv->move);

@@ -8,8 +8,8 @@
  * in model units: z_i = -h_i/alpha and zbar = -H/alpha of FedDyn, h_i of FedSpeed, whose lamb is alpha. FedDyn's and the released
  * FedSpeed are dyn_average=all; FedSpeed's paper, as recalled, uses the active clients alone. With unequal clients
  * alpha*mean(n)/n_i takes the place of alpha on the client, as in FedDyn's code (dyn_sizes=no: alpha for all). The mean of the
- * active clients' models is evaluated, as the authors do; dyn_evaluate=broadcast evaluates x. Down x, up Delta_i. Streams
- * R{y,g,q} W{y}: 16 bytes. */
+ * active clients' models is evaluated, as the authors do (x while none has come); dyn_evaluate=broadcast evaluates x. Down x, up
+ * Delta_i. Streams R{y,g,q} W{y}: 16 bytes. */
 #include "averaging.h"
 
 enum { H_ALPHA, H_AVERAGE, H_EVALUATE, H_SIZES };
@@ -57,7 +57,7 @@ static void server_finish(const double *h, fl_server *sv) {
   sv->k->add(l->d, sv->move, sv->move, sv->at[h[H_AVERAGE] == 0 ? S_ZBAR : S_Z_UP]);
 }
 static const float *model(const double *h, const fl_server *sv) {
-  return h[H_EVALUATE] == 0 && sv->t > 0 ? sv->at[S_MEAN] : NULL;
+  return h[H_EVALUATE] == 0 && sv->moved > 0 ? sv->at[S_MEAN] : NULL;
 }
 
 const fl_stage fl_stage_dyn = { .name = "dyn", .help = "a regulariser that remembers each client's past changes",

@@ -55,9 +55,9 @@ static inline size_t largest_tensor(const fl_job *job) {
 static inline size_t moment_floats(const fl_job *job, int amsgrad) { return (size_t)(amsgrad ? 3 : 2) * job->layout->d; }
 static inline size_t block_count(const double *h, const fl_job *job) { (void)h; return job->blocks.n; }
 
-/* s from `initial`, or from a mean a block. In round 0 the server has none yet, and its zeros are not the initial state. */
+/* s from `initial`, or from a mean a block. Before anybody has sent one the server's zeros are not the initial state. */
 static inline void spread(const fl_local *lo, float *s, const float *theta, double initial) {
-  if (lo->round == 0) theta = NULL;
+  if (lo->moved == 0) theta = NULL;
   for (size_t i = 0; !theta && i < lo->job->layout->d; i++) s[i] = (float)initial;
   for (size_t b = 0; theta && b < lo->job->blocks.n; b++) {
     const fl_run r = lo->job->blocks.run[b];

@@ -102,8 +102,8 @@ static void start(const double *h, fl_local *lo, const float *theta) {
   const fl_layout *l = lo->job->layout;
   float *s = lo->state + moments(h, lo->job);
   memset(lo->state, 0, state(h, lo->job) * sizeof(float));
-  /* the server's zeros of round 0 are the factors' initial state, not the vectors' */
-  const int sums = lo->round > 0;
+  /* the server's first zeros are the factors' initial state, not the vectors' */
+  const int sums = lo->moved > 0;
   for (size_t i = 0; i < l->n; i++) {
     const fl_tensor *t = &l->tensor[i];
     if (t->role == FL_BUFFER) continue;

@@ -173,7 +173,7 @@ static void step_matrix(const double *h, fl_local *lo, const fl_tensor *t, const
 
 static void step(const double *h, fl_local *lo) {
   const fl_layout *l = lo->job->layout;
-  const int skips = h[H_SKIP] != 0 || !lo->theta || lo->round == 0;   /* in round 0 the server has no factors yet */
+  const int skips = h[H_SKIP] != 0 || !lo->theta || lo->moved == 0;   /* the server has no factors yet */
   const uint64_t n = lo->clock.k - (skips ? 1 : 0), at = n ? n : 1;
   const double decay = 1.0 - lo->clock.lr * h[H_WEIGHT_DECAY];
   const double lr = lo->clock.lr * sqrt(1.0 - fl_pow_int(h[H_BETA2], at)) / (1.0 - fl_pow_int(h[H_BETA1], at)) * decay;

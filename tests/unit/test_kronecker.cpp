@@ -326,7 +326,7 @@ TEST_CASE("Factors travel as theta", "[kronecker]") {
     run.steps(3);
     std::vector<float> theta(run.a.rule->theta(run.a.h_rule, &run.job)), packed(theta.size());
     run.a.rule->pack(run.a.h_rule, &run.lo, theta.data());
-    run.lo.round = 1;
+    run.lo.moved = 1;
     run.restart(theta.data());
     run.a.rule->pack(run.a.h_rule, &run.lo, packed.data());
     CHECK(theta == packed);
