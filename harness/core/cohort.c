@@ -64,10 +64,10 @@ static size_t keep_available(const fl_session *s, uint64_t round, uint32_t *clie
 
 /* Every client with probability q: the gaps between those that come are geometric, so the cost is that of the cohort. The order
  * is drawn as well, since methods may go by the position. */
-static size_t draw_poisson(const fl_session *s, uint64_t round, uint32_t *out) {
+static size_t draw_gaps(const fl_session *s, uint64_t round, uint32_t attempt, uint32_t *out) {
   const size_t n = s->problem.clients;
   const double q = s->opt.participation, log_stay = q < 1 ? fl_log(1 - q) : 0;
-  fl_key key = { s->opt.seed, FL_PURPOSE_COHORT, (uint32_t)round, 0, 0 };
+  fl_key key = { s->opt.seed, FL_PURPOSE_COHORT, (uint32_t)round, 0, 2 * attempt };
   fl_stream stream;
   size_t m = 0;
   fl_stream_init(&stream, &key);
@@ -78,7 +78,17 @@ static size_t draw_poisson(const fl_session *s, uint64_t round, uint32_t *out) {
     at += (size_t)gap;
     out[m++] = (uint32_t)at;
   }
-  key.step = 1;
+  return m;
+}
+
+/* Where weights are fixed (privacy) an empty round counts as it comes; else it is drawn again, as it would teach nothing. Who is
+ * drawn may still be away. */
+enum { ATTEMPTS = 1000 };
+static size_t draw_poisson(const fl_session *s, uint64_t round, uint32_t *out) {
+  const uint32_t attempts = fl_has_fixed_weights(s) ? 1 : ATTEMPTS;
+  size_t m = 0;
+  for (uint32_t i = 0; !m && i < attempts; i++) m = draw_gaps(s, round, i, out);
+  key.step++;
   fl_shuffle(out, m, &key);
   return keep_available(s, round, out, m);
 }

@@ -29,6 +29,8 @@ std::vector<size_t> equal(size_t clients, size_t each) {
 }
 const rules::Settings plain = { { "rule", "sgd" }, { "lr", "0.1" }, { "weight_decay", "0" }, { "clip_norm", ".inf" } };
 
+const rules::Settings private_set = { { "stack", "dp" }, { "rule", "sgd" } };   // its account is of Poisson sampling as it is
+
 // Clients with equal samples, and what is drawn of them.
 struct Population {
   fl_objective objective;
@@ -64,7 +66,7 @@ std::set<uint32_t> as_set(const std::vector<uint32_t> &v) { return std::set<uint
 }
 
 TEST_CASE("Poisson: every client by itself; sizes, pairs and clients come as often as the binomial law says") {
-  const Population p(200, 1, 0.03, sampling(FL_SAMPLE_POISSON));
+  const Population p(200, 1, 0.03, sampling(FL_SAMPLE_POISSON), private_set);
   const int R = 4000;
   const double n = 200, q = 0.03;
   double sum = 0, squares = 0, empty = 0, neighbours = 0, first_is_least = 0, two = 0;
@@ -98,8 +100,38 @@ TEST_CASE("Poisson: certain, all come; the mean size is what the job tells") {
   CHECK(fl_session_job(Population(1000, 1, 0.0125, {}).run.s)->expected == 12);
 }
 
+TEST_CASE("Poisson: a draw of nobody is drawn again, but in private runs; who is drawn may still be away") {
+  const double n = 40, q = 0.04, none = std::pow(1 - q, n);      // a fifth of the draws is empty
+  const Population again(40, 1, q, sampling(FL_SAMPLE_POISSON)), once(40, 1, q, sampling(FL_SAMPLE_POISSON), private_set);
+  const int R = 3000;
+  double sum = 0, empty = 0, redrawn = 0, first_position = 0;
+  std::set<std::vector<uint32_t>> different;
+  for (uint64_t r = 0; r < (uint64_t)R; r++) {
+    const auto c = again.cohort(r), p = once.cohort(r);
+    CHECK(!c.empty());
+    sum += (double)c.size();
+    if (!p.empty()) { CHECK(c == p); continue; }
+    empty++, redrawn += (double)c.size(), first_position += c[0];
+    different.insert(c);
+  }
+  const double mean = n * q / (1 - none), deviation = std::sqrt((n * q * (1 - q) + n * n * q * q) / (1 - none) - mean * mean);
+  CHECK(empty / R == Approx(none).margin(4 * std::sqrt(none / R)));
+  CHECK(sum / R == Approx(mean).margin(4 * deviation / std::sqrt(R)));
+  CHECK(redrawn / empty == Approx(mean).margin(4 * deviation / std::sqrt(empty)));
+  CHECK(first_position / empty == Approx(19.5).margin(4 * 11.6 / std::sqrt(empty)));
+  CHECK(different.size() > empty / 4);
+  fl_partial away = available(FL_AVAILABLE_BERNOULLI, 0.5);
+  away.sampling = FL_SAMPLE_POISSON;
+  const Population there(40, 1, q, away);
+  size_t left = 0;
+  for (uint64_t r = 0; r < 200; r++) left += there.cohort(r).empty();
+  CHECK(left > 40);
+  Population hopeless(2, 1, 1e-7, sampling(FL_SAMPLE_POISSON));   // a thousand draws of nobody
+  CHECK(hopeless.run.round().cohort == 0);
+}
+
 TEST_CASE("a round without clients is recorded and moves nothing") {
-  Population p(3, 2, 0.1, sampling(FL_SAMPLE_POISSON),
+  Population p(3, 2, 0.4, available(FL_AVAILABLE_BERNOULLI, 0.15),
                { { "name", "fedavgm" }, { "lr", "0.1" }, { "clip_norm", ".inf" } });
   int empty = 0, others = 0;
   float before = 8;
