@@ -9,6 +9,7 @@ int fl_cli_run(int argc, char **argv);
 int fl_cli_list(int argc, char **argv);
 int fl_cli_info(int argc, char **argv);
 int fl_cli_privacy(int argc, char **argv);
+void fl_tell_order(const char *what, double order);    /* on stderr, when it is an end of the accountant's grid */
 int fl_cli_partition(int argc, char **argv);
 int fl_cli_compare(int argc, char **argv);
 int fl_cli_verify(int argc, char **argv);

@@ -26,7 +26,12 @@ static const char usage[] =
   "                                        replacement (neighbours: a client replaced)\n"
   "       [--conversion improved|classic]  from Renyi-DP to epsilon\n";
 
-/* At the end of the grid another order might have given less. */
+void fl_tell_order(const char *what, double order) {
+  if (order == 1.1 || order == 1024)
+    fprintf(stderr, "fedlane: %s: order %g is an end of the grid, 1.1 to 1024; the bound holds, another order may give "
+                    "less\n", what, order);
+}
+
 static void print(const double *v, const int *given, double order) {
   static const char *const name[] = { "noise_multiplier", "participation", "rounds", "dp_delta", "epsilon" };
   const fl_sampler sampler = (fl_sampler)v[P_SAMPLING];
@@ -34,9 +39,7 @@ static void print(const double *v, const int *given, double order) {
          v[P_CONVERSION] == 0 ? "improved" : "classic", sampler == FL_POISSON ? "one more or less" : "one replaced");
   for (int i = 0; i <= P_EPSILON; i++) printf(", \"%s\": %.*g", name[i], given[i] ? 15 : 13, v[i]);
   printf(", \"order\": %.4g}\n", order);
-  if (order == 1.1 || order == 1024)
-    fprintf(stderr, "fedlane: privacy: order %g is an end of the grid, 1.1 to 1024; the bound holds, another order may give "
-                    "less\n", order);
+  fl_tell_order("privacy", order);
 }
 
 static int answer(double *v, const int *given) {

@@ -136,6 +136,7 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
     r = t.failed ? -1 : !ended;
     const char *status = t.last.diverged ? "diverged" : t.stopped ? "stopped" : "done";
     if (!r) r = fl_result_finish(t.result, fl_averaged(s, NULL), &t.last, status, hash, trajectory, err, size) ? -1 : 0;
+    if (!r && t.last.round) fl_tell_order(c->label, t.last.epsilon_order);
     if (!r && t.last.diverged)
       fprintf(stderr, "%s, seed %llu: diverged in %s %llu\n", c->label, (unsigned long long)c->seed, unit_of(c),
               (unsigned long long)t.last.round);

@@ -87,7 +87,7 @@ typedef struct {                                /* of one finished round; totals
   double admitted, rejected_malicious, rejected_benign;
   /* What the run has spent of its privacy so far, at its delta (docs/federated-private.md), by how it draws its cohorts; and what
    * papers quote for m of n without replacement, as if each client came by itself. NaN: no such stage, no guarantee. */
-  double epsilon, epsilon_as_poisson;
+  double epsilon, epsilon_as_poisson, epsilon_order;      /* order: where epsilon was found (fl_accountant_epsilon) */
   /* diagnostics of this round; NaN: not measured */
   double client_drift, update_norm_mean, update_cosine_pairs, update_cosine_mean, preconditioner_drift, global_loss,
       gradient_norm, sam_gap, sharpness, client_accuracy_mean, client_accuracy_worst, client_accuracy_std;

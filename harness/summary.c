@@ -58,6 +58,8 @@ static json_t *summary_json(const fl_result *r, const fl_metrics *m, const char 
   json_object_set_new(s, "final_loss", number(r->loss));
   json_object_set_new(s, "final_train_loss", number(r->train_loss));
   if (m->round && isfinite(m->unclipped)) json_object_set_new(s, "unclipped", number(m->unclipped));
+  if (m->round && isfinite(m->epsilon)) json_object_set_new(s, "epsilon", number(m->epsilon));
+  if (m->round && m->epsilon_order > 0) json_object_set_new(s, "epsilon_order", number(m->epsilon_order));
   json_object_set_new(s, "target_accuracy", r->config->target_accuracy > 0 ? number(r->config->target_accuracy) : json_null());
   json_object_set_new(s, "rounds_to_target", reached ? json_integer((json_int_t)r->target_round) : json_null());
   json_object_set_new(s, "seconds_to_target", reached ? number(r->target_seconds) : json_null());

@@ -2,7 +2,8 @@
 #include "internal.h"
 #include <math.h>
 
-/* Cohorts that are not drawn anew among all clients hide nobody: a client is then taken to be in every round. */
+/* Cohorts that are not drawn anew among all clients hide nobody: a client is then taken to be in every round. Where the size is
+ * fixed, another takes the place of a client that is left out, so that the sum still changes by up to 2C. */
 static int is_drawn(const fl_session *s) {
   return !s->problem.cohort && s->opt.partial.sampling != FL_SAMPLE_FIXED && s->opt.partial.availability == FL_AVAILABLE_ALWAYS;
 }
@@ -20,18 +21,18 @@ void fl_plan_privacy(fl_session *s) {
     fl_accountant_start(&s->spends);
     fl_accountant_start(&s->as_poisson);
     fl_accountant_add(&s->as_poisson, FL_POISSON, q, noise, 1);
-    if (s->told_as_poisson) fl_accountant_add(&s->spends, FL_FIXED_SIZE, q, noise, 1);
-    else fl_accountant_add(&s->spends, FL_POISSON, is_drawn(s) || poisson ? q : 1, noise, 1);
+    fl_accountant_add(&s->spends, poisson ? FL_POISSON : FL_FIXED_SIZE, poisson || is_drawn(s) ? q : 1, noise, 1);
   }
 }
 
-static double after(const fl_accountant *one, double delta, uint64_t rounds) {
+static double after(const fl_accountant *one, double delta, uint64_t rounds, double *order) {
   fl_accountant all = *one;
   for (int i = 0; i < FL_ORDERS; i++) all.rdp[i] *= (double)rounds;
-  return fl_accountant_epsilon(&all, FL_IMPROVED, delta, NULL);
+  return fl_accountant_epsilon(&all, FL_IMPROVED, delta, order);
 }
 
 void fl_tell_privacy(const fl_session *s, uint64_t rounds, fl_metrics *m) {
-  m->epsilon = s->delta > 0 ? after(&s->spends, s->delta, rounds) : NAN;
-  m->epsilon_as_poisson = s->delta > 0 && s->told_as_poisson ? after(&s->as_poisson, s->delta, rounds) : NAN;
+  m->epsilon_order = NAN;
+  m->epsilon = s->delta > 0 ? after(&s->spends, s->delta, rounds, &m->epsilon_order) : NAN;
+  m->epsilon_as_poisson = s->delta > 0 && s->told_as_poisson ? after(&s->as_poisson, s->delta, rounds, NULL) : NAN;
 }

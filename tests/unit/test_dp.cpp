@@ -136,9 +136,28 @@ TEST_CASE("What a private run tells of its privacy", "[federated][privacy]") {
     CHECK(std::isnan(p.epsilon_as_poisson));
     CHECK(u.epsilon == Approx(epsilon(FL_FIXED_SIZE, 4.0 / N, 2, r, 1.0 / N)).epsilon(1e-12));
     CHECK(u.epsilon_as_poisson == Approx(epsilon(FL_POISSON, 4.0 / N, 2, r, 1.0 / N)).epsilon(1e-12));
-    CHECK(f.epsilon == Approx(epsilon(FL_POISSON, 1, 0.95, r, 1.0 / N)).epsilon(1e-12));   // who is there is always there
+    CHECK(f.epsilon == Approx(epsilon(FL_FIXED_SIZE, 1, 0.95, r, 1.0 / N)).epsilon(1e-12));   // who is there is always there
+    CHECK(std::isnan(f.epsilon_as_poisson));
   }
   Drawn silent(dp({ { "noise_multiplier", "0" } }), 0.6, FL_SAMPLE_UNIFORM, 1);
+  // Availability and a caller's cohorts are no draw among all: a client in every round, another in its place when it is left out.
+  for (const int sampling : { FL_SAMPLE_UNIFORM, FL_SAMPLE_POISSON }) {
+    Drawn away(dp({}), 0.6, sampling, 2);
+    away.options.partial.availability = FL_AVAILABLE_BERNOULLI, away.options.partial.available_part = 0.99;
+    const bool poisson = sampling == FL_SAMPLE_POISSON;
+    const fl_metrics m = away.open().round();
+    CHECK(m.epsilon == Approx(epsilon(poisson ? FL_POISSON : FL_FIXED_SIZE, poisson ? 0.6 : 1, 0.95, 1, 1.0 / N)).epsilon(1e-12));
+    CHECK(std::isnan(m.epsilon_as_poisson));
+  }
+  const fl_metrics own = Run(dp({}), 1).round();
+  CHECK(own.epsilon == Approx(epsilon(FL_FIXED_SIZE, 1, 0.95, 1, 1.0 / N)).epsilon(1e-12));
+  CHECK(std::isnan(own.epsilon_as_poisson));
+  double order;
+  fl_accountant one;
+  fl_accountant_start(&one);
+  fl_accountant_add(&one, FL_FIXED_SIZE, 1, 0.95, 1);
+  fl_accountant_epsilon(&one, FL_IMPROVED, 1.0 / N, &order);
+  CHECK(own.epsilon_order == order);
   CHECK(std::isnan(silent.round().epsilon));
   Drawn median(dp({ { "dp_clip_by", "median" }, { "dp_noise", "clients" } }), 0.6, FL_SAMPLE_UNIFORM, 1);
   CHECK(std::isnan(median.round().epsilon));    // a clip that depends on the data guarantees nothing
@@ -155,26 +174,6 @@ TEST_CASE("What a private run tells of its privacy", "[federated][privacy]") {
   CHECK(a.epsilon == b.epsilon);
 }
 
-TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
-  auto why = [](settings set, bool poisson, bool open) {
-    std::vector<fl_setting> s;
-    for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "here" });
-    fl_algorithm a;
-    char err[1000] = "";
-    if (fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) || !open) return std::string(err);
-    const fl_objective o = objective();
-    session::Session run(set, o, std::vector<size_t>(federated::offset, federated::offset + N + 1), 2, BATCH);
-    run.options.partial.sampling = poisson ? FL_SAMPLE_POISSON : FL_SAMPLE_UNIFORM;
-    return run.open().error;
-  };
-  auto has = [](const std::string &text, const std::string &part) {
-    INFO(text << " | " << part);
-    CHECK(text.find(part) != std::string::npos);
-  };
-  has(why({ { "name", "dp_fedavg" }, { "weights", "samples" } }, false, false), "allowed: equal");
-  has(why({ { "name", "dp_fedavg" }, { "dp_clip", ".inf" } }, false, false), "a finite dp_clip");
-  has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0" } }, false, false), "above 0");
-  has(why({ { "name", "dp_fedavg" }, { "dp_clip_by", "median" } }, false, false), "dp_noise = clients");
 TEST_CASE("What a stage makes of a change before the clip is clipped; every stage that does says so", "[federated][privacy]") {
   const size_t d = 29, k = 8;                    // floor(0.3*29)
   settings set = dp({ { "noise_multiplier", "0" }, { "dp_clip", "0.3" }, { "topk_part", "0.3" } });
