@@ -82,7 +82,14 @@ static shared_h of_lada(const double *h) {
   return (shared_h){ { [H_ALPHA] = 1.0 - h[H_ALPHA], [H_MIX] = 1, [H_AGGREGATE] = 1, [H_RESCALE] = 1 } };
 }
 static size_t lada_theta(const fl_job *job, const double *h) { return theta_floats(job, of_lada(h).h); }
-static const char *lada_setup(const double *h, const fl_job *job) { return setup(of_lada(h).h, job); }
+/* The largest second moment is divided by alone: its beginning is the paper's eps^2, and the one eps there is. */
+static const char *lada_setup(const double *h, const fl_job *job) {
+  const double eps = fl_of_rule(job, "eps"), begin = fl_of_rule(job, "initial_accumulator");
+  if (fl_of_rule(job, "amsgrad") != 0 && eps > 0 && begin != 0)
+    return fl_why(job, "stage lada: eps = %g beside initial_accumulator = %g, which is FedLADA's eps^2; allowed: eps = 0 with "
+                       "another initial_accumulator, or amsgrad = no", eps, begin);
+  return setup(of_lada(h).h, job);
+}
 static void lada_start(const double *h, fl_local *lo) { client_start(of_lada(h).h, lo); }
 static void lada_finish(const double *h, fl_local *lo) { client_finish(of_lada(h).h, lo); }
 static void lada_message(const double *h, const fl_job *job, uint32_t id, size_t at, uint64_t *change, uint64_t *own) {

@@ -13,14 +13,17 @@ enum { H_EPS, H_DECAY, H_INITIAL, H_WEIGHT_DECAY, H_BETA1 };
 static const fl_param params[] = {
   [H_EPS] = { "eps", 1e-10, 1e-38, 1, NULL, "added to the root of the sum of squares", 0 },
   [H_DECAY] = { "adagrad_decay", 0, 0, 1e6, NULL, "lr of step k is lr/(1 + (k-1)*adagrad_decay)", 0 },
-  [H_INITIAL] = { "initial_accumulator", 0, 0, 1e6, NULL, "sum of squares before the first step", 0 },
+  [H_INITIAL] = { "initial_accumulator", 0, -1, 1e6, NULL, "sum of squares before the first step; -1: eps^2", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
   [H_BETA1] = { "beta1", 0, 0, 1, NULL, "decay of the mean of gradients that takes a gradient's place in the step", FL_BELOW },
 };
+static const char *setup(const double *h, const fl_job *job, int as_server) {
+  return initial_refused(job, "adagrad", h[H_INITIAL], as_server);
+}
 static size_t state(const double *h, const fl_job *job) { return (size_t)(h[H_BETA1] != 0 ? 2 : 1) * job->layout->d; }
 static void start(const double *h, fl_local *lo, const float *theta) {
   const size_t d = lo->job->layout->d;
-  spread(lo, lo->state, theta, h[H_INITIAL]);
+  spread(lo, lo->state, theta, initial_of(h[H_INITIAL], h[H_EPS]));
   if (h[H_BETA1] != 0) memset(lo->state + d, 0, d * sizeof(float));
 }
 
@@ -41,5 +44,6 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_adagrad = { .name = "adagrad", .help = "steps divided by the root of the sum of squared gradients",
-                                  .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state,
+                                  .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .setup = setup,
+                                  .state = state,
                                   .start = start, .step = step };

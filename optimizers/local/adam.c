@@ -5,7 +5,7 @@
  *   y <- y - lr * (m/(1 - beta1^k)) / (sqrt(s)/sqrt(1 - beta2^t) + eps)
  *
  * from m = 0, s = initial_accumulator; k, t and theta as in adamw.c. eps_form=compact writes sqrt(s) + eps with the corrections
- * in lr: another method while k is small. bias_correction=no with initial_accumulator = eps^2 on the server is FedAdam
+ * in lr: another method while k is small. bias_correction=no with initial_accumulator=-1, eps^2, on the server is FedAdam
  * (federated-adaptive 10). Streams R{y,g,m,s} W{y,m,s}: 28 bytes (amsgrad 36), one square root and one division. */
 #include "rule.h"
 
@@ -19,19 +19,20 @@ static const fl_param params[] = {
   [H_BIAS_CORRECTION] = { "bias_correction", 1, 0, 0, "no|yes", "divide the moments by 1 - beta^k", 0 },
   [H_EPS_FORM] = { "eps_form", 0, 0, 0, "corrected|compact", "eps beside the corrected, or the uncorrected second moment's root",
                    0 },
-  [H_INITIAL] = { "initial_accumulator", 0, 0, 1e6, NULL, "second moment before the first step", 0 },
+  [H_INITIAL] = { "initial_accumulator", 0, -1, 1e6, NULL, INITIAL_HELP, 0 },
 };
 /* FedLADA divides by a root that begins above 0 and never falls (federated-adaptive 11); without such a root eps keeps it from
  * 0. */
 static const char *setup(const double *h, const fl_job *job, int as_server) {
   const char *s = as_server ? "server_" : "";
-  if ((float)h[H_EPS] > 0.0f || (h[H_AMSGRAD] != 0 && h[H_INITIAL] > 0)) return NULL;
+  if ((float)h[H_EPS] > 0.0f || (h[H_AMSGRAD] != 0 && h[H_INITIAL] > 0))
+    return initial_refused(job, "adam", h[H_INITIAL], as_server);
   return fl_why(job, "rule adam: %seps = %g; allowed: from 1e-38, or 0 with %samsgrad = yes and %sinitial_accumulator above 0", s,
                 h[H_EPS], s, s);
 }
 static size_t state(const double *h, const fl_job *job) { return moment_floats(job, h[H_AMSGRAD] != 0); }
 static void start(const double *h, fl_local *lo, const float *theta) {
-  start_moments(lo, theta, h[H_INITIAL], h[H_AMSGRAD] != 0);
+  start_moments(lo, theta, initial_of(h[H_INITIAL], h[H_EPS]), h[H_AMSGRAD] != 0);
 }
 static void pack(const double *h, const fl_local *lo, float *theta) {
   block_means(lo, lo->state + (size_t)(h[H_AMSGRAD] != 0 ? 2 : 1) * lo->job->layout->d, theta);

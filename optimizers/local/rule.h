@@ -42,6 +42,14 @@ static inline const float *mixed_gradient(fl_local *lo, size_t offset, size_t n)
 static inline void drift_after(fl_local *lo, size_t offset, size_t n) {
   if (lo->mix.drift) lo->k->axpy(n, lo->y + offset, (float)-lo->mix.cd, lo->mix.drift + offset);
 }
+/* What a second moment begins at: initial_accumulator, or -1 for eps^2. */
+#define INITIAL_HELP "second moment before the first step; -1: eps^2"
+static inline double initial_of(double initial, double eps) { return initial < 0 ? eps * eps : initial; }
+static inline const char *initial_refused(const fl_job *job, const char *rule, double initial, int as_server) {
+  return initial >= 0 || initial == -1 ? NULL
+         : fl_why(job, "rule %s: %sinitial_accumulator = %g; allowed: from 0, or -1, which is eps^2", rule,
+                  as_server ? "server_" : "", initial);
+}
 static inline size_t largest_tensor(const fl_job *job) {
   size_t most = 0;
   for (size_t i = 0; i < job->layout->n; i++) {

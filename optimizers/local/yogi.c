@@ -14,10 +14,15 @@ static const fl_param params[] = {
   [H_EPS] = { "eps", 1e-3, 1e-38, 1, NULL, "added to the root of the second moment", 0 },
   [H_WEIGHT_DECAY] = { "weight_decay", 0, 0, 1e3, NULL, "decay of the weights, in units of the gradient", 0 },
   [H_BIAS_CORRECTION] = { "bias_correction", 0, 0, 0, "no|yes", "divide the moments by 1 - beta^k", 0 },
-  [H_INITIAL] = { "initial_accumulator", 1e-6, 0, 1e6, NULL, "second moment before the first step", 0 },
+  [H_INITIAL] = { "initial_accumulator", -1, -1, 1e6, NULL, INITIAL_HELP, 0 },
 };
+static const char *setup(const double *h, const fl_job *job, int as_server) {
+  return initial_refused(job, "yogi", h[H_INITIAL], as_server);
+}
 static size_t state(const double *h, const fl_job *job) { (void)h; return moment_floats(job, 0); }
-static void start(const double *h, fl_local *lo, const float *theta) { start_moments(lo, theta, h[H_INITIAL], 0); }
+static void start(const double *h, fl_local *lo, const float *theta) {
+  start_moments(lo, theta, initial_of(h[H_INITIAL], h[H_EPS]), 0);
+}
 static void pack(const double *h, const fl_local *lo, float *theta) {
   (void)h;
   block_means(lo, lo->state + lo->job->layout->d, theta);
@@ -36,5 +41,6 @@ static void step(const double *h, fl_local *lo) {
 }
 
 const fl_rule fl_rule_yogi = { .name = "yogi", .help = "Adam whose second moment changes by steps of bounded size",
-                               .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .state = state,
+                               .params = params, .n_params = sizeof params / sizeof *params, .lr = 0.01, .setup = setup,
+                               .state = state,
                                .block_means = 1, .theta = block_count, .start = start, .pack = pack, .step = step };

@@ -96,7 +96,7 @@ private:
         : is("bias_correction", "no");
     const double b1 = number("beta1", 0.9), b2 = number("beta2", yogi ? 0.99 : 0.999), eps = number("eps", yogi ? 1e-3 : 1e-8);
     const double c1 = off ? 1 : 1 - std::pow(b1, t), c2 = off ? 1 : 1 - std::pow(b2, t);
-    const double initial = number("initial_accumulator", yogi ? 1e-6 : 0);
+    const double initial = number("initial_accumulator", yogi ? eps * eps : 0);
     Numbers &m = vector("m", p.size()), &v = vector("v", p.size(), initial), &top = vector("top", p.size(), initial);
     if (!w) coupled(g, p, 0);
     for (size_t i = 0; i < p.size(); i++) {
