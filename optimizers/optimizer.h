@@ -66,7 +66,8 @@ typedef enum { FL_SERVER, FL_CLIENT, FL_UP, FL_WORK } fl_place;       /* FL_CLIE
 enum { FL_DOWN = 1,                             /* SERVER slot that every sampled client receives */
        FL_EQUAL = 2, FL_OVER_N = 4,             /* UP weight 1/m, 1/N; default p_i */
        FL_DERIVED = 8,                          /* UP: sum_i w_i*scale_i*up[0] as sent, formed by the server: 0 bits, no vector */
-       FL_FORMED = 16 };                        /* UP: what the server could form of the other uploads: 0 bits */
+       FL_FORMED = 16,                          /* UP: what the server could form of the other uploads: 0 bits */
+       FL_ONCE = 32 };                          /* WORK of server hooks alone: one for the session, not one a thread */
 /* NULL = d */
 typedef struct { const char *name; fl_place place; unsigned flags; size_t (*floats)(const fl_job *, const double *h); } fl_slot;
 typedef struct { float *v; size_t n; double scale; } fl_up;           /* scale preset 1 */

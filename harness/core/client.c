@@ -19,11 +19,9 @@ const uint32_t *fl_client_rows(const fl_session *s, uint32_t client, size_t i, s
   return room;
 }
 
-static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.batch_size - 1) / s->opt.batch_size; }
-
 size_t fl_draw_batch(const fl_session *s, uint64_t round, uint32_t client, uint64_t step, uint32_t *perm, uint64_t *known,
                      uint32_t *out) {
-  const size_t n = fl_client_samples(s, client), per_epoch = batches_of(s, n), batch = s->opt.batch_size;
+  const size_t n = fl_client_samples(s, client), per_epoch = fl_batches_of(s, n), batch = s->opt.batch_size;
   if (s->problem.batch && client < s->problem.clients) return s->problem.batch(s->problem.self, round, client, step, out, batch);
   const uint64_t epoch = step / per_epoch;
   if (*known != epoch + 1) {
@@ -121,9 +119,9 @@ const fl_oracle *fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, 
 void fl_place_slots(fl_session *s, fl_worker *w, float *leaf, fl_slot_table *t) {
   for (size_t i = 0; i < s->job.n_stages; i++) {
     for (size_t j = 0; j < s->job.stage[i]->n_slots; j++) {
-      const fl_slot_at *at = &s->slot[i][j];
+      const fl_slot *slot = &s->job.stage[i]->slot[j];
       float *base[4] = { s->server, w->client, leaf, w->slots };
-      t->v[i][j] = base[s->job.stage[i]->slot[j].place] + at->offset;
+      t->v[i][j] = fl_is_once(slot) ? NULL : base[slot->place] + s->slot[i][j].offset;
     }
   }
 }

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static size_t batches_of(const fl_session *s, size_t n) { return (n + s->opt.batch_size - 1) / s->opt.batch_size; }
-
 /* ---- work --------------------------------------------------------------------------------------------------------------- */
 static uint64_t capped(const fl_session *s, uint64_t steps) {
   return s->opt.local_steps && s->opt.local_steps < steps ? s->opt.local_steps : steps;
@@ -16,7 +14,7 @@ static uint64_t capped(const fl_session *s, uint64_t steps) {
 uint64_t fl_full_steps(const fl_session *s, uint32_t client) {
   const size_t n = fl_client_samples(s, client);
   if (s->opt.local_epochs == 0) return n ? s->opt.local_steps : 0;
-  return capped(s, s->opt.local_epochs * batches_of(s, n));
+  return capped(s, s->opt.local_epochs * fl_batches_of(s, n));
 }
 
 /* Four words of a client's own in a round. */
@@ -38,7 +36,7 @@ uint64_t fl_steps_of(const fl_session *s, uint64_t round, uint32_t client) {
   const uint64_t all = epochs ? s->opt.local_epochs : full, most = p->straggler_max ? p->straggler_max : all;
   if (p->straggler_min >= all) return full;
   const uint64_t got = between(word[1], p->straggler_min, most < all ? most : all);
-  return epochs ? capped(s, got * batches_of(s, fl_client_samples(s, client))) : got;
+  return epochs ? capped(s, got * fl_batches_of(s, fl_client_samples(s, client))) : got;
 }
 
 /* ---- who ------------------------------------------------------------------------------------------------------------------ */

@@ -40,7 +40,6 @@ static size_t theta_floats(const fl_session *s) {
   return s->opt.diagnostics & FL_D_PRECONDITIONER && r->theta ? r->theta(s->job.h_rule, &s->job) : 0;
 }
 
-static size_t padded(size_t floats) { return (floats + 15) / 16 * 16; }
 static size_t log2_up(size_t n) {
   size_t l = 0;
   while ((size_t)1 << l < n) l++;
@@ -49,8 +48,8 @@ static size_t log2_up(size_t n) {
 
 /* Bytes of the vectors. */
 static size_t vectors(const fl_session *s) {
-  const size_t changes = s->opt.diagnostics & OF_CHANGES ? padded(s->d) : 0, points = s->opt.diagnostics & OF_SAMPLES ? 3 : 0;
-  return (s->m_max * (changes + padded(theta_floats(s))) + points * padded(s->n)) * sizeof(float);
+  const size_t changes = s->opt.diagnostics & OF_CHANGES ? fl_padded(s->d) : 0, points = s->opt.diagnostics & OF_SAMPLES ? 3 : 0;
+  return (s->m_max * (changes + fl_padded(theta_floats(s))) + points * fl_padded(s->n)) * sizeof(float);
 }
 
 #define REFUSE(...) return snprintf(err, size, __VA_ARGS__), -1
@@ -107,8 +106,8 @@ int fl_diagnosis_open(fl_session *s) {
   fl_diagnosis *d = s->diagnosis = calloc(1, sizeof *d);
   if (!d || fl_arena_open(&d->memory, vectors(s) + 8 * 64)) return -1;
   d->theta_floats = theta_floats(s);
-  d->stride = asked & OF_CHANGES ? padded(s->d) : 0;
-  d->theta_stride = padded(d->theta_floats);
+  d->stride = asked & OF_CHANGES ? fl_padded(s->d) : 0;
+  d->theta_stride = fl_padded(d->theta_floats);
   d->parts = ((d->theta_floats > s->d ? d->theta_floats : s->d) + CHUNK - 1) / CHUNK;
   d->change = fl_arena_take(&d->memory, s->m_max * d->stride * sizeof(float));
   d->theta = fl_arena_take(&d->memory, s->m_max * d->theta_stride * sizeof(float));
@@ -118,9 +117,9 @@ int fl_diagnosis_open(fl_session *s) {
   if (!d->kept || !d->inverse || !d->part) return -1;
   if (asked & FL_D_CLIENTS && !(d->accuracy = calloc(s->problem.clients, sizeof *d->accuracy))) return -1;
   if (!(asked & OF_SAMPLES)) return 0;
-  d->at = fl_arena_take(&d->memory, padded(s->n) * sizeof(float));
-  d->u = fl_arena_take(&d->memory, padded(s->n) * sizeof(float));
-  d->plus = fl_arena_take(&d->memory, padded(s->n) * sizeof(float));
+  d->at = fl_arena_take(&d->memory, fl_padded(s->n) * sizeof(float));
+  d->u = fl_arena_take(&d->memory, fl_padded(s->n) * sizeof(float));
+  d->plus = fl_arena_take(&d->memory, fl_padded(s->n) * sizeof(float));
   return choose_rows(s, d);
 }
 
@@ -257,7 +256,7 @@ static void sweep(fl_session *s, fl_worker *w, int id) {
     fl_tree_push(&d->tree, s->k, c, leaf);
   }
   fl_barrier_wait(&s->barrier);
-  d->last_loss = id == 0 ? 0 : d->last_loss;
+  if (id == 0) d->last_loss = 0;
   for (size_t c = 0; id == 0 && c < d->leaves; c++) d->last_loss += d->loss[c];
   if (id == 0) d->last_loss /= (double)d->rows;
 }

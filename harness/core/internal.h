@@ -11,6 +11,8 @@ enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
 typedef struct { size_t offset, floats; unsigned flags; } fl_upload;   /* inside a leaf */
+static inline size_t fl_padded(size_t floats) { return (floats + 15) / 16 * 16; }   /* to 64 bytes */
+static inline int fl_is_once(const fl_slot *slot) { return slot->place == FL_WORK && slot->flags & FL_ONCE; }
 
 /* The fixed tree over positions 0..m-1: a finished leaf waits for its sibling, then left = left + right goes up. */
 typedef struct {
@@ -69,10 +71,10 @@ struct fl_session {
 
   fl_slot_at slot[FL_MAX_STAGES][FL_MAX_SLOTS];
   fl_upload up[FL_MAX_UP];
-  size_t n_up, leaf_floats, server_floats, client_floats, work_floats;
+  size_t n_up, leaf_floats, server_floats, client_floats, work_floats, once_floats;
   size_t down_floats;                                     /* that one client receives */
-  fl_arena home;                                          /* x, SERVER slots, state */
-  float *x, *server;
+  fl_arena home;                                          /* x, SERVER slots, state, once */
+  float *x, *server, *once;                               /* once: WORK slots with FL_ONCE */
   fl_store store;                                         /* of the clients */
   /* of the rule that moves x: the server's, or the only one of central training */
   float *state; size_t state_floats;
@@ -109,6 +111,9 @@ struct fl_session {
   int told_as_poisson;
 };
 
+static inline size_t fl_batches_of(const fl_session *s, size_t n) {
+  return (n + s->opt.batch_size - 1) / s->opt.batch_size;
+}
 size_t fl_window(const fl_session *);                      /* positions handed out longest first: max(16, 4*workers) */
 /* cohort.c: K_i of a round; of a round in which the client does all of its work; the round's clients without the `dropped`. */
 uint64_t fl_steps_of(const fl_session *, uint64_t round, uint32_t client);

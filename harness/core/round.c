@@ -119,9 +119,10 @@ fl_server fl_server_at(const fl_session *s, uint64_t rounds, size_t stage, float
   sv.at = at;
   for (size_t j = 0; j < s->job.stage[stage]->n_slots; j++) {
     const fl_slot_at *slot = &s->slot[stage][j];
-    const fl_place place = s->job.stage[stage]->slot[j].place;
+    const fl_slot *kind = &s->job.stage[stage]->slot[j];
+    const fl_place place = kind->place;
     at[j] = place == FL_SERVER ? s->server + slot->offset : place == FL_UP && s->tree.root ? s->tree.root + slot->offset
-            : place == FL_WORK ? s->worker[0].slots + slot->offset : NULL;
+            : place == FL_WORK ? (fl_is_once(kind) ? s->once : s->worker[0].slots) + slot->offset : NULL;
   }
   return sv;
 }
@@ -161,8 +162,8 @@ static void server_step(fl_session *s, fl_worker *w) {
   w->elements += lo.elements, w->unclipped += lo.unclipped;
   if (!plain) s->metrics.update_norm = sqrt(s->k->sumsq_diff(s->d, s->x, w->y));
   fl_tree_release(&s->tree);
-}
   s->moved++;
+}
 
 static void round_metrics(fl_session *s) {
   fl_metrics *m = &s->metrics;

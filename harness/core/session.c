@@ -86,7 +86,7 @@ static int check(const fl_problem *p, const fl_options *o, char *err, size_t siz
 /* ---- layout of the memory ------------------------------------------------------------------------------------------------ */
 static size_t place_slot(size_t *end, size_t floats) {
   const size_t at = *end;
-  *end += (floats + 15) / 16 * 16;              /* 64-byte aligned */
+  *end += fl_padded(floats);
   return at;
 }
 
@@ -103,7 +103,7 @@ static int place_all(fl_session *s, char *err, size_t size) {
       const fl_slot *slot = &st->slot[j];
       const size_t floats = slot->floats ? slot->floats(&s->job, s->job.h_stage[i]) : s->d;
       size_t *end[4] = { &s->server_floats, &s->client_floats, &s->leaf_floats, &s->work_floats };
-      s->slot[i][j] = (fl_slot_at){ place_slot(end[slot->place], floats), floats };
+            s->slot[i][j] = (fl_slot_at){ place_slot(fl_is_once(slot) ? &s->once_floats : end[slot->place], floats), floats };
       if (slot->place == FL_SERVER && slot->flags & FL_DOWN) s->down_floats += floats;
       if (slot->place != FL_UP) continue;
       if (s->n_up == FL_MAX_UP) REFUSE("stages: more than %d uploads", FL_MAX_UP - 1);
@@ -157,11 +157,14 @@ static int open_home(fl_session *s) {
   const double *h;
   const fl_rule *mover = fl_mover(s, &h);
   s->state_floats = rule_floats(mover->state, h, &s->job);
-  const size_t bytes[3] = { s->n * sizeof(float), s->server_floats * sizeof(float), s->state_floats * sizeof(float) };
-  if (fl_arena_open(&s->home, fl_arena_round(bytes[0]) + fl_arena_round(bytes[1]) + fl_arena_round(bytes[2]))) return -1;
+  const size_t floats[4] = { s->n, s->server_floats, s->state_floats, s->once_floats };
+  size_t bytes[4], all = 0;
+  for (int i = 0; i < 4; i++) all += fl_arena_round(bytes[i] = floats[i] * sizeof(float));
+  if (fl_arena_open(&s->home, all)) return -1;
   s->x = fl_arena_take(&s->home, bytes[0]);
   s->server = fl_arena_take(&s->home, bytes[1]);
   s->state = fl_arena_take(&s->home, bytes[2]);
+  s->once = fl_arena_take(&s->home, bytes[3]);
   return 0;
 }
 

@@ -23,7 +23,7 @@ static size_t work_floats(const fl_job *job, const double *h) {
   (void)h;
   return 2 * (job->cohort * job->cohort + 2 * job->cohort);
 }
-static const fl_slot slots[S_COUNT] = { [S_WORK] = { "distances", FL_WORK, 0, work_floats } };
+static const fl_slot slots[S_COUNT] = { [S_WORK] = { "distances", FL_WORK, FL_ONCE, work_floats } };
 
 static size_t assumed(const double *h, size_t n) { return h[H_F] >= 0 ? (size_t)h[H_F] : n > 3 ? (n - 3) / 2 : 0; }
 
