@@ -277,6 +277,62 @@ TEST_CASE("FedSWA and FedMoSWA equal their references", "[federated]") {
   }
 }
 
+TEST_CASE("A falling step size lets a pull along the global direction fall alike", "[federated]") {
+  use(GENERATE(0, 1));
+  const double end = 0.2, alpha = 0.3;
+  Vec D0 = zero;
+  auto eta = [&](const Client &c, uint64_t k) { const double at = (double)k / c.K; return c.lr * ((1 - at) + at * end); };
+  agree({ { "stack", "restart+shared" }, { "rule", "sgd" }, { "lr_end_ratio", "0.2" }, { "alpha", "0.3" }, { "aggregate", "no" },
+          { "weights", "equal" }, decay },
+        simulate({ [&](Client &c) {
+                     Vec y = c.x;
+                     for (uint64_t k = 0; k < (uint64_t)c.K; k++)
+                       y = y - eta(c, k) * (c.grad(k, y) + WD * y) - (eta(c, k) * alpha) * D0;
+                     return y;
+                   },
+                   [&](const Vec &x, const Clients &c, const Vecs &d) {
+                     Vec next = zero;
+                     for (size_t j = 0; j < c.size(); j++) {
+                       double sum = 0;
+                       for (uint64_t k = 0; k < (uint64_t)c[j].K; k++) sum += eta(c[j], k);
+                       next = next - (1 / (M * sum)) * d[j];
+                     }
+                     D0 = next;
+                     return x + mean(c, d);
+                   } }, false));
+}
+
+TEST_CASE("FedMoSWA: a client without data sends that it has no control", "[federated]") {
+  // One coordinate, loss (x - a)^2/2, a = 1 and 2 of the second and third client: one step of eta = 0.5, as K = 1.
+  static const fl_tensor tensor = { "x", FL_BIAS, 0, 0, 1, { 1, 0, 0, 0 }, 0, 1 };
+  static const fl_layout layout = { 1, 1, 0, &tensor };
+  fl_objective o = {};
+  o.name = "line", o.layout = &layout, o.n = 2;
+  o.init = [](void *, uint64_t, float *x) { x[0] = 8; };
+  o.loss_grad = [](void *, const fl_kernels *, const float *x, const uint32_t *row, size_t, float *g, void *) {
+    g[0] = x[0] - 1 - (float)row[0];
+    return 0.5 * (double)g[0] * (double)g[0];
+  };
+  for (const char *option : { "1", "2" }) {
+    session::Session s({ { "name", "fedmoswa" }, { "lr", "0.5" }, { "lr_schedule", "constant" }, { "weight_decay", "0" },
+                         { "clip_norm", ".inf" }, { "gamma", "0.25" }, { "server_lr", "1" }, { "option", option } }, o,
+                       { 0, 0, 1, 2 }, 5, 1);
+    REQUIRE(s.open().error == "");
+    double x = 8, m = 0, own[3] = { 0, 0, 0 };
+    for (int r = 0; r < 5; r++) {
+      double move = 0, fresh = (0 - m) / 3;
+      for (int i = 1; i < 3; i++) {
+        const double delta = -0.5 * (x - i - own[i] + m);
+        own[i] = option[0] == '1' ? x - i : own[i] - m - delta / 0.5;
+        move += delta / 3, fresh += (own[i] - m) / 3;
+      }
+      x += move, m += 0.25 * fresh;
+      s.round();
+      CHECK(s.x()[0] == Approx(x).epsilon(1e-5));
+    }
+  }
+}
+
 TEST_CASE("neutral values give FedAvg to the bit, at the methods' own defaults", "[federated]") {
   use(GENERATE(0, 1));
   const settings few[] = { { { "name", "fedprox" }, { "mu", "0" } }, { { "name", "fedavgm" }, { "server_momentum", "0" } },

@@ -168,7 +168,50 @@ TEST_CASE("attacked averaging, multi-Krum and FLTrust equal their references", "
                     }
                     return trust > 0 ? x + (1 / trust) * scaled(d, share) : x;
                   } }, false));
+  // Controls weigh 1/N: of those that are averaged, by the same choice; who was rejected has renewed its own.
+  for (const size_t most : { 1, 3 }) {
+    Vecs ci(N, zero), change;
+    Vec control = zero;
+    agree({ { "stack", "scaffold+krum" }, { "rule", "sgd" }, { "krum_m", std::to_string(most) }, { "krum_f", "0" }, decay },
+          simulate({ [&](Client &c) {
+                       const Vec y = descend(c, [&](uint64_t k, const Vec &z) { return c.grad(k, z) + control - ci[c.id]; });
+                       change.push_back((-1 / (c.K * c.lr)) * (y - c.x) - control);
+                       ci[c.id] = ci[c.id] + change.back();
+                       return y;
+                     },
+                     [&](const Vec &x, const Clients &, const Vecs &d) {
+                       const auto share = krum(d, 0, most);
+                       control = control + ((double)M / N) * scaled(change, share);
+                       change.clear();
+                       return x + scaled(d, share);
+                     } }, false));
+  }
   use(0);
+}
+
+TEST_CASE("nothing of a rejected upload is left, also where it is not finite", "[robust]") {
+  // Every client walks along a gradient of its own; the first one's way overflows, its loss and gradient do not.
+  static const fl_tensor tensor = { "x", FL_BIAS, 0, 0, 1, { 4, 0, 0, 0 }, 0, 4 };
+  static const fl_layout layout = { 1, 4, 0, &tensor };
+  fl_objective o = {};
+  o.name = "walk", o.layout = &layout, o.n = 6;
+  o.init = [](void *, uint64_t, float *x) { std::fill(x, x + 4, 1.0f); };
+  o.loss_grad = [](void *, const fl_kernels *, const float *, const uint32_t *row, size_t, float *g, void *) {
+    for (int i = 0; i < 4; i++) g[i] = row[0] == 0 ? 3e38f : (float)row[0] / 8;
+    return 1.0;
+  };
+  for (const int threads : { 1, 3 }) {
+    session::Session s({ { "stack", "krum" }, { "rule", "sgd" }, { "lr", "2" }, { "clip_norm", ".inf" }, { "krum_f", "1" } }, o,
+                       { 0, 1, 2, 3, 4, 5, 6 }, 2, 1);
+    s.options.threads = threads;
+    REQUIRE(s.open().error == "");
+    for (int r = 1; r <= 2; r++) {
+      const fl_metrics m = s.round();
+      CHECK(m.admitted == 5);
+      CHECK(!m.diverged);
+      for (float v : s.x()) CHECK(v == Approx(1 - r * 2 * (1 + 2 + 3 + 4 + 5) / 8.0 / 5));
+    }
+  }
 }
 
 TEST_CASE("robust rules: reductions to averaging, what they say of whom they reject, resumed runs", "[robust]") {
