@@ -383,7 +383,7 @@ int fl_job_refuse(const fl_job *asked, char *err, size_t size) {
                       s->name), -1;
     if (s->model && model)
       return snprintf(err, size, "stages %s and %s both say what is evaluated; allowed: one of them", model, s->name), -1;
-    if ((terms += s->terms) > 2)
+    if ((terms += fl_terms_of(s, job->h_stage[i])) > 2)
       return snprintf(err, size, "stage %s: %zu vectors of the stack join the gradient; allowed: 2", s->name, terms), -1;
     if (s->drifts && drift)
       return snprintf(err, size, "stages %s and %s both pull along a direction after the step; allowed: one of them", drift,

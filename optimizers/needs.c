@@ -95,7 +95,7 @@ static const char *run_key_needs(const fl_algorithm *a, size_t key) {
   int judged = 0;
   size_t terms = 0;
   for (size_t i = 0; i < a->n_stages; i++)
-    moves |= a->stage[i]->after != NULL, terms += a->stage[i]->terms,
+    moves |= a->stage[i]->after != NULL, terms += fl_terms_of(a->stage[i], a->h_stage[i]),
     judged |= a->stage[i]->combine || a->stage[i]->acts & FL_IN_PARTS;
   if (key == FL_H_UNIT && !moves) return "only with an lr_schedule, a warmup or a stage that averages (swa, ema)";
   if (key == FL_H_BLOCK_RULE && !a->rule->block_means)

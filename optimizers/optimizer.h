@@ -53,6 +53,7 @@ typedef struct fl_rule {
   int (*planned)(const double *h);              /* whether a step depends on clock.total; NULL: no */
   /* Floats; NULL = none. state lives for one run of steps; theta: the shareable second-order part (FedAdamW, FedMuon). */
   int block_means;                              /* theta is one mean a block of job.blocks */
+  int lr_decay;                                 /* the weights decay by clock.lr_decay, not by clock.lr */
   size_t (*state)(const double *h, const fl_job *), (*work)(const double *h, const fl_job *),
       (*theta)(const double *h, const fl_job *);
   void (*start)(const double *h, fl_local *, const float *theta);     /* state for a new run; theta NULL: the initial one */
@@ -132,6 +133,7 @@ typedef struct fl_stage {
    * rule and stages, layout NULL) when a configuration is read, and by fl_check and fl_open with all of the job. */
   const char *(*setup)(const double *h, const fl_job *);
   size_t terms, drifts;                         /* terms of the mix (q) and drifts that the stage takes: 2 and 1 are there */
+  size_t (*terms_of)(const double *h);          /* terms, where they depend on the parameters */
   unsigned acts;                                /* what it does that others must know */
   void (*server_start)(const double *h, fl_server *);   /* before the clients of a round: at[] has the SERVER slots */
   void (*client_start)(const double *h, fl_local *);    /* y = send, mix = plain, clock.lr = lr_r; change what differs. The rule
@@ -174,6 +176,8 @@ struct fl_job {                                 /* fixed for the run */
   char *why;                                    /* where fl_why writes, FL_WHY bytes */
 };
 enum { FL_WHY = 400 };
+/* How many terms of the mix a stage takes. */
+static inline size_t fl_terms_of(const fl_stage *s, const double *h) { return s->terms_of ? s->terms_of(h) : s->terms; }
 /* What a setup returns: the text, printed into the job's room for it. */
 const char *fl_why(const fl_job *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One more term of the mix: weight*q joins the gradient (the job was refused if there are too many). */

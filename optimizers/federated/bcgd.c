@@ -103,7 +103,11 @@ static const char *setup(const double *h, const fl_job *job) {
     return fl_why(job, "stage bcgd: blocks = %g with %zu clients a round; allowed: 1 to %zu, or a block is never sent",
                   h[H_BLOCKS], job->cohort, job->cohort);
   if (!job->layout) return NULL;
-  const size_t private = split_of(h, job->layout).total;
+  const split s = split_of(h, job->layout);
+  if (s.shared == s.layers && h[H_BLOCKS] > 1)
+    return fl_why(job, "stage bcgd: bcgd_shared = %g of %zu layers leaves nothing for blocks = %g; allowed: below %zu, or "
+                       "blocks = 1", h[H_SHARED], s.layers, h[H_BLOCKS], s.layers);
+  const size_t private = s.total;
   if (private && h[H_BLOCKS] > (double)private)
     return fl_why(job, "stage bcgd: blocks = %g of %zu private parameters; allowed: 1 to %zu", h[H_BLOCKS], private, private);
   return NULL;
@@ -144,6 +148,8 @@ static void mean_of_holders(const double *h, fl_server *sv, float *v) {
   runs_of(h, sv->job->layout, over_holders, &b);
 }
 
+static size_t terms_of(const double *h) { return h[H_CONTROL] == INVARIANT; }
+
 static void client_start(const double *h, fl_local *lo) {
   if (h[H_CONTROL] == NONE) return;
   float *difference = lo->at[S_DIFFERENCE];
@@ -183,5 +189,6 @@ static void server_finish(const double *h, fl_server *sv) {
 
 const fl_stage fl_stage_bcgd = { .name = "bcgd", .help = "clients send one block of the model and a shared one",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                 .terms = 1, .drifts = 1, .acts = FL_IN_PARTS, .setup = setup, .client_start = client_start,
-                                 .client_finish = client_finish, .message = message, .server_finish = server_finish };
+                                 .terms_of = terms_of, .drifts = 1, .acts = FL_IN_PARTS, .setup = setup,
+                                 .client_start = client_start, .client_finish = client_finish, .message = message,
+                                 .server_finish = server_finish };

@@ -19,36 +19,27 @@ static const fl_param params[] = {
 static size_t one(const fl_job *job, const double *h) { (void)job, (void)h; return 1; }
 static const fl_slot slots[S_COUNT] = { [S_TAU] = { "tau_i", FL_UP, 0, one } };
 
-/* The rule's hyper-parameter of that name; 0 when it has none. */
-static double of_rule(const fl_job *job, const char *name) {
-  for (size_t i = 0; i < job->rule->n_params; i++)
-    if (!strcmp(job->rule->params[i].name, name)) return job->h_rule[i];
-  return 0;
-}
-
 static const char *setup(const double *h, const fl_job *job) {
   const int momentum = !strcmp(job->rule->name, "momentum");
   if (strcmp(job->rule->name, "sgd") && !momentum)
     return "stage nova: what a step adds up to is known for the rules sgd and momentum";
-  if (momentum && (of_rule(job, "nesterov") != 0 || of_rule(job, "dampening") != 0))
+  if (momentum && (fl_of_rule(job, "nesterov") != 0 || fl_of_rule(job, "dampening") != 0))
     return "stage nova: what a step adds up to is known for momentum without nesterov and dampening";
-  if (h[H_MU] != 0 && of_rule(job, "momentum") != 0) return "stage nova: nova_mu > 0 with momentum > 0; allowed: one of them";
-  size_t terms = h[H_MU] != 0;
-  for (size_t i = 0; i < job->n_stages; i++) terms += job->stage[i]->terms;
-  if (terms > 2)
-    return fl_why(job, "stage nova: with nova_mu = %g %zu vectors of the stack join the gradient; allowed: 2", h[H_MU], terms);
+  if (h[H_MU] != 0 && fl_of_rule(job, "momentum") != 0) return "stage nova: nova_mu > 0 with momentum > 0; allowed: one of them";
   for (size_t i = 0; i < job->n_stages; i++)
     if (!strcmp(job->stage[i]->name, "prox"))
       return "stage nova has the proximal term itself (nova_mu); leave the stage prox out";
   return NULL;
 }
 
+static size_t terms_of(const double *h) { return h[H_MU] != 0; }
+
 static void client_start(const double *h, fl_local *lo) {
   if (h[H_MU] != 0) fl_mix_pull(lo, h[H_MU]);
 }
 
 static void client_finish(const double *h, fl_local *lo) {
-  const double momentum = of_rule(lo->job, "momentum"), mu = h[H_MU];
+  const double momentum = fl_of_rule(lo->job, "momentum"), mu = h[H_MU];
   double a = 0, q = 0;
   for (uint64_t k = 0; k < lo->steps; k++) {
     q = momentum * q + 1;
@@ -66,5 +57,5 @@ static void server_finish(const double *h, fl_server *sv) {
 const fl_stage fl_stage_nova = { .name = "nova", .help = "changes normalised by what each client's steps add up to",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
                                  .acts = FL_NORMALISES | FL_BY_SAMPLES,
-                                 .setup = setup, .client_start = client_start, .client_finish = client_finish,
-                                 .server_finish = server_finish };
+                                 .terms_of = terms_of, .setup = setup, .client_start = client_start,
+                                 .client_finish = client_finish, .server_finish = server_finish };

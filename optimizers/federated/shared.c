@@ -40,6 +40,9 @@ static const fl_slot slots[S_COUNT] = {
 };
 
 static const char *setup(const double *h, const fl_job *job) {
+  if (h[H_DECAY] != 0 && !job->rule->lr_decay)
+    return fl_why(job, "stage shared: convex_decay = mixed with rule %s, which decays by its own step size: it would do nothing; "
+                       "allowed: lr", job->rule->name);
   if (h[H_AGGREGATE] == 0) return NULL;
   if (!job->rule->theta || (job->layout && !job->rule->theta(job->h_rule, job)))
     return "stage shared: this rule has no second-order state to share (docs/optimizers.md says which have; or aggregate=no)";

@@ -74,6 +74,7 @@ static void step(const double *h, fl_local *lo) {
   }
 }
 
-const fl_rule fl_rule_adam_mini = { .name = "adam_mini", .help = "AdamW with one second moment a row or head", .params = params,
+const fl_rule fl_rule_adam_mini = { .name = "adam_mini", .lr_decay = 1,
+                                    .help = "AdamW with one second moment a row or head", .params = params,
                                     .n_params = sizeof params / sizeof *params, .lr = 1e-3, .state = state, .work = work,
                                     .start = start, .step = step };

@@ -34,7 +34,7 @@ static void step(const double *h, fl_local *lo) {
   fl_mixed_step(lo, 0, lo->job->layout->d, h[H_AMSGRAD] != 0 ? plain_amsgrad : plain_adamw, &a);
 }
 
-const fl_rule fl_rule_adamw = { .name = "adamw", .help = "Adam with decoupled weight decay", .params = params,
+const fl_rule fl_rule_adamw = { .name = "adamw", .lr_decay = 1, .help = "Adam with decoupled weight decay", .params = params,
                                 .n_params = sizeof params / sizeof *params,
                                 .needs = "m_index aggregate=yes,stage lada",
                                 .lr = 1e-3, .state = state, .block_means = 1, .theta = block_count,

@@ -23,6 +23,6 @@ static void step(const double *h, fl_local *lo) {
   fl_mixed_step(lo, 0, lo->job->layout->d, plain, &a);
 }
 
-const fl_rule fl_rule_lion = { .name = "lion", .help = "sign of an interpolated momentum", .params = params,
+const fl_rule fl_rule_lion = { .name = "lion", .lr_decay = 1, .help = "sign of an interpolated momentum", .params = params,
                                .n_params = sizeof params / sizeof *params, .lr = 1e-4, .state = one_state, .start = start_at_zero,
                                .step = step };

@@ -22,5 +22,5 @@ static void step(const double *h, fl_local *lo) {
   fl_mixed_step(lo, 0, lo->job->layout->d, plain, &a);
 }
 
-const fl_rule fl_rule_sgd = { .name = "sgd", .help = "stochastic gradient descent", .params = params,
+const fl_rule fl_rule_sgd = { .name = "sgd", .lr_decay = 1, .help = "stochastic gradient descent", .params = params,
                               .n_params = sizeof params / sizeof *params, .step = step };

@@ -78,7 +78,8 @@ static void step(const double *h, fl_local *lo) {
     if (l->tensor[i].role != FL_BUFFER) step_tensor(h, lo, i, &c);
 }
 
-const fl_rule fl_rule_signadampp = { .name = "signadampp", .help = "signADAM++: average of the signs of confident gradients",
+const fl_rule fl_rule_signadampp = { .name = "signadampp", .lr_decay = 1,
+                                     .help = "signADAM++: average of the signs of confident gradients",
                                      .params = params, .n_params = sizeof params / sizeof *params,
                                      .needs = "threshold adaptive=no; conf_beta adaptive=yes; conf_scale adaptive=yes; beta1 "
                                               "use_momentum=yes; average use_momentum=yes",

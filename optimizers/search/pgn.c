@@ -20,6 +20,12 @@ static const fl_param params[] = {
 static const fl_slot slots[S_COUNT] = { [S_PROBE] = { "probe", FL_WORK, 0, fl_whole_floats },
                                         [S_FIRST] = { "g1", FL_WORK, 0, NULL } };
 
+static const char *setup(const double *h, const fl_job *job) {
+  return h[H_BLEND] == 0 || h[H_ALPHA] < 1 ? NULL
+         : fl_why(job, "stage pgn: pgn_blend = unit with pgn_alpha = 1, which blends nothing; allowed: gradient, or "
+                       "pgn_alpha below 1");
+}
+
 static double grad(const double *h, fl_local *lo) {
   const size_t d = lo->job->layout->d;
   const int plain = h[H_RHO] == 0 || h[H_ALPHA] == 0;
@@ -36,4 +42,4 @@ static double grad(const double *h, fl_local *lo) {
 
 const fl_stage fl_stage_pgn = { .name = "pgn", .help = "gradients at the point and at the worst point nearby, blended",
                                 .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                .grad = grad };
+                                .setup = setup, .grad = grad };

@@ -44,7 +44,8 @@ struct Drawn : Problem32, session::Session {
 
 TEST_CASE("DP-FedAvg without noise: clipped changes, and FedAvg where nothing is clipped", "[federated][privacy]") {
   for (const std::string by : { "global", "tensor", "median" }) {
-    settings set = { { "name", "dp_fedavg" }, { "noise_multiplier", "0" }, { "dp_clip", "0.3" }, { "dp_clip_by", by }, decay };
+    settings set = { { "name", "dp_fedavg" }, { "noise_multiplier", "0" }, { "dp_clip_by", by }, decay };
+    if (by != "median") set.push_back({ "dp_clip", "0.3" });
     agree(set, simulate({ [](Client &c) { return descend(c, plain(c)); },
                           [&](const Vec &x, const Clients &c, const Vecs &d) {
                             Vec sum = zero;

@@ -268,6 +268,33 @@ TEST_CASE("stages that exclude each other are refused") {
   CHECK(build({ { "rule", "sgd" }, { "stack", "nova+prox" } }).find("test: stage nova has the proximal term itself") == 0);
 }
 
+TEST_CASE("keys that would do nothing, and stages in an order that makes another method, are refused") {
+  const auto has = [](const Settings &set, const std::string &part) {
+    const std::string text = build(set);
+    INFO(text << " | " << part);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  has({ { "name", "fedspeed" }, { "pgn_blend", "unit" } }, "pgn_alpha = 1, which blends nothing");
+  CHECK(build({ { "name", "fedspeed" }, { "pgn_blend", "unit" }, { "pgn_alpha", "0.5" } }) == "");
+  has({ { "name", "fedbcgd" }, { "clip", "late" } }, "clip = 'late' would do nothing");
+  has({ { "name", "fedbcgd_plus" }, { "bcgd_control", "code" }, { "clip", "late" } }, "clip = 'late' would do nothing");
+  CHECK(build({ { "name", "fedbcgd_plus" }, { "clip", "late" } }) == "");
+  has({ { "name", "fedmuon" }, { "convex_decay", "mixed" } }, "convex_decay = mixed with rule muon");
+  CHECK(build({ { "name", "fedadamw" }, { "mix", "convex" }, { "convex_decay", "mixed" } }) == "");
+  CHECK(build({ { "name", "fednova" }, { "momentum", "0" }, { "nova_mu", "0.1" }, { "clip", "late" } }) == "");
+  has({ { "name", "fednova" }, { "clip", "late" } }, "clip = 'late' would do nothing");
+  for (const std::string other : { "topk", "attack" }) {
+    has({ { "rule", "sgd" }, { "stack", "scaffold+" + other }, { "derive", "yes" } }, "derive = yes before stage " + other);
+    CHECK(build({ { "rule", "sgd" }, { "stack", other + "+scaffold" }, { "derive", "yes" } }) == "");
+    CHECK(build({ { "rule", "sgd" }, { "stack", "scaffold+" + other } }) == "");
+  }
+  has({ { "name", "fedlada" }, { "eps", "1e-8" } }, "which is FedLADA's eps^2");
+  CHECK(build({ { "name", "fedlada" }, { "eps", "1e-8" }, { "amsgrad", "no" }, { "initial_accumulator", "0" } }) == "");
+  has({ { "rule", "adam" }, { "eps", "0" }, { "amsgrad", "yes" }, { "initial_accumulator", "-1" } }, "rule adam: eps = 0");
+  for (const char *rule : { "adam", "yogi", "adagrad" })
+    has({ { "rule", rule }, { "initial_accumulator", "-0.5" } }, "initial_accumulator = -0.5; allowed: from 0, or -1");
+}
+
 TEST_CASE("schedules: closed forms, a pure function of t") {
   auto lr = [](Settings set, uint64_t t, uint64_t total) {
     set.insert(set.end(), { { "rule", "sgd" }, { "lr", "0.4" } });

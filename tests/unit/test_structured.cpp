@@ -181,6 +181,7 @@ TEST_CASE("FedBCGD and FedBCGD+ equal their references", "[structured]") {
   use(GENERATE(0, 1));
   for (const int blocks : { 1, 2, 3, 4 })
     for (const int shared : { 0, 1, 2 }) {
+      if (shared == 2 && blocks > 1) continue;  // nothing is left for the blocks
       INFO(blocks << " blocks, " << shared << " shared layers");
       const Blocks b = { flat_blocks(blocks, shared), blocks };
       const settings common = { { "blocks", std::to_string(blocks) }, { "bcgd_shared", std::to_string(shared) },
@@ -210,14 +211,14 @@ TEST_CASE("FedBCGD: reductions, to the bit, and what is sent", "[structured]") {
     return product(s, 2);
   };
   CHECK(blocks("1", "0") == product(fedavg, 1));
-  CHECK(blocks("4", "2") == product(fedavg, 1));
-  CHECK(blocks("4", "9") == product(fedavg, 1));
+  CHECK(blocks("1", "2") == product(fedavg, 1));
+  CHECK(blocks("1", "9") == product(fedavg, 1));
   CHECK(blocks("1", "0", { { "server_rule", "momentum" }, { "server_momentum", "0.6" }, { "server_lr", "1" } }) ==
         product({ { "name", "fedavgm" }, { "weights", "equal" }, { "server_momentum", "0.6" } }, 1));
   CHECK(blocks("3", "1") != product(fedavg, 1));
   const settings control = { { "bcgd_control", "invariant" } };
   CHECK(blocks("1", "0", control) == product({ { "name", "scaffold" } }, 1));
-  CHECK(blocks("2", "2", control) == product({ { "name", "scaffold" } }, 1));
+  CHECK(blocks("1", "2", control) == product({ { "name", "scaffold" } }, 1));
   // S*|Sh| + sum of |P_j(p)| floats: 4 clients, 5 shared, 24 in three blocks of 8; both uploads with control
   for (const bool plus : { false, true }) {
     Run run({ { "name", plus ? "fedbcgd_plus" : "fedbcgd" }, { "blocks", "3" } }, 1);
@@ -291,6 +292,8 @@ TEST_CASE("FedBCGD refuses what has no meaning", "[structured]") {
     return s.open().error;
   };
   CHECK_THAT(refused({ { "name", "fedbcgd" } }), Catch::Contains("blocks = 5 with 4 clients a round; allowed: 1 to 4"));
+  CHECK_THAT(refused({ { "name", "fedbcgd" }, { "blocks", "2" }, { "bcgd_shared", "2" } }),
+             Catch::Contains("bcgd_shared = 2 of 2 layers leaves nothing for blocks = 2"));
   auto unreadable = [](const std::vector<fl_setting> &set) {
     fl_algorithm a;
     char err[512] = "";
