@@ -99,16 +99,16 @@ struct fl_local {
   fl_up *up; size_t n_up;                       /* uploads of all stages in stack order; up[0] is the model change */
   uint64_t down_bits;                           /* that the client received; preset 32 times x and the FL_DOWN slots */
   uint32_t id, position; uint64_t round; double weight;
+  uint64_t moved;                               /* rounds before this one that moved x; 0: the server has no state yet */
 };
 struct fl_server {                              /* one round on the server, or x itself in central training */
-  uint64_t moved;                               /* rounds before this one that moved x; 0: the server has no state yet */
   const fl_job *job; const fl_kernels *k;
   uint64_t round; double lr; size_t m;          /* m: realised cohort */
   fl_key key;                                   /* as fl_local's, of the client UINT32_MAX, who does not exist */
   uint64_t t;                                   /* moves of x so far: rounds; centrally steps or epochs, as `unit` says */
+  uint64_t moved;                               /* of these rounds those that somebody came to, or that have fixed weights */
   float *x;                                     /* d + buffers */
   /* the calling stage's slots; in server_finish an UP slot holds the reduced vector; WORK slots are thread 0's */
-  uint64_t moved;                               /* of these rounds those that somebody came to, or that have fixed weights */
   float **at;
   float *move;                                  /* preset to the reduced up[0]; the server rule then sees g = -move */
   const float *send;                            /* preset to x: where the clients begin; server_start may point it elsewhere */
@@ -231,6 +231,10 @@ void fl_algorithm_each(const fl_algorithm *, void (*each)(void *self, const char
 int fl_job_refuse(const fl_job *, char *err, size_t err_size);
 /* The same of an algorithm that is not in a job yet. central: in central training, which has no clients and no server. */
 int fl_algorithm_refuse(const fl_algorithm *, int central, char *err, size_t err_size);
+/* The rule's hyper-parameter of that name; 0 when it has none. */
+double fl_of_rule(const fl_job *, const char *name);
+/* The first stage behind this one that changes up[0] before it is sent; NULL: what it left or saw there is sent. */
+const fl_stage *fl_edited_after(const fl_job *, const char *stage);
 /* Whether a key of an algorithm means anything in central training (else: in a federated run). */
 int fl_key_applies(const char *key, int central);
 /* ---- needs.c ---- */
@@ -238,10 +242,6 @@ int fl_key_applies(const char *key, int central);
 int fl_setting_idle(const fl_algorithm *, const fl_algorithm *standard, const fl_setting *, char *err, size_t err_size);
 /* What a key of a table with these needs depends on, "only with X = A or B" into out; 0: it always acts. */
 int fl_needs_text(const char *needs, const char *key, char *out, size_t size);
-/* The rule's hyper-parameter of that name; 0 when it has none. */
-double fl_of_rule(const fl_job *, const char *name);
-/* The first stage behind this one that changes up[0] before it is sent; NULL: what it left or saw there is sent. */
-const fl_stage *fl_edited_after(const fl_job *, const char *stage);
 extern const char fl_run_needs[];              /* of fl_run_params */
 /* ---- schedule.c: lr of round, step or epoch t of `total`, from 0 (federated-adaptive 0.3, deep-first-order 20, 29); a pure
  * function. ---- */

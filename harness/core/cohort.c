@@ -76,6 +76,8 @@ static size_t draw_gaps(const fl_session *s, uint64_t round, uint32_t attempt, u
     at += (size_t)gap;
     out[m++] = (uint32_t)at;
   }
+  key.step++;
+  fl_shuffle(out, m, &key);
   return m;
 }
 
@@ -86,8 +88,6 @@ static size_t draw_poisson(const fl_session *s, uint64_t round, uint32_t *out) {
   const uint32_t attempts = fl_has_fixed_weights(s) ? 1 : ATTEMPTS;
   size_t m = 0;
   for (uint32_t i = 0; !m && i < attempts; i++) m = draw_gaps(s, round, i, out);
-  key.step++;
-  fl_shuffle(out, m, &key);
   return keep_available(s, round, out, m);
 }
 

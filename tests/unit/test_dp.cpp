@@ -140,7 +140,6 @@ TEST_CASE("What a private run tells of its privacy", "[federated][privacy]") {
     CHECK(f.epsilon == Approx(epsilon(FL_FIXED_SIZE, 1, 0.95, r, 1.0 / N)).epsilon(1e-12));   // who is there is always there
     CHECK(std::isnan(f.epsilon_as_poisson));
   }
-  Drawn silent(dp({ { "noise_multiplier", "0" } }), 0.6, FL_SAMPLE_UNIFORM, 1);
   // Availability and a caller's cohorts are no draw among all: a client in every round, another in its place when it is left out.
   for (const int sampling : { FL_SAMPLE_UNIFORM, FL_SAMPLE_POISSON }) {
     Drawn away(dp({}), 0.6, sampling, 2);
@@ -159,6 +158,7 @@ TEST_CASE("What a private run tells of its privacy", "[federated][privacy]") {
   fl_accountant_add(&one, FL_FIXED_SIZE, 1, 0.95, 1);
   fl_accountant_epsilon(&one, FL_IMPROVED, 1.0 / N, &order);
   CHECK(own.epsilon_order == order);
+  Drawn silent(dp({ { "noise_multiplier", "0" } }), 0.6, FL_SAMPLE_UNIFORM, 1);
   CHECK(std::isnan(silent.round().epsilon));
   Drawn median(dp({ { "dp_clip_by", "median" }, { "dp_noise", "clients" } }), 0.6, FL_SAMPLE_UNIFORM, 1);
   CHECK(std::isnan(median.round().epsilon));    // a clip that depends on the data guarantees nothing
@@ -211,14 +211,31 @@ TEST_CASE("What a stage makes of a change before the clip is clipped; every stag
   }
 }
 
+TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
+  auto why = [](settings set, bool poisson, bool open) {
+    std::vector<fl_setting> s;
+    for (auto &p : set) s.push_back({ p.first.c_str(), p.second.c_str(), "here" });
+    fl_algorithm a;
+    char err[1000] = "";
+    if (fl_algorithm_build(s.data(), s.size(), &a, err, sizeof err) || !open) return std::string(err);
+    const fl_objective o = objective();
+    session::Session run(set, o, std::vector<size_t>(federated::offset, federated::offset + N + 1), 2, BATCH);
+    run.options.partial.sampling = poisson ? FL_SAMPLE_POISSON : FL_SAMPLE_UNIFORM;
+    return run.open().error;
+  };
+  auto has = [](const std::string &text, const std::string &part) {
+    INFO(text << " | " << part);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  has(why({ { "name", "dp_fedavg" }, { "weights", "samples" } }, false, false), "allowed: equal");
+  has(why({ { "name", "dp_fedavg" }, { "dp_clip", ".inf" } }, false, false), "a finite dp_clip");
+  has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0" } }, false, false), "above 0");
+  has(why({ { "name", "dp_fedavg" }, { "dp_clip_by", "median" } }, false, false), "dp_noise = clients");
   has(why({ { "name", "dp_fedavg" }, { "noise_multiplier", "0" }, { "dp_delta", "0.01" } }, false, false), "no epsilon");
   has(why({ { "stack", "scaffold+dp" }, { "rule", "sgd" } }, false, true), "scaffold sends 'dc'");
   has(why({ { "stack", "dp+krum" }, { "rule", "sgd" } }, false, false), "weighs the clients anew");
   has(why({ { "stack", "cm+dp" }, { "rule", "sgd" } }, false, true), "allowed: clients");
   has(why({ { "name", "dp_fedavg" }, { "dp_noise", "clients" } }, true, true), "allowed: server");
-  CHECK(why({ { "stack", "cm+dp" }, { "rule", "sgd" }, { "dp_noise", "clients" } }, false, true) == "");
-  CHECK(why({ { "name", "dp_fedavg" } }, true, true) == "");
-}
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0.3" }, { "dp_clip_by", "median" }, { "dp_noise", "clients" } }, false, false),
       "dp_clip = '0.3' would do nothing");
   for (const std::string other : { "topk", "attack" }) {        // behind the clip they would send another length
@@ -226,3 +243,6 @@ TEST_CASE("What a stage makes of a change before the clip is clipped; every stag
     has(why({ { "stack", "dp+sam+" + other }, { "rule", "sgd" } }, false, false), "stage " + other + " behind dp");
     CHECK(why({ { "stack", other + "+dp" }, { "rule", "sgd" } }, false, true) == "");
   }
+  CHECK(why({ { "stack", "cm+dp" }, { "rule", "sgd" }, { "dp_noise", "clients" } }, false, true) == "");
+  CHECK(why({ { "name", "dp_fedavg" } }, true, true) == "");
+}
