@@ -56,4 +56,5 @@ static void message(const double *h, const fl_job *job, uint32_t id, size_t at, 
 
 const fl_stage fl_stage_sign = { .name = "sign", .help = "clients send the signs of their change at its mean size",
                                  .params = params, .n_params = sizeof params / sizeof *params, .slot = slots, .n_slots = S_COUNT,
-                                 .acts = FL_BY_SAMPLES, .setup = setup, .client_finish = client_finish, .message = message };
+                                 .acts = FL_BY_SAMPLES | FL_EDITS, .setup = setup, .client_finish = client_finish,
+                                 .message = message };

@@ -238,7 +238,7 @@ TEST_CASE("What DP-FedAvg refuses", "[federated][privacy]") {
   has(why({ { "name", "dp_fedavg" }, { "dp_noise", "clients" } }, true, true), "allowed: server");
   has(why({ { "name", "dp_fedavg" }, { "dp_clip", "0.3" }, { "dp_clip_by", "median" }, { "dp_noise", "clients" } }, false, false),
       "dp_clip = '0.3' would do nothing");
-  for (const std::string other : { "topk", "attack" }) {        // behind the clip they would send another length
+  for (const std::string other : { "topk", "sign", "attack" }) {        // behind the clip they would send another length
     has(why({ { "stack", "dp+" + other }, { "rule", "sgd" } }, false, false), "allowed: stack = [" + other + ", dp]");
     has(why({ { "stack", "dp+sam+" + other }, { "rule", "sgd" } }, false, false), "stage " + other + " behind dp");
     CHECK(why({ { "stack", other + "+dp" }, { "rule", "sgd" } }, false, true) == "");

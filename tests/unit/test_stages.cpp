@@ -283,7 +283,7 @@ TEST_CASE("keys that would do nothing, and stages in an order that makes another
   CHECK(build({ { "name", "fedadamw" }, { "mix", "convex" }, { "convex_decay", "mixed" } }) == "");
   CHECK(build({ { "name", "fednova" }, { "momentum", "0" }, { "nova_mu", "0.1" }, { "clip", "late" } }) == "");
   has({ { "name", "fednova" }, { "clip", "late" } }, "clip = 'late' would do nothing");
-  for (const std::string other : { "topk", "attack" }) {
+  for (const std::string other : { "topk", "sign", "attack" }) {
     has({ { "rule", "sgd" }, { "stack", "scaffold+" + other }, { "derive", "yes" } }, "derive = yes before stage " + other);
     CHECK(build({ { "rule", "sgd" }, { "stack", other + "+scaffold" }, { "derive", "yes" } }) == "");
     CHECK(build({ { "rule", "sgd" }, { "stack", "scaffold+" + other } }) == "");
