@@ -65,7 +65,7 @@ int fl_verify(fl_work *w, const fl_suite *suite, int threads) {
 static const char usage[] =
   "usage: fedlane verify RESULT... [--set key=value,...] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
   "Trains what a result records once more, here, and compares every round and the hashes.\n"
-  "  RESULT     a folder that `fedlane run` wrote (of a run, or of a suite), or the summary.json of `fedlane report`\n"
+  "  RESULT     a folder that `fedlane run` wrote (of a run, or of a suite), or what `fedlane report` did (its summary.json)\n"
   "  --set      what a result does not name: where its data lie (data.train=FILE,data.test=FILE, partition.path=FILE)\n"
   "  --threads  default: the physical cores allowed; the number changes no bit, nor does --isa\n"
   "Exit code: 0 the recorded bits, 1 other bits or a failure, 2 usage or a configuration that is refused.\n";
@@ -92,13 +92,16 @@ static int parse(int argc, char **argv, options *o) {
 /* The recorded runs and, one each, their configurations. 0, or an exit code. */
 static int read_source(source *s, const char *path, const options *o, char *err, size_t size) {
   struct stat st;
+  char inside[4200];
+  snprintf(inside, sizeof inside, "%s/summary.json", path);
+  if (!fl_recorded_is_run(path) && !stat(inside, &st)) path = inside;   /* a folder of figures: what a report left in it */
   const int file = !stat(path, &st) && S_ISREG(st.st_mode);
   if (file ? fl_recorded_read_summary(&s->recorded, path, err, size) : fl_recorded_read(&s->recorded, path, err, size))
     return FL_EXIT_FAILED;
   if (!(s->suite.run = calloc(s->recorded.n, sizeof *s->suite.run))) return snprintf(err, size, "out of memory"), FL_EXIT_FAILED;
   for (size_t i = 0; i < s->recorded.n; i++) {
     const fl_recorded *r = &s->recorded.run[i];
-    char where[2500];
+    char where[5000];
     fl_suite one;
     snprintf(where, sizeof where, "%s: %s", file ? path : r->path, file ? r->name : "run.json");
     if (fl_suite_load_json(&one, json_object_get(r->run, "config"), where, o->set, o->n_set, err, size)) return FL_EXIT_USAGE;

@@ -21,6 +21,8 @@ static int by_name(const void *a, const void *b) {
   return strcmp(((const fl_recorded *)a)->name, ((const fl_recorded *)b)->name);
 }
 
+int fl_recorded_is_run(const char *folder) { return is_there(folder, "run.json"); }
+
 static fl_recorded *one_more(fl_recorded_list *r, const char *name, const char *folder, char *err, size_t err_size) {
   fl_recorded *grown = realloc(r->run, (r->n + 1) * sizeof *grown), *run;
   if (grown) r->run = grown;

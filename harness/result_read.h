@@ -6,6 +6,7 @@
 
 typedef struct { char name[256], path[2048]; json_t *run, *summary; } fl_recorded;      /* folder, run.json, summary.json */
 typedef struct { const char *path; fl_recorded *run; size_t n; int single; } fl_recorded_list;
+int fl_recorded_is_run(const char *folder);                                             /* whether run.json is there */
 /* The folder of a run (single), or the runs in a folder by name, all finished. 0, or -1 with a message. The list starts as zeros
  * and is freed in both cases. */
 int fl_recorded_read(fl_recorded_list *, const char *path, char *err, size_t err_size);

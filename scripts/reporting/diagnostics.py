@@ -45,7 +45,7 @@ def curves(all_series, out):
             ax.set_xlabel("epoch" if central else "round")
             ax.set_ylabel(caption, fontsize=7)
             ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-            ax.legend(fontsize=7, frameon=False)
+            figures.legend(fig, ax, len(chosen))
             name = "-".join((column.replace("_", "-"), figures.slug(problem)))
             made.append(figures.save(fig, out, name, "%s: %s" % (caption[0].upper() + caption[1:], problem),
                                      ("method", "seeds", "epoch" if central else "round", "mean", "min", "max"), rows))

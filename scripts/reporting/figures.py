@@ -50,6 +50,16 @@ def save(fig, out, name, title, header, rows):
     return made
 
 
+def legend(fig, ax, count):
+    """Inside while it is small; beside the axes, where the figure grows, when it would hide them."""
+    if count <= 10:
+        ax.legend(fontsize=7, frameon=False)
+        return
+    columns = -(-count // 24)
+    fig.set_size_inches(5.2 + 2.6 * columns, 3.4 + 0.1 * max(0, min(count, 24) - 20))
+    ax.legend(fontsize=6, frameon=False, ncol=columns, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
 def band(ax, i, series, points, marker=None):
     """Draws the i-th series, [(x, mean, min, max)]; the rows of its CSV."""
     colour, xs = COLOURS[i % len(COLOURS)], [v[0] for v in points]
@@ -84,7 +94,7 @@ def curves(all_series, out):
                 ax.set_ylabel("test " + quantity + unit)
                 if axis == "rounds":
                     ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-                ax.legend(fontsize=7, frameon=False)
+                legend(fig, ax, len(chosen))
                 title = "Test %s against %s: %s" % (quantity, "epochs" if caption == "epoch" else axis, problem)
                 figures.append(save(fig, out, "-".join((quantity, axis, slug(problem))), title,
                                     ("method", "seeds", caption, "mean" + unit, "min" + unit, "max" + unit), rows))

@@ -252,14 +252,32 @@ def difference(mine, others):
     return ", ".join("%s=%s" % (k.rsplit(".", 1)[-1], mine[k]) for k in keys)
 
 
+def named(runs):
+    """What each run is about: data and model, and the partition where the runs have several; and its label without the partition's
+    swept keys, which are told there."""
+    found = [r.config.get("partition") for r in runs]
+    found = [p if isinstance(p, dict) else {} for p in found]
+    several = any(p != found[0] for p in found)
+    out = []
+    for r, p in zip(runs, found):
+        words, own = ["%s, %s" % (r.data, r.model)], {"partition"} | set(p)
+        if several and p:
+            like = [q for q in found if q.get("name") == p.get("name")]
+            keys = [k for k in p if any(q.get(k) != p[k] for q in like)]
+            words.append(" ".join([str(p.get("name", ""))] + ["%s=%s" % (k, p[k]) for k in keys]))
+        label = " ".join(w for w in r.label.split(" ") if w.split("=")[0] not in own) if several and p else r.label
+        out.append((", ".join(words), label))
+    return out
+
+
 def series(runs):
     """Groups in order of appearance. Only runs that differ in nothing but the seed are seeds of one series: what differs among
     the groups of one label goes into the label, and a seed that occurs a second time begins a repeat, as pooling it would make
     the spread over seeds too small. Several CPUs: the CPU becomes part of the label."""
     many = len({r.cpu for r in runs}) > 1
     groups, seen = {}, {}
-    for r in runs:
-        same = ("%s, %s" % (r.data, r.model), r.cpu, r.label)
+    for r, (problem, label) in zip(runs, named(runs)):
+        same = (problem, r.cpu, label)
         found = conditions(r)
         key = same + (json.dumps(found, sort_keys=True),)
         repeat = seen[key + (r.seed,)] = seen.get(key + (r.seed,), 0) + 1

@@ -7,17 +7,20 @@ import html
 import itertools
 import os
 import statistics
+import sys
 
 import load
 import tables
 
 OWN = ("row", "column", "accuracy", "pick", "source", "note")
 HEADER = ["row", "column", "our run", "seeds", "published (%)", "ours (%)", "difference", "last (%)", "best (%)"]
+TAIL = 10  # evaluations at the end of a run whose mean is compared
 GAP = 2.0  # published differences above it are an order that ours should have
 
 
 class Figure:
     def __init__(self, where, line, keys):
+        self.where = where
         self.row, self.column, self.pick = line["row"], line["column"], line.get("pick") or ""
         if self.pick not in ("", "best"):
             raise load.ReportError("%s: pick = '%s'; allowed: best, or nothing" % (where, self.pick))
@@ -54,6 +57,9 @@ def read(path, known):
     for name in OWN[:3]:
         if name not in names:
             raise load.ReportError("%s:1: no column '%s'" % (path, name))
+    for i, line in enumerate(lines):
+        if None in line or None in line.values():
+            raise load.ReportError("%s:%d: not as many fields as line 1, which has %d" % (path, i + 2, len(names)))
     keys = [n for n in names if n not in OWN]
     for k in keys:
         if k not in known:
@@ -87,7 +93,7 @@ def compare(figures, all_series):
     made = []
     configs = [load.leaves(s.runs[0].config) for s in all_series]
     for f in figures:
-        found = [(f, s, measure(s, lambda r: tail(r, 10))) for s, c in zip(all_series, configs) if f.matches(c)]
+        found = [(f, s, measure(s, lambda r: tail(r, TAIL))) for s, c in zip(all_series, configs) if f.matches(c)]
         if f.pick and found:
             found = [max(found, key=lambda x: -1.0 if x[2] is None else x[2])]
         made += found or [(f, None, None)]
@@ -136,6 +142,13 @@ def write(paths, all_series, out):
         return ""
     several = len({s.problem for s in all_series}) > 1
     body = [line(*m, several) for m in made]
+    for f, s, _ in made:
+        if s is None:
+            print("report: %s: no run has %s" % (f.where, ", ".join("%s=%s" % (k, "|".join(v)) for k, v in f.match.items())),
+                  file=sys.stderr)
+    few = min((len(r.evaluations()) for _, s, _ in made if s for r in s.runs), default=TAIL)
+    warning = ("<p class=note>Of some runs only %d evaluations are there, fewer than the %d of the mean: these figures are not those of "
+               "the published setting.</p>" % (few, TAIL) if few < TAIL else "")
     with open(os.path.join(out, "comparison.csv"), "w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)
@@ -144,7 +157,7 @@ def write(paths, all_series, out):
     if square:
         tables.latex(os.path.join(out, "comparison.tex"), "ours (ours minus published), accuracy in percent", *square)
     pairs, turned = order(made)
-    parts = ["<h2>Published figures</h2>",
+    parts = ["<h2>Published figures</h2>", warning,
              "<p>Ours: mean of the last 10 evaluations of a run, then over seeds; the difference is ours minus published, in "
              "points. %d of %d pairs whose published gap exceeds %g points have the published order.%s</p>" %
              (pairs - len(turned), pairs, GAP, " Turned round: %s." % html.escape("; ".join(turned)) if turned else "")]
