@@ -38,7 +38,8 @@ int main(int argc, char **argv) {
   if (*word) {
     char err[FL_ERR];
     fl_unknown("fedlane", "command", word, names, N_COMMANDS, err, sizeof err);
-    fprintf(stderr, "%s\n", err);
+    fprintf(stderr, "%s\nfedlane --help says what each does; usage: fedlane COMMAND ...\n", err);
+    return FL_EXIT_USAGE;
   }
   fputs(usage, stderr);
   return FL_EXIT_USAGE;

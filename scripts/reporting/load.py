@@ -253,8 +253,8 @@ def difference(mine, others):
 
 
 def named(runs):
-    """What each run is about: data and model, and the partition where the runs have several; and its label without the partition's
-    swept keys, which are told there."""
+    """What each run is about: data and model, and the partition where the runs have several; and its label without the
+    partition's swept keys, which are told there."""
     found = [r.config.get("partition") for r in runs]
     found = [p if isinstance(p, dict) else {} for p in found]
     several = any(p != found[0] for p in found)

@@ -147,8 +147,8 @@ def write(paths, all_series, out):
             print("report: %s: no run has %s" % (f.where, ", ".join("%s=%s" % (k, "|".join(v)) for k, v in f.match.items())),
                   file=sys.stderr)
     few = min((len(r.evaluations()) for _, s, _ in made if s for r in s.runs), default=TAIL)
-    warning = ("<p class=note>Of some runs only %d evaluations are there, fewer than the %d of the mean: these figures are not those of "
-               "the published setting.</p>" % (few, TAIL) if few < TAIL else "")
+    warning = ("<p class=note>Of some runs only %d evaluations are there, fewer than the %d of the mean: these figures are not "
+               "those of the published setting.</p>" % (few, TAIL) if few < TAIL else "")
     with open(os.path.join(out, "comparison.csv"), "w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)

@@ -14,7 +14,7 @@ expect() {
   count=$((count + 1))
   [ $got = "$code" ] || bad="exit code $got, expected $code"
   [ -s out.txt ] && bad="$bad; something on stdout"
-  [ "$(wc -l <err.txt)" -le 12 ] || bad="$bad; more than 12 lines of error"
+  [ "$(wc -l <err.txt)" -le 20 ] || bad="$bad; more than 20 lines of error"
   local IFS='|'
   for p in $patterns; do grep -qF -- "$p" err.txt || bad="$bad; no '$p'"; done
   if [ -n "$bad" ]; then failed=$((failed + 1)); echo "FAILED: fedlane $*: $bad"; cat err.txt; fi
