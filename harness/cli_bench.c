@@ -190,14 +190,6 @@ static int choose_metric(fl_guard *g, const options *o, const json_t *saved) {
 }
 
 /* ---- judging ---------------------------------------------------------------------------------------------------------- */
-static const json_t *saved_row(const json_t *saved, const char *name) {
-  const json_t *row;
-  size_t i;
-  json_array_foreach(json_object_get(saved, "benchmarks"), i, row)
-    if (!strcmp(json_string_value(json_object_get(row, "name")), name)) return row;
-  return NULL;
-}
-
 static double *allocated(size_t n) {
   double *v = calloc(n + 1, sizeof *v);
   if (!v) abort();
@@ -217,7 +209,7 @@ static size_t read_samples(const json_t *row, double **out, double scale) {
 
 /* One row, of which there are new samples. What was noisy is judged with those before; a change must show in new ones alone. */
 static void judge(const fl_guard *g, fl_row *r, const json_t *saved) {
-  const json_t *row = saved ? saved_row(saved, r->name) : NULL;
+  const json_t *row = saved ? fl_row_named(json_object_get(saved, "benchmarks"), r->name) : NULL;
   const size_t n = r->n - r->first;
   const fl_series *now = &r->side[g->program[1] != NULL], *was = &r->side[0];
   double *a = NULL, *b = allocated(n);
@@ -239,7 +231,7 @@ static void judge(const fl_guard *g, fl_row *r, const json_t *saved) {
 static void prepare(fl_guard *g, const json_t *saved, const char *differs) {
   for (size_t i = 0; i < g->n; i++) {
     fl_row *r = &g->row[i];
-    const json_t *row = saved ? saved_row(saved, r->name) : NULL;
+    const json_t *row = saved ? fl_row_named(json_object_get(saved, "benchmarks"), r->name) : NULL;
     if (!saved || r->reason) continue;
     if (*differs) r->reason = "another machine or build";
     else if (!row) r->reason = "not in the file";

@@ -80,6 +80,8 @@ typedef struct {
 /* Starts the programs and lists their rows; takes more samples of the rows with wanted[i]. 0, or -1 with a message. */
 int fl_guard_rows(fl_guard *, char *err, size_t err_size);
 int fl_has_ceiling(const fl_row *, const char *name);
+/* The row of that name in a list of objects, or NULL. */
+const json_t *fl_row_named(const json_t *list, const char *name);
 int fl_guard_look(fl_guard *, const char *wanted, char *err, size_t err_size);
 void fl_guard_free(fl_guard *);
 

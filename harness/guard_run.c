@@ -29,10 +29,10 @@ static void say(const char *what, size_t done, size_t all) {
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------- */
-static const json_t *row_of(const json_t *hello, const char *name) {
+const json_t *fl_row_named(const json_t *list, const char *name) {
   const json_t *row;
   size_t i;
-  json_array_foreach(json_object_get(hello, "rows"), i, row)
+  json_array_foreach(list, i, row)
     if (!strcmp(json_string_value(json_object_get(row, "name")), name)) return row;
   return NULL;
 }
@@ -80,12 +80,13 @@ int fl_guard_rows(fl_guard *g, char *err, size_t err_size) {
     fl_row *r = &g->row[g->n++];
     r->name = strdup(json_string_value(json_object_get(row, "name")));
     r->threads = (int)json_integer_value(json_object_get(row, "threads"));
-    r->ceilings = ceilings_of(row, second ? row_of(bench[1].hello, r->name) : NULL);
-    if (second && !row_of(bench[1].hello, r->name)) r->reason = "this build has no such row", r->dropped = 1;
+    const json_t *there = fl_row_named(second, r->name);
+    r->ceilings = ceilings_of(row, there);
+    if (second && !there) r->reason = "this build has no such row", r->dropped = 1;
   }
   json_array_foreach(second, i, row) {
     const char *name = json_string_value(json_object_get(row, "name"));
-    if (row_of(bench[0].hello, name)) continue;
+    if (fl_row_named(rows, name)) continue;
     g->row[g->n] = (fl_row){ .name = strdup(name), .reason = "the other build has no such row", .dropped = 1 };
     g->n++;
   }

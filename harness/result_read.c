@@ -91,7 +91,6 @@ int fl_recorded_read_summary(fl_recorded_list *r, const char *path, char *err, s
   json_t *all = fl_file_read_json(path, err, err_size), *entry;
   const json_t *machines = json_object_get(all, "machines"), *runs = json_object_get(all, "runs");
   size_t i;
-  r->path = path;
   int bad = !all || check_schema(all, path, err, err_size);
   if (!bad && !json_array_size(runs))
     bad = -1, snprintf(err, err_size, "'%s': no \"runs\"; allowed: what fedlane report wrote", path);

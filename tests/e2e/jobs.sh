@@ -4,15 +4,7 @@
 # Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3
-rm -rf "$scratch"
-mkdir -p "$scratch"
-fail() { echo "jobs.sh: FAILED: $*" >&2; cat "$scratch/out" "$scratch/err" >&2; exit 1; }
-try() { # EXIT_CODE ARGUMENTS...
-  local want=$1 got=0; shift
-  "$fedlane" "$@" > "$scratch/out" 2> "$scratch/err" || got=$?
-  [ $got = "$want" ] || fail "exit code $got, not $want: fedlane $*"
-}
-told() { grep -q -- "$1" "$scratch/out" "$scratch/err" || fail "not told: $1"; }
+. "$source/tests/e2e/try.bash"
 
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 400 60 1
 config=$scratch/config.yaml
@@ -27,7 +19,7 @@ END
 try 0 run "$config" --out "$scratch/one" --threads 1
 
 try 0 run "$config" --out "$scratch/jobs" --jobs 3
-told '^fedadamw lr=3e-3 .* -  *[0-9]'
+grep -q '^fedadamw lr=3e-3 .* -  *[0-9]' "$scratch/out" || fail "times are shown"
 grep -q '"timing": "shared"' "$scratch"/jobs/fedavg-s1/run.json || fail "timing is not marked"
 grep -q '"timing": "shared"' "$scratch"/jobs/fedavg-s1/summary.json || fail "timing is not marked in summary.json"
 grep -q timing "$scratch"/one/fedavg-s1/run.json && fail "timing is marked without --jobs"

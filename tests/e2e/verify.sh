@@ -4,15 +4,7 @@
 # Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3
-rm -rf "$scratch"
-mkdir -p "$scratch"
-fail() { echo "verify.sh: FAILED: $*" >&2; cat "$scratch/out" "$scratch/err" >&2; exit 1; }
-try() { # EXIT_CODE ARGUMENTS...
-  local want=$1 got=0; shift
-  "$fedlane" "$@" > "$scratch/out" 2> "$scratch/err" || got=$?
-  [ $got = "$want" ] || fail "exit code $got, not $want: fedlane $*"
-}
-told() { grep -qF -- "$1" "$scratch/out" "$scratch/err" || fail "not told: $1"; }
+. "$source/tests/e2e/try.bash"
 
 bash "$source/tests/e2e/make_data.sh" "$scratch/data" 200 60 1
 bash "$source/tests/e2e/make_data.sh" "$scratch/other" 200 60 2
