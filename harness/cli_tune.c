@@ -9,8 +9,8 @@
 static const char usage[] =
   "usage: fedlane tune CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
   "                    [--backend native|onednn] [--out DIR | --resume DIR] [--jobs J] [--shard I/N] [--dry-run]\n"
-  "Trains every method with the values that `tune:` in CONFIG says, the same number of trials each, and chooses by rows held out\n"
-  "of the training rows. Into DIR: all trials (tune.csv), and for fedlane run the configuration with the chosen values\n"
+  "Trains every method with the values that `tune:` in CONFIG says, the same number of trials each, and chooses by rows held\n"
+  "out of the training rows. Into DIR: all trials (tune.csv), and for fedlane run the configuration with the chosen values\n"
   "(chosen.yaml). The options are those of fedlane run:\n"
   "  --resume    continues the search in that folder; trials that are finished are not run again\n"
   "  --shard     every N-th trial, into the same folder: the shard that finds all trials there chooses\n"
