@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set_target_properties(fedlane_shared PROPERTIES EXPORT_NAME fedlane)
-install(TARGETS fedlane_shared fedlane_static EXPORT FedlaneTargets
+install(TARGETS fedlane_shared fedlane_static fedlane_plugin EXPORT FedlaneTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${FEDLANE_PUBLIC} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fedlane)

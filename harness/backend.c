@@ -31,7 +31,7 @@ static int load(fl_onednn_backend *b, const fl_kernels *native, char *err, size_
     const char *why = dlerror();
     return snprintf(err, size, "'%s' cannot be loaded: %s", path, why ? why : "it is no plug-in of fedlane"), -1;
   }
-  if (strcmp(plugin->registry, fl_onednn_registry))
+  if (strcmp(plugin->registry, fl_kernels_registry))
     return snprintf(err, size, "'%s' belongs to another build of fedlane; build or install both together", path), -1;
   plugin->version(b->version, sizeof b->version);
   snprintf(b->library, sizeof b->library, "%s", plugin->library());

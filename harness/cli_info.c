@@ -4,6 +4,7 @@
 #include "atomic.h"
 #include "config_keys.h"
 #include "core/team.h"
+#include "plugin.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -79,6 +80,15 @@ static int print_model(const char *name, const char *shape) {
   return FL_EXIT_DONE;
 }
 
+static json_t *plugin_json(const fl_loaded_plugin *p) {
+  json_t *rules = json_array(), *stages = json_array(), *methods = json_array();
+  for (size_t i = 0; i < p->catalogue->n_rules; i++) json_array_append_new(rules, json_string(p->catalogue->rule[i]->name));
+  for (size_t i = 0; i < p->catalogue->n_stages; i++) json_array_append_new(stages, json_string(p->catalogue->stage[i]->name));
+  for (size_t i = 0; i < p->catalogue->n_methods; i++) json_array_append_new(methods, json_string(p->catalogue->method[i].name));
+  return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "path", p->path, "sha256", p->sha256, "abi", (json_int_t)p->abi, "rules",
+                   rules, "stages", stages, "methods", methods);
+}
+
 int fl_cli_info(int argc, char **argv) {
   static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' },
                                          { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
@@ -101,6 +111,11 @@ int fl_cli_info(int argc, char **argv) {
   json_t *o = fl_machine_json(w.native, fl_default_threads()), *v;
   char why[2200];
   const fl_onednn_backend *onednn = fl_onednn_load(w.native, why, sizeof why);
+  json_object_set_new(o, "plugin_abi", json_integer(FL_ABI));
+  json_t *plugins = json_array();
+  for (size_t i = 0; i < fl_plugin_count(); i++) json_array_append_new(plugins, plugin_json(fl_plugin_at(i)));
+  if (json_array_size(plugins)) json_object_set(o, "plugins", plugins);
+  json_decref(plugins);
   if (as_json) {
     json_object_set_new(o, "onednn", onednn ? fl_backend_json(onednn) : json_null());
     json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));

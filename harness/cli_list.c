@@ -2,6 +2,7 @@
  * the page docs/configuration.md. */
 #include "cli.h"
 #include "config_keys.h"
+#include "plugin.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -38,16 +39,26 @@ static void params(const fl_param *p, size_t n, const char *needs) {
   }
 }
 
+/* Behind the name of what a plug-in brought: its file. */
+static void origin(const void *table) {
+  const fl_loaded_plugin *p = fl_plugin_of(table);
+  if (p) printf(" [%s]", strrchr(p->path, '/') + 1);
+}
+
 static void list_algorithms(void) {
   for (size_t i = 0; i < fl_method_count(); i++) {
     const fl_method *m = fl_method_at(i);
-    printf("%-14s stack [%s], rule %s, weights %s; %s\n", m->name, m->stack, m->rule, m->weights, m->source);
+    printf("%-14s stack [%s], rule %s, weights %s; %s", m->name, m->stack, m->rule, m->weights, m->source);
+    origin(m);
+    putchar('\n');
     printf("    defaults: %s\n", m->defaults);
   }
   puts("\nstages (stack: [NAME, ...])");
   for (size_t i = 0; i < fl_stage_count(); i++) {
     const fl_stage *s = fl_stage_at(i);
-    printf("%-14s %s\n", s->name, s->help);
+    printf("%-14s %s", s->name, s->help);
+    origin(s);
+    putchar('\n');
     params(s->params, s->n_params, s->needs);
   }
   puts("\nparameters of every algorithm");
@@ -57,7 +68,9 @@ static void list_algorithms(void) {
 static void list_optimizers(void) {
   for (size_t i = 0; i < fl_rule_count(); i++) {
     const fl_rule *r = fl_rule_at(i);
-    printf("%-18s %s (lr %g)\n", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
+    printf("%-18s %s (lr %g)", r->name, r->help, r->lr > 0 ? r->lr : fl_run_params[FL_H_LR].def);
+    origin(r);
+    putchar('\n');
     params(r->params, r->n_params, r->needs);
   }
 }
@@ -128,20 +141,6 @@ static void help_table(const fl_key_help *k, size_t n) {
   putchar('\n');
 }
 
-static void data_and_tune(void) {
-  puts("## data\n");
-  help_table(fl_data_keys, fl_data_key_count);
-  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
-    const char *help = "", *name = fl_dataset_known(i, &help);
-    printf("- `%s`: %s\n", name, help ? help : "");
-  }
-  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
-  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
-  section(&made);
-  puts("## tune\n\nOf `fedlane tune` ([tune.md](tune.md)).\n");
-  help_table(fl_tune_keys, fl_tune_key_count);
-}
-
 void fl_cli_markdown(void) {
   puts("# Configuration\n\n<!-- made by `fedlane list --markdown` from the program's own tables; do not edit -->\n\n"
        "A configuration is one YAML map. A list where one value is expected is a sweep: one run per value, all lists\n"
@@ -155,7 +154,15 @@ void fl_cli_markdown(void) {
        "algorithms: [{name: fedavg, lr: 0.1}, {stack: [scaffold], rule: adamw, lr: 1e-3}]\n```\n");
   puts("## Keys\n");
   help_table(fl_top_keys, fl_top_key_count);
-  data_and_tune();
+  puts("## data\n");
+  help_table(fl_data_keys, fl_data_key_count);
+  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
+    const char *help = "", *name = fl_dataset_known(i, &help);
+    printf("- `%s`: %s\n", name, help ? help : "");
+  }
+  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
+  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
+  section(&made);
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
   puts("\n## federated\n");

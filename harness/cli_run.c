@@ -1,5 +1,6 @@
 /* cli_run.c - fedlane run: its options, and the command that goes on after an interruption. */
 #include "cli.h"
+#include "plugin.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,9 @@
 static const char usage[] =
   "usage: fedlane run CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
   "                   [--backend native|onednn] [--out DIR | --resume DIR] [--jobs J] [--shard I/N]\n"
-  "                   [--dry-run | --verify | --export-plan DIR]\n"
+  "                   [--plugin FILE.so]... [--dry-run | --verify | --export-plan DIR]\n"
   "  --set          overrides the file, e.g. federated.rounds=5, algorithms.fedavg.lr=[0.03,0.1] (a list: a run each)\n"
+  "  --plugin       rules, stages and methods of your own, as the key plugins of the configuration (docs/add-a-method.md)\n"
   "  --out          the folder for the results; default fedlane-out/NAME, NAME being the file's or its folder's\n"
   "  --resume       continues the runs in that folder, after an interruption or with more rounds\n"
   "  --jobs         so many runs at once, each on its part of the threads: their times are marked as shared and not shown\n"
@@ -37,7 +39,7 @@ static int parse_shard(const char *text, fl_run_options *o) {
   return fprintf(stderr, "fedlane: --shard '%s'; allowed: I/N with I from 1 to N, e.g. 2/8\n", text), -1;
 }
 
-int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *o) {
+static int parse(int argc, char **argv, fl_run_options *o) {
   static const struct option longs[] = {
     { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },
         { "out", 1, NULL, 'o' },
@@ -63,11 +65,11 @@ int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *
     case 'p': o->export_plan = optarg; break;
     case 'j': if (fl_parse_count("--jobs", optarg, &o->jobs)) return -1; break;
     case 'a': if (parse_shard(optarg, o)) return -1; break;
-    case 'h': fputs(usage_text, stdout); exit(FL_EXIT_DONE);
-    default: fputs(usage_text, stderr); return -1;
+    case 'h': fputs(usage, stdout); exit(FL_EXIT_DONE);
+    default: fputs(usage, stderr); return -1;
   }
   if (optind + 1 != argc)
-    return fprintf(stderr, "fedlane: %s takes one configuration, %d given\n%s", argv[0], argc - optind, usage_text), -1;
+    return fprintf(stderr, "fedlane: run takes one configuration, %d given\n%s", argc - optind, usage), -1;
   if (o->out && o->resume)
     return fputs("fedlane: --out and --resume exclude each other (--resume continues in its folder)\n", stderr), -1;
   if ((o->out && !*o->out) || (o->resume && !*o->resume))
@@ -77,7 +79,6 @@ int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *
   if ((o->jobs || o->shards) && (o->dry_run || o->verify || o->export_plan))
     return fputs("fedlane: --jobs and --shard are for training; allowed without --dry-run, --verify, --export-plan\n", stderr),
            -1;
-  o->command = argv[0];
   o->config = argv[optind];
   return 0;
 }
@@ -105,9 +106,11 @@ static void quoted(const char *s) {
 }
 
 void fl_print_resume(const fl_run_options *o, const char *out) {
-  fprintf(stderr, "interrupted; to continue: fedlane %s", o->command);
+  fputs("interrupted; to continue: fedlane run", stderr);
   quoted(o->config);
   for (size_t i = 0; i < o->n_set; i++) fputs(" --set", stderr), quoted(o->set[i]);
+  for (size_t i = 0; i < fl_plugin_count(); i++)
+    if (fl_plugin_at(i)->from_option) fputs(" --plugin", stderr), quoted(fl_plugin_at(i)->path);
   if (o->seeds) fputs(" --seeds", stderr), quoted(o->seeds);
   if (o->isa) fputs(" --isa", stderr), quoted(o->isa);
   if (o->threads) fprintf(stderr, " --threads %d", o->threads);
@@ -118,47 +121,29 @@ void fl_print_resume(const fl_run_options *o, const char *out) {
   fputc('\n', stderr);
 }
 
-int fl_run_with(const fl_run_options *o, const fl_suite *suite,
-                int (*act)(void *, fl_work *, const fl_run_options *, const char *), void *self) {
-  char err[FL_ERR] = "", out[4096];
-  fl_work w;
-  int code = FL_EXIT_USAGE;
-  if (fl_work_start(&w, o->isa, o->threads, err, sizeof err) || fl_work_backends(&w, suite, err, sizeof err))
-    return fprintf(stderr, "fedlane: %s\n", err), code;
-  if (o->resume || o->out) snprintf(out, sizeof out, "%s", o->resume ? o->resume : o->out);
-  else default_out(o->config, out, sizeof out);
-  if (o->resume && access(o->resume, F_OK))
-    fprintf(stderr, "fedlane: --resume '%s': no such folder; allowed: the --out folder of an earlier %s\n", o->resume,
-            o->command);
-  else
-    code = act(self, &w, o, out);
-  fl_work_end(&w);
-  return code;
-}
-
-static int run(void *self, fl_work *w, const fl_run_options *o, const char *out) {
-  const fl_suite *suite = self;
-  char err[FL_ERR];
-  if (o->dry_run) return fl_dry_run(w, suite);
-  if (o->verify) return fl_verify(w, suite, o->threads);
-  if (o->export_plan) return fl_plan_export(w, suite, o->export_plan);
-  const int code = fl_suite_train(w, suite, o, out);
-  if (code) return code;
-  if (fl_table_print(suite, out, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
-  fprintf(stderr, "results: %s\n", out);
-  return code;
-}
-
 int fl_cli_run(int argc, char **argv) {
-  char err[FL_ERR] = "";
+  char err[FL_ERR] = "", out[4096];
   fl_suite suite;
+  fl_work w;
   fl_run_options o = { .set = calloc((size_t)argc, sizeof(char *)) };
+  if (!o.set || parse(argc, argv, &o)) return free(o.set), FL_EXIT_USAGE;
   int code = FL_EXIT_USAGE;
-  if (!o.set || fl_run_parse(argc, argv, usage, &o)) return free(o.set), code;
   if (fl_suite_load(&suite, o.config, o.set, o.n_set, o.seeds, err, sizeof err)) {
     fprintf(stderr, "fedlane: %s\n", err);
   } else {
-    code = fl_run_with(&o, &suite, run, &suite);
+    if (fl_work_start(&w, o.isa, o.threads, err, sizeof err) || fl_work_backends(&w, &suite, err, sizeof err)) {
+      fprintf(stderr, "fedlane: %s\n", err);
+    } else {
+      if (o.resume || o.out) snprintf(out, sizeof out, "%s", o.resume ? o.resume : o.out);
+      else default_out(o.config, out, sizeof out);
+      if (o.resume && access(o.resume, F_OK)) {
+        fprintf(stderr, "fedlane: --resume '%s': no such folder; allowed: the --out folder of an earlier run\n", o.resume);
+      } else {
+        code = o.dry_run ? fl_dry_run(&w, &suite) : o.verify ? fl_verify(&w, &suite, o.threads)
+               : o.export_plan ? fl_plan_export(&w, &suite, o.export_plan) : fl_suite_train(&w, &suite, &o, out);
+      }
+      fl_work_end(&w);
+    }
     fl_suite_free(&suite);
   }
   free(o.set);

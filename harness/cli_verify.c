@@ -1,6 +1,7 @@
 /* cli_verify.c - the promise, tried: `fedlane run --verify` trains everything twice with other thread counts, `fedlane verify`
  * trains what a result records once more, on this machine. Parameters and all that is computed must agree. */
 #include "cli.h"
+#include "plugin.h"
 #include "result_read.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -64,6 +65,7 @@ int fl_verify(fl_work *w, const fl_suite *suite, int threads) {
 /* ---- fedlane verify ------------------------------------------------------------------------------------------------------- */
 static const char usage[] =
   "usage: fedlane verify RESULT... [--set key=value,...] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
+  "                      [--plugin FILE.so]...\n"
   "Trains what a result records once more, here, and compares every round and the hashes.\n"
   "  RESULT     a folder that `fedlane run` wrote (of a run, or of a suite), or what `fedlane report` did (its summary.json)\n"
   "  --set      what a result does not name: where its data lie (data.train=FILE,data.test=FILE, partition.path=FILE)\n"
@@ -89,6 +91,15 @@ static int parse(int argc, char **argv, options *o) {
   return 0;
 }
 
+/* The path that a result names is not loaded: results are sent around, and a shared object may do anything. */
+static int lacks_plugin(const fl_recorded *r, const char *where, char *err, size_t size) {
+  const char *sum = json_string_value(json_array_get(json_object_get(json_object_get(r->run, "config"), "plugins"), 0));
+  const char *path = json_string_value(json_object_get(json_array_get(json_object_get(r->run, "plugins"), 0), "path"));
+  if (!sum || fl_plugin_count()) return 0;
+  return snprintf(err, size, "%.1500s: made with a plug-in of SHA-256 %.12s%s%.900s; give it with --plugin FILE.so", where, sum,
+                  path ? ", then at " : "", path ? path : ""), -1;
+}
+
 /* The recorded runs and, one each, their configurations. 0, or an exit code. */
 static int read_source(source *s, const char *path, const options *o, char *err, size_t size) {
   struct stat st;
@@ -104,6 +115,7 @@ static int read_source(source *s, const char *path, const options *o, char *err,
     char where[5000];
     fl_suite one;
     snprintf(where, sizeof where, "%s: %s", file ? path : r->path, file ? r->name : "run.json");
+    if (lacks_plugin(r, where, err, size)) return FL_EXIT_USAGE;
     if (fl_suite_load_json(&one, json_object_get(r->run, "config"), where, o->set, o->n_set, err, size)) return FL_EXIT_USAGE;
     s->suite.run[s->suite.n++] = one.run[0];
     fl_suite_free(&one);
@@ -130,6 +142,17 @@ static void tell_inputs(const fl_work *w, const fl_recorded *r) {
     printf("  partition: SHA-256 %.12s, recorded %.12s\n", w->split.sha256, was);
 }
 
+/* Told also where the bits agree: another compiler makes another file of the same method. */
+static void tell_plugins(const fl_recorded *r) {
+  const json_t *sums = json_object_get(json_object_get(r->run, "config"), "plugins");
+  for (size_t i = 0; i < json_array_size(sums); i++) {
+    const char *was = json_string_value(json_array_get(sums, i));
+    int here = 0;
+    for (size_t k = 0; was && k < fl_plugin_count(); k++) here |= !strcmp(was, fl_plugin_at(k)->sha256);
+    if (!here) printf("  plug-in: SHA-256 %.12s is recorded, none of those given here has it\n", was ? was : "-");
+  }
+}
+
 /* 1 same bits, 0 others, -1 a failure. */
 static int rerun(fl_work *w, const char *name, const fl_recorded *r, const fl_config *c, int threads, char *err, size_t size) {
   char hash[65], trajectory[65], where[300] = "";
@@ -146,6 +169,7 @@ static int rerun(fl_work *w, const char *name, const fl_recorded *r, const fl_co
            text_of(machine, "isa_used"), was, path_was, hash, trajectory, same ? "yes" : "no");
     if (where[0]) printf("  first difference: %s\n", where);
     if (!same) tell_inputs(w, r);
+    tell_plugins(r);
     if (json_is_false(json_object_get(r->run, "reproducible"))) puts("  recorded as not reproducible");
     fflush(stdout);
   }

@@ -1,5 +1,6 @@
 /* results.c - the folder of a run while it runs: run.json, partition.json, rounds.jsonl. The end is in summary.c. */
 #include "harness/atomic.h"
+#include "harness/plugin.h"
 #include "harness/record.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -124,6 +125,8 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_object_set_new(run, "layout", layout_json(layout));
   json_object_set_new(run, "machine", fl_machine_json(kernels, threads));
   json_object_set_new(run, "backend", fl_backend_json(backend));
+  json_t *plugins = fl_plugins_json(&config->algorithm);
+  if (plugins) json_object_set_new(run, "plugins", plugins);
   json_object_set_new(run, "threads", json_integer(threads));
   if (shared) json_object_set_new(run, "timing", json_string("shared"));
   json_object_set_new(run, "parts", parts_json(NULL, run, 0));

@@ -135,6 +135,12 @@ size_t fl_session_batch(const fl_session *, uint64_t round, uint32_t client, uin
 uint64_t fl_session_steps(const fl_session *, uint64_t round, uint32_t client);              /* K_i of the round */
 /* both from 0; the same for a round's steps, unless `unit` is step */
 double fl_session_lr(const fl_session *, uint64_t round, uint64_t step);
+
+/* ---- the binary interface, for a caller without the headers (docs/examples/from_python.py) --------------------------------- */
+int fl_abi(void);                                        /* FL_ABI of plugin.h */
+size_t fl_abi_size(const char *type);                    /* bytes of a public struct, e.g. "fl_options"; 0: none of that name */
+/* Where in the struct a field lies and its bytes: 0, or -1 when there is none of that name. */
+int fl_abi_field(const char *type, const char *field, size_t *offset, size_t *size);
 #ifdef __cplusplus
 }
 #endif

@@ -1,37 +1,12 @@
-/* catalogue.c - rules, stages and methods by name, and an algorithm from key = value settings. Every key of a
+/* catalogue.c - an algorithm from key = value settings, and what refuses it. Every key of a
  * configuration's algorithm is found in the tables of parameters of the run, the rule and the stages: there is no other list. */
 #include "locale.h"
-#include <fedlane/optimizer.h>
+#include "registry.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FL_RULE(name) extern const fl_rule fl_rule_##name;
-#define FL_STAGE(name) extern const fl_stage fl_stage_##name;
-#include "catalogue.def"
-static const fl_rule *const rules[] = {
-#define FL_RULE(name) &fl_rule_##name,
-#include "catalogue.def"
-};
-static const fl_stage *const stages[] = {
-#define FL_STAGE(name) &fl_stage_##name,
-#include "catalogue.def"
-};
-static const fl_method methods[] = {
-#define FL_METHOD(name, stack, rule, defaults, weights, source) { #name, stack, rule, defaults, weights, source },
-#include "catalogue.def"
-};
-enum { N_RULES = sizeof rules / sizeof *rules, N_STAGES = sizeof stages / sizeof *stages,
-       N_METHODS = sizeof methods / sizeof *methods };
-
-size_t fl_rule_count(void) { return N_RULES; }
-size_t fl_stage_count(void) { return N_STAGES; }
-size_t fl_method_count(void) { return N_METHODS; }
-const fl_rule *fl_rule_at(size_t i) { return rules[i]; }
-const fl_stage *fl_stage_at(size_t i) { return stages[i]; }
-const fl_method *fl_method_at(size_t i) { return &methods[i]; }
 
 const fl_param fl_run_params[FL_H_COUNT] = {
   [FL_H_LR] = { "lr", 0.1, 0, 1e6, NULL, "step size: a client's, or that of central training", FL_ABOVE },
@@ -61,23 +36,6 @@ const fl_param fl_run_params[FL_H_COUNT] = {
                       "stage that acts on clients, other than prox and nova)", FL_FEDERATED },
   [FL_H_BLOCK_RULE] = { "block_rule", 0, 0, 0, "head|neuron|tensor|full", "second-moment blocks that are shared", 0 },
 };
-
-/* ---- names -------------------------------------------------------------------------------------------------------- */
-static const fl_rule *find_rule(const char *name) {
-  for (size_t i = 0; i < N_RULES; i++)
-    if (!strcmp(rules[i]->name, name)) return rules[i];
-  return NULL;
-}
-static const fl_stage *find_stage(const char *name, size_t n) {
-  for (size_t i = 0; i < N_STAGES; i++)
-    if (strlen(stages[i]->name) == n && !strncmp(stages[i]->name, name, n)) return stages[i];
-  return NULL;
-}
-static const fl_method *find_method(const char *name) {
-  for (size_t i = 0; i < N_METHODS; i++)
-    if (!strcmp(methods[i].name, name)) return &methods[i];
-  return NULL;
-}
 
 /* ---- values ------------------------------------------------------------------------------------------------------- */
 static int set_in(const fl_param *p, size_t n, double *h, const fl_setting *s, char *err, size_t size) {
@@ -135,15 +93,10 @@ static int parse_stack(fl_algorithm *a, const fl_setting *s, char *err, size_t s
     p += strspn(p, "+,[] \t");
     if (!*p) return 0;
     const size_t n = strcspn(p, "+,[] \t");
-    const fl_stage *st = find_stage(p, n);
-    if (!st || a->n_stages == FL_MAX_STAGES) {
-      const char *names[N_STAGES];
-      char word[64];
-      snprintf(word, sizeof word, "%.*s", (int)n, p);
-      for (size_t i = 0; i < N_STAGES; i++) names[i] = stages[i]->name;
-      if (st) return snprintf(err, size, "%s: stack = '%s'; allowed: at most %d stages", s->where, s->value, FL_MAX_STAGES), -1;
-      return fl_unknown(s->where, "stage", word, names, N_STAGES, err, size);
-    }
+    const fl_stage *st = fl_stage_named(s->where, p, n, err, size);
+    if (!st) return -1;
+    if (a->n_stages == FL_MAX_STAGES)
+      return snprintf(err, size, "%s: stack = '%s'; allowed: at most %d stages", s->where, s->value, FL_MAX_STAGES), -1;
     for (size_t i = 0; i < a->n_stages; i++)
       if (a->stage[i] == st)
         return snprintf(err, size, "%s: stack = '%s'; allowed: each stage once", s->where, s->value), -1;
@@ -153,13 +106,6 @@ static int parse_stack(fl_algorithm *a, const fl_setting *s, char *err, size_t s
 }
 
 /* ---- an algorithm -------------------------------------------------------------------------------------------------- */
-static int choose_rule(const fl_setting *s, const fl_rule **out, char *err, size_t size) {
-  const char *names[N_RULES];
-  *out = find_rule(s->value);
-  for (size_t i = 0; i < N_RULES; i++) names[i] = rules[i]->name;
-  return *out ? 0 : fl_unknown(s->where, "rule", s->value, names, N_RULES, err, size);
-}
-
 /* The server rule of a method's defaults, "" for sgd. */
 static void server_default(const fl_method *m, char out[64]) {
   const char *p = m ? strstr(m->defaults, "server_rule=") : NULL;
@@ -175,6 +121,21 @@ static int is_part(const char *key) {
   return 0;
 }
 
+static const fl_rule *rule_of(const fl_setting *s, char *err, size_t size) {
+  return fl_rule_named(s->where, s->value, err, size);
+}
+
+/* A name beside a stack or a rule: how the method is written without its name, so that one of the two can be another. */
+static int either(const fl_method *m, const char *where, char *err, size_t size) {
+  char stack[FL_MAX_STAGES * (FL_MAX_NAME + 2)] = "";
+  for (const char *p = m ? m->stack : ""; *p; p++)
+    snprintf(stack + strlen(stack), sizeof stack - strlen(stack), *p == '+' ? ", " : "%c", *p);
+  if (!m) return snprintf(err, size, "%s: an algorithm has either 'name' or 'stack' and 'rule'", where), -1;
+  return snprintf(err, size, "%s: an algorithm has either 'name' or 'stack' and 'rule'; '%s' is {stack: [%s], rule: %s} with "
+                             "weights=%s%s%s", where, m->name, stack, m->rule, m->weights, *m->defaults ? "," : "",
+                             m->defaults), -1;
+}
+
 static int choose(fl_algorithm *a, const fl_method **method, const fl_setting *set, size_t n, char *err, size_t size) {
   const fl_setting *part[K_COUNT] = { NULL };
   for (size_t i = 0; i < n; i++)
@@ -185,24 +146,19 @@ static int choose(fl_algorithm *a, const fl_method **method, const fl_setting *s
     }
   const fl_setting *name = part[K_NAME], *stack = part[K_STACK], *rule = part[K_RULE];
   const char *where = n ? set[0].where : "algorithms";
-  if (!name == !(stack || rule))
-    return snprintf(err, size, "%s: an algorithm has either 'name' or 'stack' and 'rule'", where), -1;
-  if (name && !(*method = find_method(name->value))) {
-    const char *names[N_METHODS];
-    for (size_t i = 0; i < N_METHODS; i++) names[i] = methods[i].name;
-    return fl_unknown(name->where, "algorithm", name->value, names, N_METHODS, err, size);
-  }
+  if (name && !(*method = fl_method_named(name->where, name->value, err, size))) return -1;
+  if (!name == !(stack || rule)) return either(*method, where, err, size);
   char server[64];
   server_default(*method, server);
   const fl_setting default_server = { part_key[K_SERVER_RULE], server, "catalogue" };
-  if (choose_rule(part[K_SERVER_RULE] ? part[K_SERVER_RULE] : &default_server, &a->server_rule, err, size)) return -1;
+  if (!(a->server_rule = rule_of(part[K_SERVER_RULE] ? part[K_SERVER_RULE] : &default_server, err, size))) return -1;
   if (name) {
     const fl_setting s = { "stack", (*method)->stack, "catalogue" };
-    a->rule = find_rule((*method)->rule);
+    a->rule = fl_rule_named("catalogue", (*method)->rule, err, size);
     return parse_stack(a, &s, err, size);
   }
   if (!rule) return snprintf(err, size, "%s: 'rule' is missing beside 'stack' (fedlane list optimizers)", where), -1;
-  return choose_rule(rule, &a->rule, err, size) || (stack && parse_stack(a, stack, err, size)) ? -1 : 0;
+  return !(a->rule = rule_of(rule, err, size)) || (stack && parse_stack(a, stack, err, size)) ? -1 : 0;
 }
 
 /* The defaults for another server rule than the one that was chosen do not count. */
@@ -429,7 +385,7 @@ static void each_in(const char *prefix, const fl_param *p, size_t n, const doubl
 }
 
 void fl_algorithm_each(const fl_algorithm *a, each_setting *each, void *self) {
-  char stack[160] = "", milestones[FL_MAX_MILESTONES * 20];
+  char stack[FL_MAX_STAGES * (FL_MAX_NAME + 1)] = "", milestones[FL_MAX_MILESTONES * 20];
   for (size_t i = 0; i < a->n_stages; i++) {
     const size_t at = strlen(stack);
     snprintf(stack + at, sizeof stack - at, "%s%s", i ? "+" : "", a->stage[i]->name);

@@ -74,7 +74,7 @@ static int holds(const fl_algorithm *a, const owner *all, size_t n, const owner 
   for (size_t i = 0; i < n; i++) {
     if (*own->prefix ? &all[i] != own : *all[i].prefix != 0) continue;
     for (size_t j = 0; j < all[i].n; j++)
-      if (strlen(all[i].p[j].name) == key && !strncmp(all[i].p[j].name, condition, key))
+      if (all[i].p[j].choices && strlen(all[i].p[j].name) == key && !strncmp(all[i].p[j].name, condition, key))
         return names_value(all[i].p[j].choices, (int)all[i].h[j], condition + key + 1, length - key - 1);
   }
   return 0;

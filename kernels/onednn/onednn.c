@@ -58,4 +58,4 @@ static const char *library(void) {
 }
 
 extern const fl_onednn fl_onednn_plugin;
-const fl_onednn fl_onednn_plugin = { fl_onednn_registry, operations, version, library, table };
+const fl_onednn fl_onednn_plugin = { fl_kernels_registry, operations, version, library, table };

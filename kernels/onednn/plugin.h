@@ -4,17 +4,12 @@
 #ifndef FL_ONEDNN_PLUGIN_H
 #define FL_ONEDNN_PLUGIN_H
 #include <fedlane/kernels.h>
+#include <fedlane/registry.h>
 
 #define FL_ONEDNN_FILE "fedlane-onednn.so"
 #define FL_ONEDNN_SYMBOL "fl_onednn_plugin"
-/* Every operation with its arguments: a plug-in of another build, whose table may have another layout, is refused by it. */
-static const char fl_onednn_registry[] =
-#define FL_OP(family, name, ret, args, bytes, formula) #ret " " #name #args ";"
-#include <fedlane/ops.def>
-  ;
-
 typedef struct {
-  const char *registry;                         /* fl_onednn_registry when it was built */
+  const char *registry;                         /* fl_kernels_registry when it was built */
   const char *const *operations;                /* the kernels that oneDNN computes, ended by NULL */
   void (*version)(char *text, size_t size);     /* of the library in use */
   const char *(*library)(void);                 /* its file */

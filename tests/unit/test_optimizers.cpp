@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <fedlane/session.h>
+#include "optimizers/registry.h"
 #include <string>
 #include <vector>
 #include "worked.hpp"
@@ -198,6 +199,17 @@ TEST_CASE("an algorithm's errors name the key, the value, what is allowed and th
   CHECK_THAT(fails({ { "stack", "scafold" }, { "rule", "sgd" } }), Catch::Contains("did you mean 'scaffold'"));
   CHECK_THAT(fails({ { "stack", "shared" }, { "rule", "sgd" } }), Catch::Contains("no second-order state"));
   CHECK_THAT(fails({ { "stack", "scaffold" } }), Catch::Contains("'rule' is missing"));
+  CHECK_THAT(fails({ { "name", "fedgamma" }, { "rule", "adamw" } }),
+             Catch::Contains("either 'name' or 'stack' and 'rule'") &&
+                 Catch::Contains("'fedgamma' is {stack: [scaffold, sam], rule: sgd} with weights="));
+}
+
+TEST_CASE("the catalogue's own tables are valid by what a plug-in's are asked") {
+  char err[512] = "";
+  for (size_t i = 0; i < fl_rule_count(); i++) CHECK(fl_rule_valid(fl_rule_at(i), err, sizeof err) == 0);
+  for (size_t i = 0; i < fl_stage_count(); i++) CHECK(fl_stage_valid(fl_stage_at(i), err, sizeof err) == 0);
+  for (size_t i = 0; i < fl_method_count(); i++) CHECK(fl_method_valid(fl_method_at(i), err, sizeof err) == 0);
+  CHECK(std::string(err) == "");
 }
 
 TEST_CASE("names of parameters are used once in a rule with its stages") {
