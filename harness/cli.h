@@ -6,6 +6,7 @@
 
 enum { FL_EXIT_DONE = 0, FL_EXIT_FAILED = 1, FL_EXIT_USAGE = 2, FL_ERR = 3000 };
 int fl_cli_run(int argc, char **argv);
+int fl_cli_tune(int argc, char **argv);
 int fl_cli_list(int argc, char **argv);
 int fl_cli_info(int argc, char **argv);
 int fl_cli_privacy(int argc, char **argv);
@@ -20,13 +21,15 @@ int fl_become_report(char **argv);             /* the script with these argument
 void fl_cli_markdown(void);                     /* docs/configuration.md on stdout */
 
 typedef struct {
-  const char *config; const char **set; size_t n_set;
+  const char *command, *config; const char **set; size_t n_set;     /* command: run or tune */
   const char *seeds, *isa, *out, *resume, *export_plan;
   char backend[128];                            /* as one of `set` */
   int threads, dry_run, verify;
   int jobs, shard, shards;                      /* runs at once; the shard-th of shards: 0 when not given */
 } fl_run_options;
 int fl_parse_count(const char *option, const char *text, int *count);   /* of threads, jobs: 0, or -1 and told */
+/* The options of run and tune; 0, or -1 and told. set: room for argc texts. */
+int fl_run_parse(int argc, char **argv, const char *usage, fl_run_options *);
 void fl_print_resume(const fl_run_options *, const char *out);          /* the command that continues */
 
 /* What consecutive runs share: data set, partition and model are made again only when the configuration differs. */
@@ -54,6 +57,10 @@ int fl_work_check(fl_work *, const fl_suite *, char *err, size_t err_size);     
 int fl_work_open(fl_work *, const fl_config *, int threads, const char *state_file, fl_session **, char *err, size_t err_size);
 void fl_work_end(fl_work *);
 
+/* Calls act with the work begun and the folder of the results; its exit code, or that of what was in the way. */
+int fl_run_with(const fl_run_options *, const fl_suite *,
+                int (*act)(void *self, fl_work *, const fl_run_options *, const char *out), void *self);
+
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
 typedef struct {
   size_t index, count;
@@ -65,11 +72,14 @@ typedef struct {
 } fl_progress;
 /* One run into DIR/folder. 0 done (also diverged and stopped), 1 interrupted, -1 failed. */
 int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
-/* Seconds that each run will take, from a few rounds of each label, which are thrown away; the sum, or negative when a run is too
- * short to be measured or refuses. */
-double fl_estimate(fl_work *, const fl_suite *, double *seconds);
+/* The summary of a finished run of this configuration, data (which are prepared) and partition in DIR; NULL: there is none. */
+json_t *fl_run_summary(const fl_work *, const fl_config *, const char *dir);
+/* Seconds that each run will take, from a few rounds of each label, which are thrown away; the sum, or negative when a run has
+ * fewer rounds than `at_least` or refuses. */
+enum { FL_WORTH = 50 };                         /* rounds of a run for which the measurement costs little */
+double fl_estimate(fl_work *, const fl_suite *, uint64_t at_least, double *seconds);
 /* suite.json: the folders of the runs, in order; a resume adds to those that are named there. */
-/* Trains the runs into the folder, prints the table; the exit code. */
+/* Trains the runs into the folder; the exit code. */
 int fl_suite_train(fl_work *, const fl_suite *, const fl_run_options *, const char *out);
 int fl_suite_write(const fl_suite *, int resume, const char *dir, char *err, size_t err_size);
 int fl_table_print(const fl_suite *, const char *dir, char *err, size_t err_size);

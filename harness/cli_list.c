@@ -141,6 +141,20 @@ static void help_table(const fl_key_help *k, size_t n) {
   putchar('\n');
 }
 
+static void data_and_tune(void) {
+  puts("## data\n");
+  help_table(fl_data_keys, fl_data_key_count);
+  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
+    const char *help = "", *name = fl_dataset_known(i, &help);
+    printf("- `%s`: %s\n", name, help ? help : "");
+  }
+  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
+  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
+  section(&made);
+  puts("## tune\n\nOf `fedlane tune` ([tune.md](tune.md)).\n");
+  help_table(fl_tune_keys, fl_tune_key_count);
+}
+
 void fl_cli_markdown(void) {
   puts("# Configuration\n\n<!-- made by `fedlane list --markdown` from the program's own tables; do not edit -->\n\n"
        "A configuration is one YAML map. A list where one value is expected is a sweep: one run per value, all lists\n"
@@ -154,15 +168,7 @@ void fl_cli_markdown(void) {
        "algorithms: [{name: fedavg, lr: 0.1}, {stack: [scaffold], rule: adamw, lr: 1e-3}]\n```\n");
   puts("## Keys\n");
   help_table(fl_top_keys, fl_top_key_count);
-  puts("## data\n");
-  help_table(fl_data_keys, fl_data_key_count);
-  for (size_t i = 0; i < fl_dataset_known_count(); i++) {
-    const char *help = "", *name = fl_dataset_known(i, &help);
-    printf("- `%s`: %s\n", name, help ? help : "");
-  }
-  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
-  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
-  section(&made);
+  data_and_tune();
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
   puts("\n## federated\n");

@@ -39,7 +39,7 @@ static int parse_shard(const char *text, fl_run_options *o) {
   return fprintf(stderr, "fedlane: --shard '%s'; allowed: I/N with I from 1 to N, e.g. 2/8\n", text), -1;
 }
 
-static int parse(int argc, char **argv, fl_run_options *o) {
+int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *o) {
   static const struct option longs[] = {
     { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },
         { "out", 1, NULL, 'o' },
@@ -65,11 +65,11 @@ static int parse(int argc, char **argv, fl_run_options *o) {
     case 'p': o->export_plan = optarg; break;
     case 'j': if (fl_parse_count("--jobs", optarg, &o->jobs)) return -1; break;
     case 'a': if (parse_shard(optarg, o)) return -1; break;
-    case 'h': fputs(usage, stdout); exit(FL_EXIT_DONE);
-    default: fputs(usage, stderr); return -1;
+    case 'h': fputs(usage_text, stdout); exit(FL_EXIT_DONE);
+    default: fputs(usage_text, stderr); return -1;
   }
   if (optind + 1 != argc)
-    return fprintf(stderr, "fedlane: run takes one configuration, %d given\n%s", argc - optind, usage), -1;
+    return fprintf(stderr, "fedlane: %s takes one configuration, %d given\n%s", argv[0], argc - optind, usage_text), -1;
   if (o->out && o->resume)
     return fputs("fedlane: --out and --resume exclude each other (--resume continues in its folder)\n", stderr), -1;
   if ((o->out && !*o->out) || (o->resume && !*o->resume))
@@ -79,6 +79,7 @@ static int parse(int argc, char **argv, fl_run_options *o) {
   if ((o->jobs || o->shards) && (o->dry_run || o->verify || o->export_plan))
     return fputs("fedlane: --jobs and --shard are for training; allowed without --dry-run, --verify, --export-plan\n", stderr),
            -1;
+  o->command = argv[0];
   o->config = argv[optind];
   return 0;
 }
@@ -106,7 +107,7 @@ static void quoted(const char *s) {
 }
 
 void fl_print_resume(const fl_run_options *o, const char *out) {
-  fputs("interrupted; to continue: fedlane run", stderr);
+  fprintf(stderr, "interrupted; to continue: fedlane %s", o->command);
   quoted(o->config);
   for (size_t i = 0; i < o->n_set; i++) fputs(" --set", stderr), quoted(o->set[i]);
   for (size_t i = 0; i < fl_plugin_count(); i++)
@@ -121,29 +122,47 @@ void fl_print_resume(const fl_run_options *o, const char *out) {
   fputc('\n', stderr);
 }
 
-int fl_cli_run(int argc, char **argv) {
+int fl_run_with(const fl_run_options *o, const fl_suite *suite,
+                int (*act)(void *, fl_work *, const fl_run_options *, const char *), void *self) {
   char err[FL_ERR] = "", out[4096];
-  fl_suite suite;
   fl_work w;
-  fl_run_options o = { .set = calloc((size_t)argc, sizeof(char *)) };
-  if (!o.set || parse(argc, argv, &o)) return free(o.set), FL_EXIT_USAGE;
   int code = FL_EXIT_USAGE;
+  if (fl_work_start(&w, o->isa, o->threads, err, sizeof err) || fl_work_backends(&w, suite, err, sizeof err))
+    return fprintf(stderr, "fedlane: %s\n", err), code;
+  if (o->resume || o->out) snprintf(out, sizeof out, "%s", o->resume ? o->resume : o->out);
+  else default_out(o->config, out, sizeof out);
+  if (o->resume && access(o->resume, F_OK))
+    fprintf(stderr, "fedlane: --resume '%s': no such folder; allowed: the --out folder of an earlier %s\n", o->resume,
+            o->command);
+  else
+    code = act(self, &w, o, out);
+  fl_work_end(&w);
+  return code;
+}
+
+static int run(void *self, fl_work *w, const fl_run_options *o, const char *out) {
+  const fl_suite *suite = self;
+  char err[FL_ERR];
+  if (o->dry_run) return fl_dry_run(w, suite);
+  if (o->verify) return fl_verify(w, suite, o->threads);
+  if (o->export_plan) return fl_plan_export(w, suite, o->export_plan);
+  const int code = fl_suite_train(w, suite, o, out);
+  if (code) return code;
+  if (fl_table_print(suite, out, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_FAILED;
+  fprintf(stderr, "results: %s\n", out);
+  return code;
+}
+
+int fl_cli_run(int argc, char **argv) {
+  char err[FL_ERR] = "";
+  fl_suite suite;
+  fl_run_options o = { .set = calloc((size_t)argc, sizeof(char *)) };
+  int code = FL_EXIT_USAGE;
+  if (!o.set || fl_run_parse(argc, argv, usage, &o)) return free(o.set), code;
   if (fl_suite_load(&suite, o.config, o.set, o.n_set, o.seeds, err, sizeof err)) {
     fprintf(stderr, "fedlane: %s\n", err);
   } else {
-    if (fl_work_start(&w, o.isa, o.threads, err, sizeof err) || fl_work_backends(&w, &suite, err, sizeof err)) {
-      fprintf(stderr, "fedlane: %s\n", err);
-    } else {
-      if (o.resume || o.out) snprintf(out, sizeof out, "%s", o.resume ? o.resume : o.out);
-      else default_out(o.config, out, sizeof out);
-      if (o.resume && access(o.resume, F_OK)) {
-        fprintf(stderr, "fedlane: --resume '%s': no such folder; allowed: the --out folder of an earlier run\n", o.resume);
-      } else {
-        code = o.dry_run ? fl_dry_run(&w, &suite) : o.verify ? fl_verify(&w, &suite, o.threads)
-               : o.export_plan ? fl_plan_export(&w, &suite, o.export_plan) : fl_suite_train(&w, &suite, &o, out);
-      }
-      fl_work_end(&w);
-    }
+    code = fl_run_with(&o, &suite, run, &suite);
     fl_suite_free(&suite);
   }
   free(o.set);

@@ -29,7 +29,7 @@ static int is_mine(const fl_run_options *o, size_t i) {
 /* What each run will take, and says how long that is when it can be told. */
 static double *plan_work(fl_work *w, const fl_suite *suite, const fl_run_options *o, fl_progress *p) {
   double *work = malloc(suite->n * sizeof *work);
-  const double seconds = work ? fl_estimate(w, suite, work) : -1;
+  const double seconds = work ? fl_estimate(w, suite, FL_WORTH, work) : -1;
   for (size_t i = 0; work && i < suite->n; i++) {
     if (seconds < 0) work[i] = (double)suite->run[i].rounds;
     if (is_mine(o, i)) p->work_all += work[i];
@@ -162,8 +162,6 @@ int fl_suite_train(fl_work *w, const fl_suite *suite, const fl_run_options *o, c
   }
   munmap(next, sizeof *next);
   if (fl_signal) return fl_print_resume(o, out), 128 + fl_signal;
-  if (!code && (r = fl_table_print(suite, out, err, sizeof err))) code = fl_work_exit(r);
   if (err[0]) fprintf(stderr, "fedlane: %s\n", err);
-  if (!code) fprintf(stderr, "results: %s\n", out);
   return code;
 }

@@ -62,16 +62,15 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   return t->stopped || fl_signal;
 }
 
-/* A finished run of the same configuration, data and partition: 1, and nothing is left to do. */
-static int finished(const fl_work *w, const fl_config *c, const char *dir) {
+json_t *fl_run_summary(const fl_work *w, const fl_config *c, const char *dir) {
   char path[4096], id[17];
-  snprintf(path, sizeof path, "%s/summary.json", dir);
+  snprintf(path, sizeof path, "%s/%s/summary.json", dir, c->folder);
   json_t *s = json_load_file(path, 0, NULL);
   const char *was = json_string_value(json_object_get(s, "run_id"));
   fl_run_id(c, &w->data, &w->split, id);
-  const int same = was && !strcmp(was, id);
+  if (was && !strcmp(was, id)) return s;
   json_decref(s);
-  return same;
+  return NULL;
 }
 
 /* Where the run begins: from the checkpoint when there is one and it is wanted, else from nothing. */
@@ -106,7 +105,9 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   if ((size_t)snprintf(dir, sizeof dir, "%s/%s", out, c->folder) >= sizeof dir)
     return snprintf(err, size, "--out '%.200s...': too long", out), -1;
   if (fl_work_prepare(w, c, err, size)) return -1;
-  if (resume && finished(w, c, dir)) {
+  json_t *finished = resume ? fl_run_summary(w, c, out) : NULL;
+  if (finished) {
+    json_decref(finished);
     fprintf(stderr, "[%zu/%zu] %s, seed %llu: finished already\n", progress->index + 1, progress->count, c->label,
             (unsigned long long)c->seed);
     return 0;

@@ -50,7 +50,8 @@ static int same_data(const fl_config *a, const fl_config *b) {
                      p->max_samples != q->max_samples || p->label_skew != q->label_skew)) return 0;
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
       !strcmp(a->data_train, b->data_train) &&
-         !strcmp(a->data_test, b->data_test) && a->validation == b->validation && a->scaling == b->scaling;
+         !strcmp(a->data_test, b->data_test) && a->validation == b->validation &&
+         a->validation_from == b->validation_from && a->scaling == b->scaling;
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
@@ -94,11 +95,9 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
                         c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
     fl_dataset_scale(&w->data, c->scaling);
     w->data_of = c;
-    if (c->validation > 0 && fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
+    if (c->validation > 0 && c->validation_from == FL_VALIDATION_ROWS &&
+        fl_dataset_holdout(&w->data, c->validation, err, size)) return -1;
   }
-  if (c->target_accuracy > 0 && !w->data.test.n)
-    return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy,
-                    w->data.name), -1;
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
@@ -108,11 +107,18 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
                      : fl_split_make(&w->split, &c->partition, c->clients, &d, err, size))
       return -1;
     w->split_of = c;
+    if (c->validation_from == FL_VALIDATION_CLIENTS) {
+      drop_model(w);                            /* it looks at the test rows that are replaced */
+      if (fl_split_holdout(&w->split, &w->data, c->validation, err, size)) return drop_split(w), -1;
+    }
     if (w->split.sigma) {
       if (!(w->sigma = malloc(t->n * sizeof *w->sigma))) return snprintf(err, size, "out of memory for %zu samples", t->n), -1;
       fl_split_noise(&w->split, w->sigma);
     }
   }
+  if (c->target_accuracy > 0 && !w->data.test.n)
+    return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy,
+                    w->data.name), -1;
   if (!w->model_of || strcmp(w->model_of->model, c->model)) {
     drop_model(w);
     fl_net_sized room;

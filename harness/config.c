@@ -165,17 +165,16 @@ static int emit(context *c, const fl_config *shared, const fl_node *entry) {
   return 0;
 }
 
-/* The first open list under `node`; lists that are no sweep (stack of stages, model of an algorithm, sets) are passed over. */
-static fl_node *first_open(fl_node *node, int algorithm) {
+fl_node *fl_config_open(fl_node *node, int algorithm) {
   if (!node) return NULL;
   if (node->kind == FL_NODE_LIST) {
     if (node->pick < 0) return node;
-    return first_open(node->child[node->pick], algorithm);
+    return fl_config_open(node->child[node->pick], algorithm);
   }
   for (size_t i = 0; i < node->n; i++) {
     fl_node *child = node->child[i];
     if (algorithm ? !strcmp(child->key, "model") || !strcmp(child->key, "stack") : !strcmp(child->key, "diagnostics")) continue;
-    fl_node *open = first_open(child, algorithm);
+    fl_node *open = fl_config_open(child, algorithm);
     if (open) return open;
   }
   return NULL;
@@ -213,14 +212,14 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
   } else if (entry->kind == FL_NODE_LIST) {
     return snprintf(c->err, c->size, "%s: a list inside algorithms; allowed: a name or a map", entry->where), -1;
   }
-  fl_node *open = entry->kind == FL_NODE_MAP ? first_open(entry, 1) : NULL;
+  fl_node *open = entry->kind == FL_NODE_MAP ? fl_config_open(entry, 1) : NULL;
   return open ? pick_each(c, open, "algorithms", expand_algorithm, shared, entry) : emit(c, shared, entry);
 }
 
 static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   static const char *const section[] = { "data", "partition", "model", "backend", "federated", "training" };
   for (size_t i = 0; i < sizeof section / sizeof *section; i++) {
-    fl_node *open = first_open(fl_node_get(root, section[i]), 0);
+    fl_node *open = fl_config_open(fl_node_get(root, section[i]), 0);
     if (open)
       return pick_each(c, open, open->key && !strcmp(open->key, section[i]) ? "" : section[i], expand_shared, unused, root);
   }
@@ -229,8 +228,8 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   if (fl_config_data(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) ||
       model_section(c, &shared) || backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
-  for (size_t i = 0; i < list->n; i++)
-    if (expand_algorithm(c, &shared, list->child[i])) return -1;
+  for (shared.entry = 0; shared.entry < list->n; shared.entry++)
+    if (expand_algorithm(c, &shared, list->child[shared.entry])) return -1;
   return 0;
 }
 
@@ -304,6 +303,9 @@ static int check_root(context *c, int complete) {
     return snprintf(c->err, c->size, "%s: not a map; allowed: key: value lines", c->root->where), -1;
   for (size_t i = 0; i < fl_top_key_count; i++) names[i] = fl_top_keys[i].name;
   if (complete && fl_config_known(c, c->root, "key", names, fl_top_key_count)) return -1;
+  const fl_node *tune = fl_node_get(c->root, "tune");
+  if (complete && tune)
+    return snprintf(c->err, c->size, "%s: 'tune' is a search for parameters; allowed: in fedlane tune", tune->key_where), -1;
   for (size_t i = 0; complete && i < 3; i++)
     if (!fl_node_get(c->root, needed[i])) return snprintf(c->err, c->size, "%s: key '%s' is missing", c->path, needed[i]), -1;
   const fl_node *training = fl_node_get(c->root, "training"), *partition = fl_node_get(c->root, "partition");
@@ -329,6 +331,20 @@ static int check_root(context *c, int complete) {
   return 0;
 }
 
+/* The list of algorithms, so that --set finds each; then --set. */
+static int overridden(context *c, const char *const *set, size_t n) {
+  int failed = check_root(c, 0);
+  for (size_t i = 0; i < n && !failed; i++) failed = fl_node_set((fl_node *)(uintptr_t)c->root, set[i], c->err, c->size);
+  return failed;
+}
+
+fl_node *fl_config_read(const char *path, const char *const *set, size_t n_set, char *err, size_t size) {
+  fl_node *root = fl_node_read_file(path, err, size);
+  context c = { .root = root, .path = path, .err = err, .size = size };
+  if (root && (overridden(&c, set, n_set) || check_root(&c, 0))) return fl_node_free(root), NULL;
+  return root;
+}
+
 /* Takes the root over. */
 static int load(fl_suite *suite, fl_node *root, const char *path, const char *const *set, size_t n_set, const char *seeds,
                 char *err, size_t size) {
@@ -339,9 +355,8 @@ static int load(fl_suite *suite, fl_node *root, const char *path, const char *co
   if (failed) snprintf(err, size, "%s: out of memory", path);
   if (!failed) {
     c->suite = suite; c->root = root; c->path = path; c->err = err; c->size = size;
-    failed = check_root(c, 0);
-    for (size_t i = 0; i < n_set && !failed; i++) failed = fl_node_set(root, set[i], err, size);
-    failed = failed || check_root(c, 1) || plugins(c) || read_seeds(c, seeds) || published(c) || expand_shared(c, NULL, root);
+    failed = overridden(c, set, n_set) || check_root(c, 1) || plugins(c) || read_seeds(c, seeds) || published(c) ||
+             expand_shared(c, NULL, root);
     if (!failed && !suite->n) {
       snprintf(err, size, "%s: no run: every algorithm is restricted to another model", path);
       failed = 1;
@@ -352,6 +367,10 @@ static int load(fl_suite *suite, fl_node *root, const char *path, const char *co
   fl_node_free(root);
   if (failed) fl_suite_free(suite);
   return failed ? -1 : 0;
+}
+
+int fl_config_expand(fl_suite *suite, fl_node *root, const char *path, const char *seeds, char *err, size_t size) {
+  return load(suite, root, path, NULL, 0, seeds, err, size);
 }
 
 int fl_suite_load(fl_suite *suite, const char *path, const char *const *set, size_t n_set, const char *seeds, char *err,

@@ -9,10 +9,13 @@
 #include <fedlane/session.h>
 #include <jansson.h>
 
+#define FL_VALIDATION_CHOICES "rows|clients"
+enum { FL_VALIDATION_ROWS, FL_VALIDATION_CLIENTS };
 typedef struct {                                /* one resolved run */
   uint64_t seed;
   char data_name[64], data_format[16], data_train[512], data_test[512];
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
+  int validation_from;                          /* FL_VALIDATION_*: of all training rows, or of each client's */
   fl_scaling scaling;
   fl_population_config population;              /* data_format "synthetic" */
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
@@ -35,6 +38,7 @@ typedef struct {                                /* one resolved run */
   char label[160];                              /* unique in the suite: algorithm label, then swept keys, e.g. "fedavg lr=0.1" */
   char folder[200];                             /* label-s<seed> made safe as a file name */
   char where[512];                              /* of the algorithm, "file:line:column": what messages about the run name */
+  size_t entry;                                 /* which of the configuration's algorithms it is */
 } fl_config;
 typedef struct {
   size_t n; fl_config *run;

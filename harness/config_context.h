@@ -26,6 +26,12 @@ int fl_config_key(context *, const fl_key_entry *, fl_config *run, const char *w
 int fl_config_data(context *, fl_config *run);            /* the section data */
 /* The run's unique label from the algorithm's and the values picked; before: how many runs of the suite it must differ from. */
 int fl_config_label(context *, fl_config *run, const fl_node *entry, size_t before);
+/* The first open list under `node`, NULL: none; lists that are no sweep (stack of stages, model of an algorithm, sets) are passed
+ * over. */
+fl_node *fl_config_open(fl_node *node, int algorithm);
+/* A configuration's tree with the overrides, its algorithms a list; and the runs of a tree, which is taken over. */
+fl_node *fl_config_read(const char *path, const char *const *set, size_t n_set, char *err, size_t err_size);
+int fl_config_expand(fl_suite *, fl_node *root, const char *path, const char *seeds, char *err, size_t err_size);
 /* The label made safe as a file name, and the seed. */
 void fl_config_folder(char *to, size_t size, const char *label, uint64_t seed);
 #endif

@@ -99,10 +99,21 @@ static int refuse_population_keys(context *c, const fl_node *map) {
   return 0;
 }
 
+static int validation_from(context *c, fl_config *run, const char *value, const char *where) {
+  static const fl_param from = { "validation_from", FL_VALIDATION_ROWS, 0, 0, FL_VALIDATION_CHOICES, "", 0 };
+  const fl_setting set = { from.name, value, where };
+  double index;
+  if (fl_param_read(&from, &set, &index, c->err, c->size)) return -1;
+  run->validation_from = (int)index;
+  if (index == FL_VALIDATION_CLIENTS && c->central)
+    return fl_config_fail(c, where, from.name, value, "only in a federated run; in central training: rows");
+  return run->validation > 0 ? 0 : fl_config_fail(c, where, from.name, value, "only with a validation above 0");
+}
+
 int fl_config_data(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[16], *where = map->where, *v[6] = { 0 }, *at[6] = { 0 };
-  int bad = 0, from_set[6] = { 0 };
+  const char *names[16], *where = map->where, *v[7] = { 0 }, *at[7] = { 0 };
+  int bad = 0, from_set[7] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
   } else {
@@ -118,10 +129,11 @@ int fl_config_data(context *c, fl_config *run) {
   static const fl_param validation = { "validation", 0, 0, 1, NULL, "", FL_BELOW };
   const fl_setting part = { "validation", v[4], at[4] };
   if (v[4] && fl_param_read(&validation, &part, &run->validation, c->err, c->size)) return -1;
+  if (v[5] && validation_from(c, run, v[5], at[5])) return -1;
   static const fl_param scaling = { "scaling", FL_SCALING_STANDARD, 0, 0, FL_SCALING_CHOICES, "", 0 };
-  const fl_setting how = { "scaling", v[5], at[5] };
+  const fl_setting how = { "scaling", v[6], at[6] };
   double index = FL_SCALING_STANDARD;
-  if (v[5] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
+  if (v[6] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
   run->scaling = (fl_scaling)index;
   if (v[1] && !strcmp(v[1], "synthetic")) return population_keys(c, map, run, v, at);
   if (refuse_population_keys(c, map)) return -1;

@@ -74,6 +74,8 @@ json_t *fl_config_json(const fl_config *c) {
   for (size_t i = 0; made && i < fl_population_key_count; i++)
     json_object_set_new(data, fl_population_keys[i].param.name, number(fl_key_get(&fl_population_keys[i], c)));
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
+  if (c->validation_from != FL_VALIDATION_ROWS)
+    json_object_set_new(data, "validation_from", choice(FL_VALIDATION_CHOICES, c->validation_from));
   if (c->scaling != FL_SCALING_STANDARD) json_object_set_new(data, "scaling", choice(FL_SCALING_CHOICES, (int)c->scaling));
   json_object_set_new(o, "data", data);
   const fl_section_keys *own = fl_section_of(c->central);

@@ -156,6 +156,7 @@ const fl_key_help fl_top_keys[] = {
   { "training", "central training, one model on all data: epochs, batches, evaluation, limits" },
   { "published", "a CSV of published figures that `fedlane report` joins (docs/results.md); relative to the configuration's "
                  "folder" },
+  { "tune", "search for parameters (fedlane tune): trials, space, validation, metric, seed" },
   { "plugins", "shared objects with rules, stages and methods of your own (also --plugin; docs/add-a-method.md); relative to the "
                "configuration's folder" },
   { "algorithms", "list of methods: a name, {name, parameters}, or {stack: [stages], rule, server_rule, parameters}; central: "
@@ -168,9 +169,22 @@ const fl_key_help fl_data_keys[] = {
   { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
   { "test", "the same of the test rows (idx; npz has them inside)" },
   { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
+  { "validation_from", "what validation takes its part of: rows (all of them, before they are divided; default), or clients "
+                       "(of each, after that)" },
   { "scaling", "inputs from pixels: standard (minus the set's mean, over its deviation; default), unit (0 to 1), symmetric "
                "(-1 to 1)" },
 };
+const fl_key_help fl_tune_keys[] = {
+  { "trials", "of every method, whatever its space; 1 to 10000" },
+  { "space", "what is tried: `algorithms.KEY`, of every method that has the key, or `algorithms.METHOD.KEY`, of that one in its "
+             "place; a list of values, {log: [lo, hi]} or {linear: [lo, hi]}, with `points: N` (evenly spaced, both ends "
+             "included) or without (drawn), and `whole: yes`" },
+  { "validation", "part of each client's training rows (centrally: of all) that the choice goes by; above 0 to below 1, default "
+                  "0.1; not beside `data.validation`, which is used as it is" },
+  { "metric", "accuracy (mean of the last 5 evaluations; default), best_accuracy, or loss (of the last evaluation)" },
+  { "seed", "of the draws; 0 to 2^53, default 1" },
+};
+const size_t fl_tune_key_count = sizeof fl_tune_keys / sizeof *fl_tune_keys;
 /* Of format synthetic. */
 const fl_key_entry fl_population_keys[] = {
   { { "seed", 1, 0, 9007199254740992.0, NULL, "of the population (synthetic); every seed of a run sees the same", FL_WHOLE },

@@ -24,10 +24,10 @@ void fl_key_set_text(const char *choices, unsigned set, const char *between, cha
 /* A bare key, as in --set rounds=5, that belongs into a section: the section's name, or NULL. */
 const char *fl_section_with(const char *key, int central);
 typedef struct { const char *name, *help; } fl_key_help;
-extern const fl_key_help fl_top_keys[], fl_data_keys[];
+extern const fl_key_help fl_top_keys[], fl_data_keys[], fl_tune_keys[];
 extern const fl_key_entry fl_population_keys[];
 extern const size_t fl_population_key_count;
-extern const size_t fl_top_key_count, fl_data_key_count;
+extern const size_t fl_top_key_count, fl_data_key_count, fl_tune_key_count;
 /* A network by name (fl_net_find), or NULL with a message that says what is allowed. */
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t err_size);
 #endif

@@ -91,6 +91,31 @@ fl_node *fl_node_clone(const fl_node *a) {
   return b;
 }
 
+fl_node *fl_node_scalar(const char *text, const char *where) {
+  fl_node *n = fresh(FL_NODE_SCALAR, copy(where), 0);
+  if (n && !(n->text = copy(text))) return fl_node_free(n), NULL;
+  return n;
+}
+
+void fl_node_drop(fl_node *map, const char *key) {
+  for (size_t i = 0; map && i < map->n; i++) {
+    if (strcmp(map->child[i]->key, key)) continue;
+    fl_node_free(map->child[i]);
+    memmove(&map->child[i], &map->child[i + 1], (--map->n - i) * sizeof *map->child);
+    return;
+  }
+}
+
+int fl_node_as_map(fl_node *a) {
+  if (a->kind != FL_NODE_SCALAR) return 0;
+  fl_node *name = fl_node_clone(a);
+  if (!name) return -1;
+  free(a->text);
+  a->text = NULL;
+  a->kind = FL_NODE_MAP;
+  return fl_node_put(a, "name", name);
+}
+
 /* ---- events -------------------------------------------------------------------------------------------------------- */
 static int next(source *s, yaml_event_t *e) {
   if (yaml_parser_parse(&s->yaml, e)) return 0;
@@ -256,14 +281,7 @@ static int set_algorithms(fl_node *root, const char *rest, fl_node *value, const
   size_t hit = 0;
   for (size_t i = 0; list && list->kind == FL_NODE_LIST && i < list->n; i++) {
     fl_node *a = list->child[i];
-    if (a->kind == FL_NODE_SCALAR) {           /* "fedavg" becomes {name: fedavg} so that it can take the key */
-      fl_node *name = fl_node_clone(a);
-      if (!name) return fl_node_free(value), -1;
-      free(a->text);
-      a->text = NULL;
-      a->kind = FL_NODE_MAP;
-      if (fl_node_put(a, "name", name)) return fl_node_free(value), -1;
-    }
+    if (fl_node_as_map(a)) return fl_node_free(value), -1;
     if (a->kind != FL_NODE_MAP) continue;
     const fl_node *name = fl_node_get(a, "name");
     if (dot && !(name && name->text && strlen(name->text) == (size_t)(dot - rest) &&

@@ -24,6 +24,10 @@ fl_node *fl_node_get(const fl_node *map, const char *key);
 /* Puts `value` (taken over, also on failure) under the key, replacing what is there. */
 int fl_node_put(fl_node *map, const char *key, fl_node *value);
 fl_node *fl_node_clone(const fl_node *);
+fl_node *fl_node_scalar(const char *text, const char *where);
+void fl_node_drop(fl_node *map, const char *key);           /* if it is there */
+/* "fedavg" becomes {name: fedavg}, so that it can take keys; a map stays. 0, or -1: no memory. */
+int fl_node_as_map(fl_node *);
 /* Applies "a.b=value,c=[1,2]" to the root. */
 int fl_node_set(fl_node *root, const char *text, char *err, size_t err_size);
 /* The node itself, or the picked element of a list (of lists ...); NULL while the pick is open. */

@@ -7,6 +7,7 @@
 static const char usage[] =
   "usage: fedlane COMMAND ...\n"
   "  run CONFIG [options]   run every algorithm, swept value and seed of a configuration (fedlane run --help)\n"
+  "  tune CONFIG [options]  try values of parameters, each method as often, and choose on held-out rows\n"
   "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
   "  verify RESULT...       train what a result records once more, here: the same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
@@ -20,7 +21,8 @@ static const char usage[] =
   "Exit codes: 0 done, 1 failed, 2 usage, 130 and 143 interrupted.\n";
 
 static const struct { const char *name; int (*run)(int, char **); } command[] = {
-  { "run", fl_cli_run }, { "compare", fl_cli_compare }, { "report", fl_cli_report }, { "bench", fl_cli_bench },
+  { "run", fl_cli_run }, { "tune", fl_cli_tune }, { "compare", fl_cli_compare }, { "report", fl_cli_report },
+  { "bench", fl_cli_bench },
   { "verify", fl_cli_verify }, { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy },
   { "partition", fl_cli_partition } };
 enum { N_COMMANDS = sizeof command / sizeof *command };

@@ -48,6 +48,11 @@ void fl_split_counts(const fl_split *, const uint8_t *label, size_t classes, uin
 fl_key fl_split_noise_key(const fl_split *);
 void fl_split_noise(const fl_split *, float *sigma);
 
+/* A validation split of each client's samples: `fraction` of them, rounded down (FL_PURPOSE_VALIDATION, by client), become the
+ * test set, the rest stays the client's; the real test rows are dropped. 0, or -1 with a message. data_holdout.c */
+struct fl_dataset;
+int fl_split_holdout(fl_split *, struct fl_dataset *, double fraction, char *err, size_t err_size);
+
 /* ---- partition_file.c: {"version": 1, "clients", "samples", "labels_sha256", "disjoint", "complete", "noise", "index"}; all but
  * clients and index may be missing, and are checked where they are there ---- */
 int fl_split_save(const fl_split *, const char *path, char *err, size_t err_size);

@@ -93,7 +93,9 @@ whole=0
 for block in "$scratch/blocks"/*; do
   grep -q '^algorithms:' "$block" || continue
   tail -n +2 "$block" > whole.yaml
-  fedlane run whole.yaml --dry-run > out 2>&1 || { cat out >&2; fail "$(head -1 "$block"): the configuration is refused"; }
+  command=run
+  grep -q '^tune:' whole.yaml && command=tune
+  fedlane $command whole.yaml --dry-run > out 2>&1 || { cat out >&2; fail "$(head -1 "$block"): the configuration is refused"; }
   whole=$((whole + 1))
 done
 [ "$whole" -ge 4 ] || fail "only $whole whole configurations found"
