@@ -1,6 +1,7 @@
 /* tune_write.c - the configuration with the chosen values, as YAML that `fedlane run` takes from any folder. */
 #include "tune.h"
 #include "atomic.h"
+#include "plugin.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,12 @@ static int put_method(const writer *w, const fl_tune_method *m, size_t trial, in
   return bad;
 }
 
+/* All that were loaded, those of the command line too: the file must run by itself. */
+static void put_plugins(FILE *f) {
+  for (size_t i = 0; i < fl_plugin_count(); i++) fputs(i ? ", " : "plugins: [", f), put_text(f, fl_plugin_at(i)->path);
+  if (fl_plugin_count()) fputs("]\n", f);
+}
+
 int fl_tune_write(const fl_tune *t, const size_t *chosen, const char *notes, const char *path, char *err, size_t size) {
   char *text = NULL;
   size_t length = 0;
@@ -86,9 +93,10 @@ int fl_tune_write(const fl_tune *t, const size_t *chosen, const char *notes, con
   fputs(notes, w.f);
   for (size_t i = 0; i < t->root->n; i++) {
     const fl_node *n = t->root->child[i];
-    if (!strcmp(n->key, "algorithms")) continue;
+    if (!strcmp(n->key, "algorithms") || !strcmp(n->key, "plugins")) continue;
     put_text(w.f, n->key), fputs(": ", w.f), put_node(&w, n, n->key), fputc('\n', w.f);
   }
+  put_plugins(w.f);
   fputs("algorithms:\n", w.f);
   for (size_t m = 0; !bad && m < t->n_methods; m++)
     if (chosen[m] != SIZE_MAX) bad = put_method(&w, &t->method[m], chosen[m], models);

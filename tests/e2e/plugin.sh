@@ -110,6 +110,17 @@ try 0 run "$scratch/central.yaml" --plugin "$mine" --out "$scratch/central"
 sed -n 's/.*"update_norm": \([^,]*\).*/\1/p' "$scratch/central/my_ngd-s1/rounds.jsonl" |
   awk '{ n++; bad = $1 < 0.2499999 || $1 > 0.2500001 } END { exit n != 1 || bad }' || fail "the length of a step is not lr"
 
+# A search chooses the plug-in's parameters, too, and what it writes runs by itself.
+sed '/^plugins:/d; /^algorithms:/,$d' "$config" > "$scratch/tune.yaml"
+cat >> "$scratch/tune.yaml" << END
+plugins: [example/build/my_method.so]
+algorithms: [my_fedanchor]
+tune: {trials: 2, space: {algorithms.my_pull: [0.01, 0.1]}, validation: 0.2}
+END
+try 0 tune "$scratch/tune.yaml" --out "$scratch/tuned" --set federated.rounds=2
+try 0 run "$scratch/tuned/chosen.yaml" --dry-run
+told "$sum"
+
 # ---- another binary ----------------------------------------------------------------------------------------------------------
 ${CC:-cc} -std=c17 -O1 -fPIC -shared -fvisibility=hidden -ffp-contract=off -I "$scratch/prefix/include" "$scratch/example"/*.c \
   -o "$scratch/other.so" -lm
