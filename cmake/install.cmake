@@ -14,7 +14,8 @@ if(TARGET fedlane-bench)
   install(TARGETS fedlane-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(PROGRAMS scripts/report DESTINATION ${CMAKE_INSTALL_DATADIR}/fedlane)
-install(DIRECTORY scripts/reporting DESTINATION ${CMAKE_INSTALL_DATADIR}/fedlane FILES_MATCHING PATTERN "*.py")
+install(DIRECTORY scripts/reporting DESTINATION ${CMAKE_INSTALL_DATADIR}/fedlane FILES_MATCHING PATTERN "*.py"
+        PATTERN "page.*")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Fedlane)

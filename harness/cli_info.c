@@ -140,25 +140,3 @@ int fl_become(char *path, char **argv) {
   execv(path, argv);
   return fprintf(stderr, "fedlane: cannot execute '%s': %s\n", path, strerror(errno)), FL_EXIT_FAILED;
 }
-
-/* What belongs to this program: beside an installed one, else in the source tree that it was built from. */
-int fl_become_report(char **argv) {
-  char path[4200], self[4096] = "";
-  fl_own_folder(self, sizeof self, 1);
-  snprintf(path, sizeof path, "%s/share/fedlane/report", self);
-  if (access(path, X_OK)) snprintf(path, sizeof path, "%s/scripts/report", FL_SOURCE_DIR);
-  return fl_become(path, argv);
-}
-
-int fl_cli_report(int argc, char **argv) {
-  static const char usage[] = "usage: fedlane report DIR... [--out DIR]\n"
-                              "Draws result folders, of one machine or several, as one HTML page, figures and tables.\n"
-                              "--out: where to; default DIR/report of the first folder.\n";
-  if (argc < 2) return fprintf(stderr, "fedlane: report takes one result folder or more\n%s", usage), FL_EXIT_USAGE;
-  if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return fputs(usage, stdout), FL_EXIT_DONE;
-  for (int i = 1; i < argc; i++)
-    if (argv[i][0] != '-' && access(argv[i], R_OK) && (i == 1 || argv[i - 1][0] != '-'))
-      return fprintf(stderr, "fedlane: report '%s': %s; allowed: a folder that fedlane run wrote\n", argv[i], strerror(errno)),
-          FL_EXIT_USAGE;
-  return fl_become_report(argv);
-}

@@ -1,6 +1,7 @@
 /* cli_table.c - the table at the end of a suite, read back from the summaries: one line per label, over its seeds. */
 #include "cli.h"
 #include "atomic.h"
+#include "report.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,15 +44,12 @@ static void take(row *r, const json_t *s) {
   r->runs++;
 }
 
-/* Sample deviation in two passes; a target that one seed missed is missed. */
+/* A target that one seed missed is missed. */
 static void print_row(const row *r, int width) {
   char accuracy[48] = "-", rounds[24] = "-", seconds[24] = "-", rate[24] = "-", up[32], down[32], hash[65];
-  double sum = 0, squares = 0;
-  const double n = (double)r->n_accuracy;
-  for (size_t i = 0; i < r->n_accuracy; i++) sum += r->accuracy[i];
-  for (size_t i = 0; i < r->n_accuracy; i++) squares += (r->accuracy[i] - sum / n) * (r->accuracy[i] - sum / n);
-  if (r->n_accuracy > 1) snprintf(accuracy, sizeof accuracy, "%.2f +- %.2f", 100 * sum / n, 100 * sqrt(squares / (n - 1)));
-  if (r->n_accuracy == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * sum);
+  const fl_spread over = fl_spread_of(r->accuracy, r->n_accuracy);
+  if (over.n > 1) snprintf(accuracy, sizeof accuracy, "%.2f +- %.2f", 100 * over.mean, 100 * over.deviation);
+  if (over.n == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * over.mean);
   if (r->diverged) snprintf(accuracy, sizeof accuracy, "diverged (%zu)", r->diverged);
   if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds));
   if (!r->missed && !r->mixed) snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));

@@ -2,6 +2,8 @@
  * element, so lists may stand anywhere, also inside the elements of other lists. */
 #include "config_context.h"
 #include "plugin.h"
+#include "published.h"
+#include "report.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,7 +235,7 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   return 0;
 }
 
-/* Not of a run: it changes no bit. The file must be there before hours of training, not after them. */
+/* Not of a run: it changes no bit. The file must be there, and be what it must, before hours of training, not after them. */
 static int published(context *c) {
   const fl_node *node = fl_node_get(c->root, "published");
   const char *where;
@@ -243,6 +245,19 @@ static int published(context *c) {
   if (fl_config_path(c, c->suite->published, sizeof c->suite->published, where, "published", path, node->from_set)) return -1;
   return access(c->suite->published, R_OK)
       ? fl_config_fail(c, where, "published", c->suite->published, "a CSV file that can be read") : 0;
+}
+static int check_published(context *c) {
+  if (!c->suite->published[0]) return 0;
+  json_t *known = json_object();
+  for (size_t i = 0; i < c->suite->n; i++) {
+    json_t *config = fl_config_json(&c->suite->run[i]), *leaves = fl_report_leaves(config, NULL);
+    json_object_update_missing(known, leaves);
+    json_decref(config);
+    json_decref(leaves);
+  }
+  const int bad = fl_published_check(c->suite->published, known, c->err, c->size);
+  json_decref(known);
+  return bad;
 }
 
 /* Not of a run either: what a run uses of them its algorithm says. */
@@ -356,7 +371,8 @@ static int load(fl_suite *suite, fl_node *root, const char *path, const char *co
   if (!failed) {
     c->suite = suite; c->root = root; c->path = path; c->err = err; c->size = size;
     failed = overridden(c, set, n_set) || check_root(c, 1) || plugins(c) || read_seeds(c, seeds) || published(c) ||
-             expand_shared(c, NULL, root);
+             expand_shared(c, NULL, root) ||
+             check_published(c);
     if (!failed && !suite->n) {
       snprintf(err, size, "%s: no run: every algorithm is restricted to another model", path);
       failed = 1;

@@ -1,55 +1,10 @@
-"""Figures of the diagnostics (docs/diagnostics.md) against the rounds, and how far the seeds of a method are apart."""
+"""How far the seeds of a method are apart."""
 import csv
 import itertools
 import os
 import statistics
 
-import matplotlib.pyplot as plt
-import matplotlib.ticker
-
-import figures
 import tables
-
-# column of rounds.jsonl: name and unit on the axis
-COLUMNS = {
-    "client_drift": "client drift, mean |y_i - y|² (parameter²)",
-    "update_norm_mean": "mean norm of the clients' changes (parameter)",
-    "update_cosine_pairs": "mean cosine of two clients' changes",
-    "update_cosine_mean": "mean cosine of a change and the mean change",
-    "preconditioner_drift": "preconditioner drift, mean |Θ_i - Θ|² (state²)",
-    "global_loss": "global loss, all training rows",
-    "gradient_norm": "norm of the global gradient (loss/parameter)",
-    "sam_gap": "SAM gap (loss)",
-    "sharpness": "largest Hessian eigenvalue (loss/parameter²)",
-    "client_accuracy_mean": "accuracy on clients' own rows, mean",
-    "client_accuracy_worst": "accuracy on clients' own rows, worst tenth",
-    "client_accuracy_std": "accuracy on clients' own rows, standard deviation",
-}
-
-
-def curves(all_series, out):
-    made = []
-    for problem in dict.fromkeys(s.problem for s in all_series):
-        chosen = [s for s in all_series if s.problem == problem]
-        central = all(r.central() for s in chosen for r in s.runs)
-        for column, caption in COLUMNS.items():
-            drawn = [(s, s.measured(column)) for s in chosen]
-            if not any(p for _, p in drawn):
-                continue
-            fig, ax = plt.subplots(figsize=(5.2, 3.4))
-            rows = []
-            for i, (s, p) in enumerate(drawn):
-                if not p:
-                    continue
-                rows += figures.band(ax, i, s, p, "." if len(p) < 30 else None)
-            ax.set_xlabel("epoch" if central else "round")
-            ax.set_ylabel(caption, fontsize=7)
-            ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-            figures.legend(fig, ax, len(chosen))
-            name = "-".join((column.replace("_", "-"), figures.slug(problem)))
-            made.append(figures.save(fig, out, name, "%s: %s" % (caption[0].upper() + caption[1:], problem),
-                                     ("method", "seeds", "epoch" if central else "round", "mean", "min", "max"), rows))
-    return made
 
 
 def parameters(run):

@@ -1,22 +1,25 @@
-"""One self-contained HTML page: table, figures, hashes, machines, configurations, and the files it was made from."""
+"""One self-contained HTML page: table, figures (panels where the reader has JavaScript), hashes, machines, configurations, and
+the files it was made from."""
 import html
 import json
 import os
 
+import figures
 import load
 import tables
 
-STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
-table{border-collapse:collapse;margin:1rem 0;font-size:13px;display:block;overflow-x:auto}
-th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}
-figure{display:inline-block;vertical-align:top;margin:0 1rem 1.5rem 0;max-width:100%}figure svg{max-width:100%;height:auto}
-figcaption{font-size:13px;color:#444;max-width:31rem}td:first-child{white-space:nowrap}code,pre{font-size:12px}
-pre{overflow-x:auto;background:#f6f6f6;padding:.7rem}
-.note{background:#fff6df;padding:.5rem .8rem}"""
+MAX_POINTS = 160   # of a line in a panel; its CSV has all
+MAX_ROWS = 2000    # of the lists of runs
 
 
 def shown(value):
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def first(rows):
+    """Of a long list the beginning, and what is left out in words."""
+    return rows[:MAX_ROWS], ("<p>%d more are in <code>summary.json</code>.</p>" % (len(rows) - MAX_ROWS)
+                             if len(rows) > MAX_ROWS else "")
 
 
 def configurations(runs):
@@ -27,8 +30,9 @@ def configurations(runs):
     differ = [k for k in keys if k not in same]
     text = "<h3>Settings that all runs share</h3>" + tables.as_html(["key", "value"], [(k, shown(v)) for k, v in same.items()])
     if differ:
-        body = [[os.path.basename(r.folder)] + [shown(c[k]) if k in c else "" for k in differ] for r, c in zip(runs, each)]
-        text += "<h3>Settings that differ</h3>" + tables.as_html(["run"] + differ, body)
+        body, more = first([(os.path.basename(r.folder), c) for r, c in zip(runs, each)])
+        body = [[name] + [shown(c[k]) if k in c else "" for k in differ] for name, c in body]
+        text += "<h3>Settings that differ</h3>" + tables.as_html(["run"] + differ, body) + more
     return text
 
 
@@ -37,39 +41,78 @@ def machines(runs):
     for cpu in dict.fromkeys(r.cpu for r in runs):
         m = next(r.machine for r in runs if r.cpu == cpu)
         text += "<h3>%s</h3>" % html.escape(cpu) + tables.as_html(["field", "value"],
-                                                                      [(k, shown(v)) for k, v in load.leaves(m).items()])
+                                                                  [(k, shown(v)) for k, v in load.leaves(m).items()])
     return text
 
 
 def hashes(runs):
-    body = []
-    for r in runs:
+    body, more = first(runs)
+    rows = []
+    for r in body:
         repeat = r.record.get("reproducible", r.summary.get("reproducible"))
-        reasons = r.record.get("not_reproducible") or r.record.get("reasons") or ""
-        body.append([os.path.basename(r.folder), r.label, r.seed, r.status, r.summary.get("hash", "-"),
+        rows.append([os.path.basename(r.folder), r.label, r.seed, r.status, r.summary.get("hash", "-"),
                      r.summary.get("trajectory_hash", "-"),
-                     "-" if repeat is None else "yes" if repeat else "no: " + shown(reasons)])
-    return tables.as_html(["run", "method", "seed", "status", "hash", "trajectory hash", "reproducible"], body)
+                     "-" if repeat is None else "yes" if repeat else "no: " + shown(r.record.get("reasons") or "")])
+    return tables.as_html(["run", "method", "seed", "status", "hash", "trajectory hash", "reproducible"], rows) + more
 
 
-def write(path, runs, all_series, body, figures, notes, beside):
+def thinned(points):
+    """At most MAX_POINTS of them, the last one among them; numbers with five digits."""
+    every = -(-len(points) // MAX_POINTS)
+    kept = points[::every] + ([points[-1]] if (len(points) - 1) % every else [])
+    return [[float("%.5g" % v) for v in p] for p in kept]
+
+
+def panels(plots):
+    """What page.js draws: the plots by group, each with what it shows and against what."""
+    groups = []
+    for name in dict.fromkeys(p.group for p in plots):
+        groups.append({"name": name, "plots": [
+            {"title": p.title, "what": p.what, "axis": p.axis, "x": p.x, "y": p.y, "kind": p.kind, "log": p.log,
+             "lines": [{"label": l.label, "style": l.style, "seeds": l.seeds, "points": thinned(l.points)} for l in p.lines]}
+            for p in plots if p.group == name]})
+    return {"colours": figures.COLOURS, "groups": groups}
+
+
+def figure(f):
+    return "<figure>%s<figcaption>%s (<code>%s.csv</code>)</figcaption></figure>" % (f.svg, html.escape(f.title), f.name)
+
+
+def beside(name):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), encoding="utf-8") as f:
+        return f.read()
+
+
+def drawn(plots, made):
+    """A section a group: the panel's place, then the still figures."""
+    data, parts = panels(plots), []
+    for i, group in enumerate(data["groups"]):
+        parts += ["<h3>%s</h3><div class=panel id=panel-%d></div><div id=still-%d>" % (html.escape(group["name"]), i, i)]
+        parts += [figure(f) for f in made if f.group == group["name"]] + ["</div>"]
+    parts += [figure(f) for f in made if not f.group]
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
+    return parts, '<script type="application/json" id=points>%s</script>\n<script>\n%s</script>' % (text, beside("page.js"))
+
+
+def write(path, report, plots, made, notes, sections):
+    runs = report.runs
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-             "<title>Fedlane report</title><style>%s</style>" % STYLE, "<h1>Fedlane report</h1>",
+             "<title>Fedlane report</title><style>\n%s</style>" % beside("page.css"), "<h1>Fedlane report</h1>",
              "<p>%d runs on %s.</p>" % (len(runs), html.escape(", ".join(dict.fromkeys(r.cpu for r in runs))))]
     parts += ["<p class=note>%s</p>" % html.escape(n) for n in notes]
-    parts += ["<h2>Results</h2>", tables.as_html(tables.HEADER, body), "<p>%s</p>" % html.escape(tables.caption(all_series)),
-              beside,
-              "<h2>Figures</h2>",
-              "<p>Lines are means over seeds, bands the range from the smallest to the largest seed. Each figure lies beside "
-              "this page as PDF and "
-              "SVG, with a CSV of its points.</p>"]
-    parts += ["<figure>%s<figcaption>%s (<code>%s.csv</code>)</figcaption></figure>" % (f.svg, html.escape(f.title), f.name)
-              for f in figures]
+    for name, heading in (("table", "Results"), ("accuracy", "Accuracy by problem"), ("targets", "Cost of the target")):
+        t = report.tables.get(name)
+        if t:
+            parts += ["<h2>%s</h2>" % heading, tables.as_html(t["header"], t["rows"], t["strong"]),
+                      "<p>%s (<code>%s.csv</code>, <code>%s.tex</code>)</p>" % (html.escape(t["caption"]), name, name)]
+    figures_of, script = drawn(plots, made)
+    parts += sections
+    parts += ["<h2>Figures</h2>", "<p>Lines are means over seeds, bands the range from the smallest to the largest seed. Each "
+              "figure lies beside this page as PDF and SVG, with a CSV of its points and a caption in LaTeX.</p>"] + figures_of
     parts += ["<h2>Hashes</h2>", "<p>SHA-256 of the final parameters and buffers as little-endian fp32. They do not depend on "
-                                 "threads, "
-              "instruction set or machine.</p>", hashes(runs)]
+              "threads, instruction set or machine.</p>", hashes(runs)]
     parts += ["<h2>Machines</h2>", machines(runs), "<h2>Configuration</h2>", configurations(runs), "<h2>Made from</h2><ul>"]
-    parts += ["<li><code>%s</code></li>" % html.escape(r.folder) for r in runs]
-    parts += ["</ul></html>\n"]
+    body, more = first(runs)
+    parts += ["<li><code>%s</code></li>" % html.escape(r.folder) for r in body] + ["</ul>", more, script, "</html>\n"]
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(parts))

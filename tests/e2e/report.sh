@@ -41,7 +41,7 @@ grep -q "$scratch/page/report.html" "$scratch/out" || fail "it does not print wh
 for file in report.html table.csv table.tex clients.csv clients.pdf clients.svg time.csv time.pdf time.svg summary.json; do
   [ -s "$scratch/page/$file" ] || fail "$file is missing"
 done
-for axis in rounds seconds bytes; do
+for axis in rounds seconds bytes gradients; do
   for what in accuracy loss; do
     compgen -G "$scratch/page/$what-$axis*.pdf" > /dev/null || fail "no figure of $what against $axis"
   done
