@@ -371,8 +371,7 @@ static int load(fl_suite *suite, fl_node *root, const char *path, const char *co
   if (!failed) {
     c->suite = suite; c->root = root; c->path = path; c->err = err; c->size = size;
     failed = overridden(c, set, n_set) || check_root(c, 1) || plugins(c) || read_seeds(c, seeds) || published(c) ||
-             expand_shared(c, NULL, root) ||
-             check_published(c);
+             expand_shared(c, NULL, root) || check_published(c);
     if (!failed && !suite->n) {
       snprintf(err, size, "%s: no run: every algorithm is restricted to another model", path);
       failed = 1;

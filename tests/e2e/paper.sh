@@ -92,7 +92,7 @@ END
 for figure in neurips:396 icml:234 ieee:252; do
   venue=${figure%:*} width=${figure#*:}
   pdfs="{accuracy,loss}-{rounds,seconds,bytes,gradients}-idx-mlp.pdf {time,clients}.pdf"
-  [ $venue != icml ] || pdfs="$pdfs accuracy-rounds-idx-logistic.pdf profile-{performance,data}-{rounds,seconds,bytes,gradients}.pdf"
+  [ $venue != icml ] || pdfs="$pdfs accuracy-rounds-idx-logistic.pdf profile-{performance,data}-{rounds,seconds,bytes}.pdf"
   for pdf in $(cd "$scratch/$venue" && eval "echo $pdfs"); do
     pdf=$scratch/$venue/$pdf
     [ -s "$pdf" ] || fail "$pdf is missing"

@@ -27,6 +27,9 @@ run() {
     fail "run $*"
   }
 }
+tables() { # the same without figures, which take seconds
+  FEDLANE_PYTHON=$scratch/none "$fedlane" report "$@"
+}
 rows() { # FILE PATTERN: lines of the table that match
   grep -c "$2" "$1" || true
 }
@@ -56,11 +59,11 @@ grep -qi 'src="http\|href="http[^"]*\.\(js\|css\)' "$scratch/page/report.html" &
   fail "no row of fedavg over two seeds: $(cat "$scratch/page/table.csv")"
 
 # Seeds 1 and 2 twice are not four seeds: pooled, the spread would be too small.
-"$fedlane" report "$scratch/one" "$scratch/two" --out "$scratch/both" > "$scratch/out"
+tables "$scratch/one" "$scratch/two" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" 'fedavg (threads=[12]),2,')" = 2 ] ||
   fail "threads are pooled: $(cat "$scratch/both/table.csv")"
 cp -r "$scratch/one" "$scratch/again"
-"$fedlane" report "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
+tables "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" 'fedavg[^,]*,2,')" = 2 ] || fail "a repeat is pooled: $(cat "$scratch/both/table.csv")"
 
 # What an earlier configuration left in the folder is no part of the suite that it holds now.
@@ -68,13 +71,13 @@ run --out "$scratch/one" --seeds 1,2 --set algorithms.fedadamw.lr=1e-2
 mkdir "$scratch/stale" && cp -r "$scratch/one" "$scratch/stale/suite" &&
   cp -r "$scratch/two/fedavg-s2" "$scratch/stale/suite/old-s2"
 grep -q 'earlier result' "$scratch/run.err" || fail "results are replaced without a word: $(cat "$scratch/run.err")"
-"$fedlane" report "$scratch/stale" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err"
+tables "$scratch/stale" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err"
 [ "$(rows "$scratch/both/table.csv" 'fedavg')" = 1 ] && grep -q 'old-s2 left out' "$scratch/err" ||
   fail "a folder that suite.json does not name is drawn: $(cat "$scratch/both/table.csv" "$scratch/err")"
 
 # A resume with one of the seeds leaves the others in the suite.
 run --resume "$scratch/one" --seeds 2 --set algorithms.fedadamw.lr=1e-2
-"$fedlane" report "$scratch/one" --out "$scratch/both" > "$scratch/out"
+tables "$scratch/one" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" ',fedavg,2,')" = 1 ] ||
   fail "a resume of one seed drops the others: $(cat "$scratch/both/table.csv")"
 
