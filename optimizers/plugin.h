@@ -46,9 +46,9 @@ int fl_plugin_register(const fl_plugin *, const char *from, char *err, size_t er
 #define FL_PLUGIN(...) \
   static const fl_abi_type fl_plugin_types[] = { FL_ABI_TYPES(FL_ABI_ENTRY) }; \
   static const fl_catalogue fl_plugin_catalogue = { __VA_ARGS__ }; \
-  __attribute__((visibility("default"))) const fl_plugin fl_plugin_table = \
+  const fl_plugin fl_plugin_table = \
     { FL_ABI, sizeof fl_plugin_types / sizeof *fl_plugin_types, fl_plugin_types, fl_kernels_registry, &fl_plugin_catalogue }
-extern const fl_plugin fl_plugin_table;          /* the plug-in defines it by FL_PLUGIN */
+extern __attribute__((visibility("default"))) const fl_plugin fl_plugin_table;      /* the plug-in defines it by FL_PLUGIN */
 #ifdef __cplusplus
 }
 #endif

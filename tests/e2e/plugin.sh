@@ -61,17 +61,21 @@ grep -q "\"sha256\": \"$sum\"" "$scratch/one/my_fedanchor-s1/run.json" || fail "
 try 0 compare "$scratch/one" "$scratch/three"
 
 # Kill -9 as soon as a few more rounds are there, and resume, to the end.
-dir=$scratch/killed
-for want in 2 4 6; do
-  "$fedlane" run "$config" $([ $want = 2 ] && echo --out || echo --resume) "$dir" > "$scratch/out" 2> "$scratch/err" & pid=$!
+dir=$scratch/killed killed=0 more=federated.rounds=80
+try 0 run "$config" --set $more --out "$scratch/whole"
+for want in 5 20 40; do
+  "$fedlane" run "$config" --set $more $([ $want = 5 ] && echo --out || echo --resume) "$dir" > "$scratch/out" 2> "$scratch/err" &
+  pid=$! code=0
   until [ "$(cat "$dir"/my_fedanchor-s1/rounds.jsonl 2> /dev/null | wc -l)" -ge $want ] || ! kill -0 $pid 2> /dev/null; do
     sleep 0.002
   done
   kill -9 $pid 2> /dev/null || true
-  { wait $pid || true; } 2> /dev/null
+  { wait $pid || code=$?; } 2> /dev/null
+  [ $code != 137 ] || killed=$((killed + 1))
 done
-try 0 run "$config" --resume "$dir" --threads 3
-[ "$(hashes "$dir")" = "$(hashes "$scratch/one")" ] || fail "other bits after kill -9 and resume"
+[ $killed -gt 0 ] || fail "no run was killed before its end"
+try 0 run "$config" --set $more --resume "$dir" --threads 3
+[ "$(hashes "$dir")" = "$(hashes "$scratch/whole")" ] || fail "other bits after kill -9 and resume"
 
 # The command that continues names the plug-in of the command line.
 "$fedlane" run "$scratch/example/config.yaml" --set "data.format=idx,$paths,federated.clients=12,federated.rounds=5000" \
@@ -127,7 +131,7 @@ ${CC:-cc} -std=c17 -O1 -fPIC -shared -fvisibility=hidden -ffp-contract=off -I "$
 sed -i '/^plugins:/d; /^algorithms:/,$d' "$config"
 echo "algorithms: [my_fedanchor]" >> "$config"
 rm "$dir/my_fedanchor-s1/summary.json"
-try 1 run "$config" --resume "$dir" --plugin "$scratch/other.so"
+try 1 run "$config" --set $more --resume "$dir" --plugin "$scratch/other.so"
 told "cannot resume with a changed configuration: plugins is"
 try 0 verify "$scratch/one/my_fedanchor-s1" --set "$paths" --plugin "$mine"
 grep -q 'plug-in:' "$scratch/out" && fail "the recorded plug-in is told to be another"
@@ -174,6 +178,19 @@ told "plugins; allowed: a path or a list of paths"
 try 2 run "$config" --set "plugins=$scratch/none.so"
 told "none.so"
 
+# The header is C++'s, too.
+cat > "$scratch/rule.cc" << END
+#include <fedlane/plugin.h>
+static void step(const double *, fl_local *lo) { lo->k->axpy(lo->job->layout->d, lo->y, (float)-lo->clock.lr, lo->g); }
+static const fl_rule bare = { .name = "my_bare", .help = "one axpy", .step = step };
+static const fl_rule *const rules[] = { &bare };
+FL_PLUGIN(.rule = rules, .n_rules = 1);
+END
+${CXX:-c++} -std=c++20 -O2 -fPIC -shared -fvisibility=hidden -ffp-contract=off -I "$scratch/prefix/include" "$scratch/rule.cc" \
+  -o "$scratch/rule.so"
+try 0 list optimizers --plugin "$scratch/rule.so"
+told "my_bare"
+
 # ---- without a shared object; without C --------------------------------------------------------------------------------------
 PKG_CONFIG_PATH=$(dirname "$(find "$scratch/prefix" -name fedlane.pc)")
 export PKG_CONFIG_PATH
@@ -201,5 +218,5 @@ if "$python" -c 'import numpy' 2> "$scratch/err"; then
 else
   echo "plugin.sh: no numpy, so from_python.py was not run"
 fi
-echo "plugin.sh: passed"
+echo "plugin.sh: passed ($killed runs killed)"
 rm -rf "$scratch"

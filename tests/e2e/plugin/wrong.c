@@ -39,7 +39,7 @@ static const fl_abi_type types[] = {
 #define ENTRY(type) { #type, sizeof(type) + (WRONG == SIZE && sizeof(type) == sizeof(fl_rule)) },
   FL_ABI_TYPES(ENTRY)
 };
-__attribute__((visibility("default"))) const fl_plugin fl_plugin_table = {
+const fl_plugin fl_plugin_table = {
   FL_ABI + (WRONG == ABI), sizeof types / sizeof *types, types, WRONG == KERNELS ? "void other(void);" : fl_kernels_registry,
   &catalogue };
 #else
