@@ -102,19 +102,13 @@ static int lacks_plugin(const fl_recorded *r, const char *where, char *err, size
 
 /* The recorded runs and, one each, their configurations. 0, or an exit code. */
 static int read_source(source *s, const char *path, const options *o, char *err, size_t size) {
-  struct stat st;
-  char inside[4200];
-  snprintf(inside, sizeof inside, "%s/summary.json", path);
-  if (!fl_recorded_is_run(path) && !stat(inside, &st)) path = inside;   /* a folder of figures: what a report left in it */
-  const int file = !stat(path, &st) && S_ISREG(st.st_mode);
-  if (file ? fl_recorded_read_summary(&s->recorded, path, err, size) : fl_recorded_read(&s->recorded, path, err, size))
-    return FL_EXIT_FAILED;
+  if (fl_recorded_read_any(&s->recorded, path, err, size)) return FL_EXIT_FAILED;
   if (!(s->suite.run = calloc(s->recorded.n, sizeof *s->suite.run))) return snprintf(err, size, "out of memory"), FL_EXIT_FAILED;
   for (size_t i = 0; i < s->recorded.n; i++) {
     const fl_recorded *r = &s->recorded.run[i];
     char where[5000];
     fl_suite one;
-    snprintf(where, sizeof where, "%s: %s", file ? path : r->path, file ? r->name : "run.json");
+    snprintf(where, sizeof where, "%s: %s", *r->path ? r->path : path, *r->path ? "run.json" : r->name);
     if (lacks_plugin(r, where, err, size)) return FL_EXIT_USAGE;
     if (fl_suite_load_json(&one, json_object_get(r->run, "config"), where, o->set, o->n_set, err, size)) return FL_EXIT_USAGE;
     s->suite.run[s->suite.n++] = one.run[0];

@@ -1,5 +1,6 @@
-/* compare.c - `fedlane compare A B ...`: what differs between results, in settings, in time, and in bits. */
+/* compare.c - `fedlane compare A B ...`: what differs between results: settings, time, bits. Kernels are compare_bench.c's. */
 #include "harness/cli.h"
+#include "harness/compare.h"
 #include "harness/result_read.h"
 #include "harness/safetensors.h"
 #include <inttypes.h>
@@ -59,7 +60,8 @@ static json_t *sums_of(const json_t *run) {
 
 /* Parts made by different threads or machines, or beside other runs: its seconds are of none of them. */
 static int is_mixed(const fl_recorded *run) {
-  return json_array_size(json_object_get(run->run, "parts")) > 1 || json_object_get(run->run, "timing");
+  return json_array_size(json_object_get(run->run, "parts")) > 1 || json_object_get(run->run, "timing") ||
+         json_is_array(json_object_get(run->summary, "parts"));
 }
 
 static void print_settings(told *t, const fl_recorded *a, const fl_recorded *b) {
@@ -106,11 +108,26 @@ static void first_tensor(const fl_safetensors *a, const fl_safetensors *b, char 
     }
 }
 
+/* The same of a report's summary, which keeps no rounds and no parameters: by the hashes. */
+static int same_hashes(const fl_recorded *a, const fl_recorded *b, char *out, size_t size) {
+  static const char *const key[] = {"hash", "trajectory_hash"};
+  *out = 0;
+  for (size_t i = 0; i < sizeof key / sizeof *key; i++) {
+    const char *x = json_string_value(json_object_get(a->summary, key[i])),
+        *y = json_string_value(json_object_get(b->summary, key[i]));
+    const size_t at = strlen(out);
+    if (!x || !y || strcmp(x, y))
+      snprintf(out + at, size - at, "%s%s %.12s | %.12s", at ? ", " : "", key[i], x ? x : "none", y ? y : "none");
+  }
+  return !*out;
+}
+
 /* 1 same bits, 0 not (what differs in out), -1 error. */
 static int same_bits(const fl_recorded *a, const fl_recorded *b, char *out, size_t size, char *err, size_t err_size) {
   char path[4096], round[300] = "", tensor[300] = "";
   fl_rounds_kept x = {0}, y = {0};
   fl_safetensors p = {0}, q = {0};
+  if (!*a->path || !*b->path) return same_hashes(a, b, out, size);
   int bad = fl_rounds_read(a->path, &x, err, err_size) || fl_rounds_read(b->path, &y, err, err_size);
   snprintf(path, sizeof path, "%s/params.safetensors", a->path);
   bad = bad || fl_safetensors_read(&p, path, err, err_size);
@@ -129,18 +146,31 @@ static int same_bits(const fl_recorded *a, const fl_recorded *b, char *out, size
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------- */
-static const fl_recorded *find(const fl_recorded_list *r, const char *name, int alone) {
+static int same_text(const fl_recorded *a, const fl_recorded *b, const char *key) {
+  const char *x = json_string_value(json_object_get(a->summary, key)), *y = json_string_value(json_object_get(b->summary, key));
+  return x && y && !strcmp(x, y);
+}
+
+/* The run of the same name, or else of the same run_id; of several of that name (a report's summary tells no models apart by it)
+ * the one with that run_id. */
+static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run, int alone) {
+  const fl_recorded *best = NULL;
+  int most = 0;
   if (alone) return &r->run[0];
-  for (size_t i = 0; i < r->n; i++)
-    if (strcmp(r->run[i].name, name) == 0) return &r->run[i];
-  return NULL;
+  for (size_t i = 0; i < r->n; i++) {
+    const int models = json_object_get(run->summary, "model") && json_object_get(r->run[i].summary, "model");
+    const int named = !strcmp(r->run[i].name, run->name) && (!models || same_text(run, &r->run[i], "model"));
+    const int score = 2 * named + same_text(run, &r->run[i], "run_id");
+    if (score > most) most = score, best = &r->run[i];
+  }
+  return best;
 }
 
 static void print_runs(const fl_recorded_list *a, const fl_recorded_list *b, int alone) {
   told t = {0};
   printf("settings that differ (%s | %s):\n", a->path, b->path);
   for (size_t i = 0; i < a->n; i++) {
-    const fl_recorded *other = find(b, a->run[i].name, alone);
+    const fl_recorded *other = find(b, &a->run[i], alone);
     if (other) print_settings(&t, &a->run[i], other);
   }
   if (!t.n) puts("  none");
@@ -148,15 +178,62 @@ static void print_runs(const fl_recorded_list *a, const fl_recorded_list *b, int
   free(t.line);
 }
 
+static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+/* Of the runs of one label: their seconds a round, and to the target where all reached it; what is not there is 0. */
+typedef struct { double round, target; size_t n, reached; } pace;
+
+static void add_pace(pace *p, const fl_recorded *run) {
+  p->round += number(run->summary, "seconds") / number(run->summary, "rounds");
+  p->n++;
+  if (!json_is_number(json_object_get(run->summary, "seconds_to_target"))) return;
+  p->target += number(run->summary, "seconds_to_target");
+  p->reached++;
+}
+
+static const char *label_of(const fl_recorded *run) {
+  const char *label = json_string_value(json_object_get(run->summary, "label"));
+  return label ? label : run->name;
+}
+
+/* Seconds of each method on the two machines: means over its seeds, never over machines. */
+static void print_paces(const fl_recorded_list *a, const fl_recorded_list *b, int alone, int width) {
+  int told_head = 0;
+  for (size_t i = 0; i < a->n; i++) {
+    pace x = {0}, y = {0};
+    int mine = 1, mixed = 0;
+    for (size_t j = 0; j < a->n; j++) {
+      const fl_recorded *run = &a->run[j], *other = find(b, run, alone);
+      const int models = json_object_get(run->summary, "model") != NULL;
+      if (strcmp(label_of(run), label_of(&a->run[i])) || (models && !same_text(run, &a->run[i], "model"))) continue;
+      if (j < i) mine = 0;
+      if (!other) continue;
+      mixed |= is_mixed(run) || is_mixed(other);
+      add_pace(&x, run);
+      add_pace(&y, other);
+    }
+    if (!mine || !x.n || mixed) continue;
+    const char *model = json_string_value(json_object_get(a->run[i].summary, "model"));
+    char name[300], target[64] = "";
+    snprintf(name, sizeof name, "%s%s%s", label_of(&a->run[i]), model ? ", " : "", model ? model : "");
+    if (!told_head++)
+      printf("\n%-*s  %10s  %10s  %7s  seconds to target, ratio\n", width, "method", "s/round", "s/round", "ratio");
+    if (x.reached == x.n && y.reached == y.n)
+      snprintf(target, sizeof target, "%.3f  %.3f  %.3f", x.target / (double)x.n, y.target / (double)y.n, y.target / x.target);
+    printf("%-*s  %10.4g  %10.4g  %7.3f  %s\n", width, name, x.round / (double)x.n, y.round / (double)y.n, y.round / x.round,
+           *target ? target : "-");
+  }
+}
+
 /* Runs of a and b by name. Returns how many differ or are missing, or -1. */
 static int compare_two(const fl_recorded_list *a, const fl_recorded_list *b, char *err, size_t err_size) {
   int alone = a->single && b->single, differing = 0, width = 3;
-  size_t common = 0;
+  size_t common = 0, equal = 0;
   for (size_t i = 0; i < a->n; i++) width = (int)strlen(a->run[i].name) > width ? (int)strlen(a->run[i].name) : width;
   print_runs(a, b, alone);
   printf("%-*s  %10s  %10s  %7s  same bits\n", width, "run", "seconds", "seconds", "ratio");
   for (size_t i = 0; i < a->n; i++) {
-    const fl_recorded *run = &a->run[i], *other = find(b, run->name, alone);
+    const fl_recorded *run = &a->run[i], *other = find(b, run, alone);
     if (!other) {
       printf("%-*s  missing in %s\n", width, run->name, b->path);
       differing++;
@@ -174,22 +251,52 @@ static int compare_two(const fl_recorded_list *a, const fl_recorded_list *b, cha
     else printf("%7s", "-");
     printf("  same bits: %s%s\n", same ? "yes" : "no, ", same ? "" : what);
     differing += !same;
+    equal += (size_t)same;
   }
   for (size_t i = 0; i < b->n && !alone; i++)
-    if (!find(a, b->run[i].name, 0)) {
+    if (!find(a, &b->run[i], 0)) {
       printf("%-*s  missing in %s\n", width, b->run[i].name, a->path);
       differing++;
     }
-  if (common) return differing;
+  if (common) {
+    print_paces(a, b, alone, width);
+    printf("same bits: %zu of %zu runs\n", equal, common);
+    return differing;
+  }
   snprintf(err, err_size, "'%s' and '%s' have no run of the same name", a->path, b->path);
   return -1;
 }
 
 static int usage(FILE *to) {
   fputs("usage: fedlane compare A B ...\n"
-        "Compares result folders (of a run, or of a suite) with the first: settings, seconds, bits.\n"
+        "Compares results with the first of them, of this or other machines: settings, seconds, bits; kernels.\n"
+        "  A, B    folders of a run or of a suite; what a report left (summary.json, or its folder); or what fedlane bench\n"
+        "          --benchmark_out=FILE wrote (a bench.json in both folders is compared as well)\n"
         "Exit code: 0 same bits, 1 bits differ or a result cannot be read, 2 usage.\n", to);
   return to == stdout ? 0 : 2;
+}
+
+/* Runs of all that were given. 0; 1: some differ; -1 with a message. */
+static int compare_runs(char **path, size_t n, char *err, size_t err_size) {
+  fl_recorded_list *r = calloc(n, sizeof *r);
+  int differing = 0, bad = !r;
+  if (!r) snprintf(err, err_size, "out of memory");
+  for (size_t i = 0; !bad && i < n; i++) bad = fl_recorded_read_any(&r[i], path[i], err, err_size);
+  for (size_t i = 0; !bad && i < n; i++) {
+    const json_t *machine = json_object_get(r[i].run[0].run, "machine");
+    const char *cpu = json_string_value(json_object_get(machine, "cpu")),
+        *isa = json_string_value(json_object_get(machine, "isa_used"));
+    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " threads, %zu run(s)\n", r[i].path, cpu ? cpu : "unknown CPU",
+           isa ? isa : "unknown ISA", json_integer_value(json_object_get(machine, "threads")), r[i].n);
+  }
+  for (size_t i = 1; !bad && i < n; i++) {
+    int d = compare_two(&r[0], &r[i], err, err_size);
+    bad = d < 0;
+    differing += d > 0 ? d : 0;
+  }
+  for (size_t i = 0; r && i < n; i++) fl_recorded_free(&r[i]);
+  free(r);
+  return bad ? -1 : differing > 0;
 }
 
 int fl_cli_compare(int argc, char **argv) {
@@ -204,25 +311,11 @@ int fl_cli_compare(int argc, char **argv) {
     fprintf(stderr, "fedlane compare: %d result folder(s) given, needs two or more\n", argc > 1 ? argc - 1 : 0);
     return usage(stderr);
   }
-  size_t n = (size_t)argc - 1;
-  fl_recorded_list *r = calloc(n, sizeof *r);
-  int differing = 0, bad = !r;
-  for (size_t i = 0; !bad && i < n; i++) bad = fl_recorded_read(&r[i], argv[i + 1], err, sizeof err);
-  for (size_t i = 0; !bad && i < n; i++) {
-    const json_t *machine = json_object_get(r[i].run[0].run, "machine");
-    const char *cpu = json_string_value(json_object_get(machine, "cpu")),
-        *isa = json_string_value(json_object_get(machine, "isa_used"));
-    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " threads, %zu run(s)\n", r[i].path, cpu ? cpu : "unknown CPU",
-           isa ? isa : "unknown ISA", json_integer_value(json_object_get(machine, "threads")), r[i].n);
-  }
-  for (size_t i = 1; !bad && i < n; i++) {
-    int d = compare_two(&r[0], &r[i], err, sizeof err);
-    bad = d < 0;
-    differing += d > 0 ? d : 0;
-  }
+  const size_t n = (size_t)argc - 1;
+  const int kernels = fl_bench_is(argv[1]);
+  int answer = kernels ? 0 : compare_runs(argv + 1, n, err, sizeof err);
+  if (answer >= 0 && fl_bench_compare(argv + 1, n, kernels, err, sizeof err)) answer = -1;
   fflush(stdout);
-  if (bad) fprintf(stderr, "fedlane compare: %s\n", err[0] ? err : "out of memory");
-  for (size_t i = 0; r && i < n; i++) fl_recorded_free(&r[i]);
-  free(r);
-  return bad || differing ? 1 : 0;
+  if (answer < 0) fprintf(stderr, "fedlane compare: %s\n", err);
+  return answer ? 1 : 0;
 }

@@ -110,6 +110,17 @@ int fl_recorded_read_summary(fl_recorded_list *r, const char *path, char *err, s
   return bad ? -1 : 0;
 }
 
+int fl_recorded_read_any(fl_recorded_list *r, const char *path, char *err, size_t err_size) {
+  struct stat st;
+  char inside[4400];
+  snprintf(inside, sizeof inside, "%s/summary.json", path);
+  const int file = !stat(path, &st) && S_ISREG(st.st_mode);
+  const int summary = !is_there(path, "run.json") && is_there(path, "summary.json");
+  if (!file && !summary) return fl_recorded_read(r, path, err, err_size);
+  r->path = path;
+  return fl_recorded_read_summary(r, file ? path : inside, err, err_size);
+}
+
 void fl_recorded_free(fl_recorded_list *r) {
   for (size_t i = 0; i < r->n; i++) {
     json_decref(r->run[i].run);

@@ -13,6 +13,8 @@ int fl_recorded_read(fl_recorded_list *, const char *path, char *err, size_t err
 /* The same of the summary.json that `fedlane report` writes: configurations and hashes of many runs; path is "", as no rounds are
  * kept in it. */
 int fl_recorded_read_summary(fl_recorded_list *, const char *path, char *err, size_t err_size);
+/* Whichever of the two the path is: a run, a suite, a report's summary.json, or a folder that has one. */
+int fl_recorded_read_any(fl_recorded_list *, const char *path, char *err, size_t err_size);
 void fl_recorded_free(fl_recorded_list *);
 
 typedef struct { fl_metrics *m; size_t n, room; } fl_rounds_kept;                       /* free(m) */

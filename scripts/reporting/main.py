@@ -21,6 +21,7 @@ def told(runs):
 
 
 def draw(report, out, venue):
+    import across
     import curves
     import diagnostics
     import figures
@@ -35,7 +36,8 @@ def draw(report, out, venue):
     made = figures.draw_all(plots, out, venue)
     made += figures.times([s for found in shown.values() for s in found], out, venue, notes)
     made += figures.partitions(report.runs, out, venue, notes)
-    sections = [published.write(report.published, report.series, out), diagnostics.write_consistency(report.series, out)]
+    sections = [published.write(report.published, report.series, out), diagnostics.write_consistency(report.series, out),
+                across.write(report, out)]
     record.write(report.runs, out)
     path = os.path.join(out, "report.html")
     page.write(path, report, plots, made, notes, sections)
