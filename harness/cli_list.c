@@ -2,6 +2,7 @@
  * the page docs/configuration.md. */
 #include "cli.h"
 #include "config_keys.h"
+#include "models/layer/layer.h"
 #include "plugin.h"
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,14 @@ static void list_models(void) {
   for (size_t i = 0; i < fl_net_count(); i++) printf("%-14s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
 }
 
+static void list_layers(void) {
+  for (size_t i = 0; i < fl_layer_count(); i++) {
+    const fl_layer *l = fl_layer_at(i);
+    printf("%-18s %s\n", l->name, l->help);
+    params(l->params, l->n_params, NULL);
+  }
+}
+
 static void list_datasets(void) {
   for (size_t i = 0; i < fl_dataset_known_count(); i++) {
     const char *help = "", *name = fl_dataset_known(i, &help);
@@ -106,8 +115,8 @@ static void list_kernels(void) {
 }
 
 static const struct { const char *name; void (*print)(void); } what[] = {
-  { "algorithms", list_algorithms }, { "optimizers", list_optimizers }, { "models", list_models }, { "datasets", list_datasets },
-  { "partitioners", list_partitioners }, { "kernels", list_kernels } };
+  { "algorithms", list_algorithms }, { "optimizers", list_optimizers }, { "models", list_models }, { "layers", list_layers },
+  { "datasets", list_datasets }, { "partitioners", list_partitioners }, { "kernels", list_kernels } };
 enum { N_WHAT = sizeof what / sizeof *what };
 
 /* ---- docs/configuration.md ------------------------------------------------------------------------------------------------- */
@@ -155,6 +164,16 @@ static void data_and_tune(void) {
   help_table(fl_tune_keys, fl_tune_key_count);
 }
 
+static void model_markdown(void) {
+  puts("## model\n");
+  for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  puts("\n### Layers\n\nWhat a network is made of ([add-a-model.md](add-a-model.md)).\n");
+  for (size_t i = 0; i < fl_layer_count(); i++) {
+    printf("#### %s\n\n%s\n\n", fl_layer_at(i)->name, fl_layer_at(i)->help);
+    table(fl_layer_at(i)->params, fl_layer_at(i)->n_params, NULL);
+  }
+}
+
 void fl_cli_markdown(void) {
   puts("# Configuration\n\n<!-- made by `fedlane list --markdown` from the program's own tables; do not edit -->\n\n"
        "A configuration is one YAML map. A list where one value is expected is a sweep: one run per value, all lists\n"
@@ -169,9 +188,8 @@ void fl_cli_markdown(void) {
   puts("## Keys\n");
   help_table(fl_top_keys, fl_top_key_count);
   data_and_tune();
-  puts("## model\n");
-  for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
-  puts("\n## federated\n");
+  model_markdown();
+  puts("## federated\n");
   section(fl_section_of(0));
   puts("## training\n\nInstead of `federated`: one model, trained on all rows by a rule. A run without either of the two blocks "
        "is central with\n"

@@ -12,7 +12,7 @@ static const char usage[] =
   "  verify RESULT...       train what a result records once more, here: the same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
   "  bench [options]        speed of the kernels beside what the machine can do; --against: is this build slower?\n"
-  "  list WHAT              algorithms, optimizers, models, datasets, partitioners, kernels\n"
+  "  list WHAT              algorithms, optimizers, models, layers, datasets, partitioners, kernels\n"
   "  partition CONFIG       what each client of a configuration holds: a table, a file, figures\n"
   "  info [--model M]       this machine, or a model\n"
   "  privacy [options]      epsilon, delta or noise of private training (fedlane privacy --help)\n"

@@ -1,16 +1,19 @@
-/* model.h - networks over one flat parameter vector: a table of layers, its layout, and the objective that it makes with
- * a data set. A new network is one entry in net/ (a table of layers); kernels are not touched. */
+/* model.h - networks over one flat parameter vector: layers that read one another, the layout that follows from them, and the
+ * objective that a network makes with a data set. */
 #ifndef FEDLANE_MODEL_H
 #define FEDLANE_MODEL_H
 #include <fedlane/objective.h>
 
-typedef enum { FL_LAYER_CONV, FL_LAYER_RELU, FL_LAYER_MAXPOOL2, FL_LAYER_LINEAR } fl_layer_kind;
-/* name: prefix of the tensors ("conv1" -> conv1.weight, conv1.bias), as in the state_dict of the PyTorch twin.
- * out: output channels (conv) or features (linear); k, p: kernel and padding (conv). */
-typedef struct { fl_layer_kind kind; const char *name; size_t out, k, p; } fl_layer_spec;
+/* A layer as it is written. type: `fedlane list layers`. name: prefix of the tensors ("conv1" -> conv1.weight, conv1.bias), as in
+ * the state_dict of the PyTorch twin. settings: "key=value key=value" of the type's parameters. from: names of the layers that it
+ * reads, separated by blanks, "input" for the samples; NULL: the layer before it. where: "file:line:column", NULL: code. */
+typedef struct { const char *type, *name, *settings, *from, *where; } fl_layer_spec;
+#define FL_READS(type, name, settings, from) { type, name, settings, from, NULL }
+#define FL_NEXT(type, name, settings) FL_READS(type, name, settings, NULL)        /* the layer before it */
+/* The last layer's output is the network's: one logit a class. */
 typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
-#define FL_MAX_LAYERS 32
-typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_MAX_LAYERS]; } fl_net_sized;
+enum { FL_SIZED_LAYERS = 17 };
+typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_SIZED_LAYERS]; char text[FL_SIZED_LAYERS][16]; } fl_net_sized;
 
 size_t fl_net_count(void);
 const fl_net *fl_net_at(size_t i);

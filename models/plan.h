@@ -1,17 +1,24 @@
-/* plan.h - a network bound to a shape of sample: what every layer reads, writes and owns of the flat vector, and where its
- * buffers lie in the scratch block. Private to models/. */
+/* plan.h - a network bound to a shape of sample: its modules, the layout of the flat vector, and where every array lies in the
+ * scratch block. Private to models/. */
 #ifndef FEDLANE_PLAN_H
 #define FEDLANE_PLAN_H
+#include "models/layer/layer.h"
 #include "models/model.h"
 
-typedef struct {
-  fl_layer_kind kind;
-  size_t in, out;                               /* floats a sample */
-  size_t c, h, w;                               /* shape of the input */
-  size_t weight, bias, fan_in;                  /* offsets in the flat vector (conv, linear) */
-  fl_conv conv;
-  int pooled;                                   /* conv: ReLU and pooling, the next two layers, are part of this step */
-} fl_step;
+/* An array of the scratch block that is needed from step `first` to step `last`: 0 takes the samples in, i + 1 is module i
+ * forward, n + 1 the loss, 2n + 1 - i module i backward. bytes, offset: a sample's; of a batch both are times the batch. */
+typedef struct { size_t first, last, bytes, offset; } fl_span;
+enum { FL_NOWHERE = -1 };
+/* Spans by number, FL_NOWHERE: none. Of module i: its output (i + 1; 0: the samples), what it keeps, the gradient of its
+ * output, and where a gradient waits that is added to another one. makes: bit j, nobody behind it has a gradient of input j. */
+typedef struct { int value, kept, gradient, apart[FL_LAYER_INPUTS]; unsigned makes; } fl_place_of;
+/* Where what lies while it trains, or while it only goes forward. place: of the samples, then of the n modules. */
+typedef struct { size_t n_spans, bytes; fl_span *span; fl_place_of *place; } fl_arena;
+/* Finds offsets at which spans that are needed at the same time do not meet; returns the bytes of all. */
+size_t fl_spans_place(fl_span *, size_t n);
+/* 0, or -1: no memory. */
+int fl_arena_plan(fl_arena *, const fl_module *, size_t n, const fl_shape *input, int training);
+void fl_arena_free(fl_arena *);
 
 struct fl_model {
   fl_adapters *adapters;                        /* NULL: none */
@@ -23,20 +30,30 @@ struct fl_model {
   const float *sigma;                           /* noise of each training row, or NULL; in inputs it is times noise_scale */
   float noise_scale;
   fl_key noise_key;
-  size_t n_steps, first;                        /* first: the first layer with parameters: needs no input gradient */
-  size_t widest;                                /* most floats a sample of any layer boundary */
-  fl_step step[FL_MAX_LAYERS];
-  fl_tensor tensor[2 * FL_MAX_LAYERS];
-  char name[2 * FL_MAX_LAYERS][48], net[64];
+  size_t n; fl_module *module;
+  fl_shape input;
+  fl_arena arena[2];                            /* of evaluation, of training */
+  fl_tensor *tensor; fl_start *start;
+  char *text;                                   /* names of layers and tensors */
+  char net[64];
 };
 
-/* Byte offsets of one batch's buffers in the scratch block, each on its own cache line. act[0] is the input, act[i + 1] the
- * output of layer i (ReLU works in place: the same buffer); at: choices of a pooling layer. */
-typedef struct {
-  size_t act[FL_MAX_LAYERS + 1], at[FL_MAX_LAYERS], gradient[2], conv, label, loss, pred, row, total;
-} fl_offsets;
+/* bind.c: modules, shapes and layout of the network; 0, or -1 with the layer that does not fit. */
+int fl_bind(fl_model *, const fl_net *, char *err, size_t err_size);
 
-void fl_plan_offsets(const fl_model *, size_t batch, fl_offsets *);
+/* A batch on its way through the network: what the loops of plan.c go over, a module at a time. */
+typedef struct {
+  const fl_model *m; const fl_arena *arena; const fl_kernels *k;
+  const float *p; float *g;
+  size_t n;                                     /* samples */
+  char *base, *work;                            /* the arena; the modules' scratch */
+} fl_batch;
+void fl_batch_forward(const fl_batch *, size_t module);
+void fl_batch_backward(const fl_batch *, size_t module);
+static inline float *fl_batch_span(const fl_batch *b, int span) {
+  return span == FL_NOWHERE ? NULL : (float *)(void *)(b->base + b->arena->span[span].offset * b->n);
+}
+
 size_t fl_plan_work(void *self, size_t batch);
 double fl_plan_loss_grad(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
     void *work);

@@ -1,6 +1,6 @@
 /* catalogue.c - an algorithm from key = value settings, and what refuses it. Every key of a
  * configuration's algorithm is found in the tables of parameters of the run, the rule and the stages: there is no other list. */
-#include "locale.h"
+#include "models/locale.h"
 #include "registry.h"
 #include <math.h>
 #include <stdarg.h>

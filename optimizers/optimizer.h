@@ -5,16 +5,11 @@
 #ifndef FEDLANE_OPTIMIZER_H
 #define FEDLANE_OPTIMIZER_H
 #include <fedlane/objective.h>
+#include <fedlane/param.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* One hyper-parameter: lo <= value <= hi, or as the flags say. choices "a|b|c": the value is the index (lo, hi, flags ignored,
- * def = default index). Names have one meaning in the whole program. */
-enum { FL_WHOLE = 1, FL_ABOVE = 2, FL_BELOW = 4,      /* a whole number; lo itself, hi itself is not allowed */
-       FL_LIST = 8,                                   /* up to FL_MAX_MILESTONES whole numbers, rising, as "100+150"; "none" */
-       FL_FEDERATED = 16, FL_CENTRAL = 32 };          /* has a meaning in federated runs, in central training alone */
-typedef struct { const char *name; double def, lo, hi; const char *choices, *help; unsigned flags; } fl_param;
 typedef struct { size_t n; const fl_run *run; } fl_blocks;            /* second-moment blocks, in order, covering 0..d */
 
 /* ---- gradient oracle: the only view of model and data. Counts its own evaluations. ----------------------------------- */
@@ -210,8 +205,6 @@ enum { FL_H_LR, FL_H_LR_SCHEDULE, FL_H_LR_DECAY, FL_H_LR_MIN, FL_H_STEP_GAMMA, F
        FL_H_LR_OFFSET, FL_H_UNIT, FL_H_CLIP_NORM, FL_H_CLIP, FL_H_SERVER_LR, FL_H_WEIGHTS, FL_H_BLOCK_RULE, FL_H_COUNT };
 extern const fl_param fl_run_params[FL_H_COUNT];
 
-/* One key = value of an algorithm's entry; where: "file:line:column" or "--set", for messages. */
-typedef struct { const char *key, *value, *where; } fl_setting;
 struct fl_algorithm {
   char name[64], label[96];                     /* method's name ("custom" for a stack); label: as in tables */
   const fl_rule *rule, *server_rule;
@@ -254,12 +247,6 @@ int fl_counts_steps(const fl_algorithm *, int central);
 int fl_schedule_refuse(const fl_algorithm *, int central, uint64_t moves, char *why, size_t size);
 int fl_milestones_read(const fl_setting *, fl_algorithm *, char *err, size_t err_size);
 void fl_milestones_text(const fl_algorithm *, char *out, size_t size);
-/* ---- settings.c: text to values, with one form of message for all -------------------------------------------------------- */
-/* The setting's value (a choice's index) into *out. 0, or -1 with a message: place, key, value, what is allowed. */
-int fl_param_read(const fl_param *, const fl_setting *, double *out, char *err, size_t err_size);
-/* "WHERE: unknown WHAT 'WORD'; did you mean 'NEAREST'?; allowed: NAMES" into err; returns -1. */
-int fl_unknown(const char *where, const char *what, const char *word, const char *const *names, size_t n, char *err,
-               size_t err_size);
 #ifdef __cplusplus
 }
 #endif

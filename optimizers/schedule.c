@@ -1,6 +1,6 @@
 /* schedule.c - the learning rate as a pure function of round, step or epoch t (federated-adaptive 0.3, deep-first-order 20 and
  * 29). Doubles by own functions only, since a learning rate reaches the bits of a run. */
-#include "locale.h"
+#include "models/locale.h"
 #include <fedlane/optimizer.h>
 #include <stdio.h>
 #include <stdlib.h>

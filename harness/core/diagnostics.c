@@ -2,7 +2,7 @@
  * and of the model that is evaluated. It reads the training and writes only its own memory, the workers' scratch and the columns,
  * so no bit of a run depends on it. Sums are in a fixed order: of elements in chunks, of samples by the fixed tree. */
 #include "internal.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* keep.c - for stages that judge all uploads of a round together (combine), attack it (malicious), or train on samples of the
  * server's own (own): who and what is drawn, memory, and the way of the uploads into the tree. */
 #include "internal.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* memory.c - how much memory this process may still take: the machine's and its control groups'. Client states are touched
  * lazily, so without asking, a population that is too large would end in the kernel's SIGKILL in the middle of a round. */
 #include "internal.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

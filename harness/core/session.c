@@ -1,6 +1,6 @@
 /* session.c - opens a run (checks, memory, threads), runs rounds, closes it. */
 #include "internal.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>

@@ -2,11 +2,11 @@
 #include "models/net/net.h"
 
 static const fl_layer_spec layers[] = {
-  { FL_LAYER_CONV, "conv1", 6, 5, 2 }, { FL_LAYER_RELU, "relu1", 0, 0, 0 }, { FL_LAYER_MAXPOOL2, "pool1", 0, 0, 0 },
-  { FL_LAYER_CONV, "conv2", 16, 5, 0 }, { FL_LAYER_RELU, "relu2", 0, 0, 0 }, { FL_LAYER_MAXPOOL2, "pool2", 0, 0, 0 },
-  { FL_LAYER_LINEAR, "fc1", 120, 0, 0 }, { FL_LAYER_RELU, "relu3", 0, 0, 0 },
-  { FL_LAYER_LINEAR, "fc2", 84, 0, 0 }, { FL_LAYER_RELU, "relu4", 0, 0, 0 },
-  { FL_LAYER_LINEAR, "fc3", 0, 0, 0 },
+  FL_NEXT("conv", "conv1", "out=6 kernel=5 pad=2"), FL_NEXT("relu", "relu1", ""), FL_NEXT("max_pool", "pool1", ""),
+  FL_NEXT("conv", "conv2", "out=16 kernel=5"), FL_NEXT("relu", "relu2", ""), FL_NEXT("max_pool", "pool2", ""),
+  FL_NEXT("linear", "fc1", "out=120"), FL_NEXT("relu", "relu3", ""),
+  FL_NEXT("linear", "fc2", "out=84"), FL_NEXT("relu", "relu4", ""),
+  FL_NEXT("linear", "fc3", ""),
 };
 const fl_net fl_net_lenet5 = {
   "lenet5", "LeNet-5: conv 6 5x5 pad 2, pool, conv 16 5x5, pool, 120, 84, classes (61,706 parameters on 28x28)",

@@ -1,12 +1,13 @@
 /* mlp.c - perceptrons: the two-layer one of the first federated experiments ("2NN"), and any other hidden widths by name. */
 #include "models/net/net.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const fl_layer_spec layers[] = {
-  { FL_LAYER_LINEAR, "fc1", 200, 0, 0 }, { FL_LAYER_RELU, "relu1", 0, 0, 0 },
-  { FL_LAYER_LINEAR, "fc2", 200, 0, 0 }, { FL_LAYER_RELU, "relu2", 0, 0, 0 },
-  { FL_LAYER_LINEAR, "fc3", 0, 0, 0 },
+  FL_NEXT("linear", "fc1", "out=200"), FL_NEXT("relu", "relu1", ""),
+  FL_NEXT("linear", "fc2", "out=200"), FL_NEXT("relu", "relu2", ""),
+  FL_NEXT("linear", "fc3", ""),
 };
 const fl_net fl_net_mlp = {
   "mlp",
@@ -27,11 +28,13 @@ const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room) {
     if (*at != '_' || at[1] < '1' || at[1] > '9' || hidden == MOST_HIDDEN) return NULL;
     const unsigned long width = strtoul(at + 1, &end, 10);
     if (width > 65536) return NULL;
-    room->layer[n++] = (fl_layer_spec){ FL_LAYER_LINEAR, linear[hidden], width, 0, 0 };
-    room->layer[n++] = (fl_layer_spec){ FL_LAYER_RELU, relu[hidden], 0, 0, 0 };
+    snprintf(room->text[n], sizeof room->text[n], "out=%lu", width);
+    room->layer[n] = (fl_layer_spec)FL_NEXT("linear", linear[hidden], room->text[n]);
+    room->layer[n + 1] = (fl_layer_spec)FL_NEXT("relu", relu[hidden], "");
+    n += 2;
     at = end;
   }
-  room->layer[n++] = (fl_layer_spec){ FL_LAYER_LINEAR, linear[hidden], 0, 0, 0 };
+  room->layer[n++] = (fl_layer_spec)FL_NEXT("linear", linear[hidden], "");
   strcpy(room->name, name);
   room->net = (fl_net){ room->name, "perceptron of the hidden widths in its name, ReLU", n, room->layer };
   return &room->net;

@@ -1,7 +1,7 @@
-/* settings.c - values of parameters and names from text, and the messages about those that are wrong: the same words for
+/* param.c - values of parameters and names from text, and the messages about those that are wrong: the same words for
  * methods, partitions, sections of a configuration and commands. */
-#include "locale.h"
-#include <fedlane/optimizer.h>
+#include "models/locale.h"
+#include <fedlane/param.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,233 @@
+// Networks as graphs: gradients where outputs have several readers, the plan of the scratch block, refusals.
+#include "tests/gradient/reference.hpp"
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <memory>
+extern "C" {
+#include "models/plan.h"
+}
+
+namespace {
+using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
+struct Network {
+  const char *name;
+  std::vector<fl_layer_spec> layers;
+  fl_net net() const { return { name, "", layers.size(), layers.data() }; }
+};
+
+// Residual sums over convolutions, with values that three layers read, in-place layers whose input somebody else needs, a layer
+// that reads the samples twice removed, and activations that keep their input.
+const Network residual{ "residual", {
+  FL_NEXT("conv", "stem", "out=3 kernel=3 pad=1"), FL_NEXT("relu", "r0", ""),
+  FL_NEXT("conv", "a1", "out=3 kernel=3 pad=1"), FL_NEXT("relu", "r1", ""), FL_NEXT("conv", "a2", "out=3 kernel=3 pad=1"),
+  FL_READS("add", "s1", "", "a2 r0"), FL_NEXT("relu", "r2", ""),
+  FL_NEXT("gelu", "g1", ""), FL_READS("conv", "b1", "out=3 kernel=1", "r2"), FL_READS("add", "s2", "", "r2 b1 g1 r0"),
+  FL_NEXT("relu", "r3", ""), FL_NEXT("max_pool", "p1", ""), FL_NEXT("flatten", "f1", ""), FL_NEXT("gelu", "g2", "form=tanh"),
+  FL_NEXT("linear", "fc1", "out=9 bias=no"), FL_NEXT("relu", "r4", ""), FL_READS("linear", "fc2", "out=9", "f1"),
+  FL_READS("add", "s3", "", "fc2 r4"), FL_NEXT("relu", "r5", ""), FL_NEXT("relu", "r6", ""),
+  FL_NEXT("linear", "head", ""),
+} };
+const Network branch{ "branch", {                // a chain of spreads: sums of sums, one of them read by two
+  FL_NEXT("linear", "a", "out=5"), FL_READS("linear", "b", "out=5", "input"), FL_READS("add", "s", "", "a b"),
+  FL_READS("add", "t", "", "s a"), FL_READS("add", "u", "", "b s t"), FL_NEXT("relu", "r", ""), FL_READS("add", "v", "", "r u"),
+  FL_NEXT("linear", "head", ""),
+} };
+const Network chain{ "chain", {                  // pooling that is not fused, in-place layers in a row
+  FL_NEXT("conv", "c1", "out=4 kernel=3"), FL_NEXT("max_pool", "p1", ""), FL_NEXT("relu", "r1", ""), FL_NEXT("flatten", "f", ""),
+  FL_NEXT("relu", "r2", ""), FL_NEXT("linear", "head", "bias=no"),
+} };
+
+struct Case {
+  reference::Samples data;
+  Model model{ nullptr, fl_model_free };
+  const fl_objective *o = nullptr;
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x;
+  std::vector<uint32_t> index;
+  std::vector<char> work;
+  Case(const Network &network, size_t n) : data(n, 3, 9, 7, 4), index(n) {
+    char err[256] = "";
+    const fl_net net = network.net();
+    model.reset(fl_model_new(&net, &data.s, nullptr, reference::mean, reference::deviation, err, sizeof err));
+    INFO(err);
+    REQUIRE(model);
+    o = fl_model_objective(model.get());
+    x.resize(o->layout->d), work.resize(o->work(o->self, n));
+    for (size_t i = 0; i < n; i++) index[i] = uint32_t(n - 1 - i);
+    o->init(o->self, 5, x.data());
+  }
+  double loss(const std::vector<float> &at, std::vector<float> &g) {
+    g.assign(x.size(), NAN);
+    return o->loss_grad(o->self, k, at.data(), index.data(), index.size(), g.data(), work.data());
+  }
+};
+std::string refused(const Network &network) {
+  char err[512] = "";
+  const reference::Samples data(2, 1, 9, 7, 4);
+  const fl_net net = network.net();
+  CHECK(Model(fl_model_new(&net, &data.s, nullptr, 0, 1, err, sizeof err), fl_model_free) == nullptr);
+  return err;
+}
+}
+
+TEST_CASE("Gradients of networks with several readers agree with differences of their loss", "[network]") {
+  const Network &network = *GENERATE(&residual, &branch, &chain);
+  Case c(network, 6);
+  std::vector<float> g, ignored;
+  c.loss(c.x, g);
+  for (size_t t = 0; t < c.o->layout->n; t++) {
+    const fl_tensor &tensor = c.o->layout->tensor[t];
+    double norm = 0;
+    for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) norm += double(g[i]) * g[i];
+    norm = std::sqrt(norm);
+    INFO(network.name << ", " << tensor.name << ": |g| = " << norm);
+    REQUIRE(norm > 0);
+    const double h = 1e-3;
+    auto moved = [&](double s) {
+      std::vector<float> y = c.x;
+      for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) y[i] = float(y[i] + s * g[i] / norm);
+      return c.loss(y, ignored);
+    };
+    CHECK((moved(h) - moved(-h)) / (2 * h) == Approx(norm).epsilon(0.02).margin(2e-4));
+  }
+}
+
+// Who needs what, said again from the modules alone: no span may meet another while both are needed.
+TEST_CASE("No two arrays of a network that are needed at the same time meet", "[network]") {
+  const Network &network = *GENERATE(&residual, &branch, &chain);
+  const int training = GENERATE(0, 1);
+  Case c(network, 2);
+  const fl_model *m = c.model.get();
+  const fl_arena *a = &m->arena[training];
+  struct Use { int span; size_t at, bytes; std::string what; };
+  std::vector<Use> uses;                        // a span holds its content from the first to the last of its uses
+  const size_t n = m->n;
+  const auto use = [&](int span, size_t at, size_t floats, const std::string &what) {
+    if (span != FL_NOWHERE) uses.push_back({ span, at, floats * 4, what });
+  };
+  use(a->place[0].value, 0, 63, "samples");
+  for (size_t i = 0; i < n; i++) {
+    const fl_module &s = m->module[i];
+    const size_t back = 2 * n + 1 - i, size = fl_shape_size(&s.to);
+    use(a->place[i + 1].value, i + 1, size, s.name);
+    for (size_t j = 0; j < s.n_in; j++) {
+      use(a->place[s.in[j]].value, i + 1, 0, s.name);
+      if (training && s.type->acts & FL_KEEPS_INPUT) use(a->place[s.in[j]].value, back, 0, s.name);
+    }
+    if (training && s.type->acts & FL_KEEPS_OUTPUT) use(a->place[i + 1].value, back, 0, s.name);
+    if (s.type->kept) {
+      REQUIRE(a->place[i + 1].kept != FL_NOWHERE);
+      use(a->place[i + 1].kept, i + 1, 0, s.name);
+      if (training) use(a->place[i + 1].kept, back, 0, s.name);
+    }
+    if (!training) continue;
+    REQUIRE(a->place[i + 1].gradient != FL_NOWHERE);
+    use(a->place[i + 1].gradient, back, size, s.name);
+    for (size_t j = 0; j < s.n_in; j++)
+      if (s.in[j]) use(a->place[s.in[j]].gradient, back, 0, s.name);
+  }
+  use(a->place[n].value, n + 1, 0, "logits");
+  use(a->place[n].gradient, n + 1, m->objective.classes, "logits");
+  for (const Use &u : uses) {
+    const fl_span &s = a->span[u.span];
+    INFO(network.name << ": " << u.what << " at " << u.at);
+    CHECK((s.first <= u.at && u.at <= s.last && u.bytes <= s.bytes && s.offset + s.bytes <= a->bytes && s.offset % 64 == 0));
+  }
+  size_t sum = 0;
+  for (size_t i = 0; i < a->n_spans; i++) {
+    const fl_span &s = a->span[i];
+    sum += s.bytes;
+    for (size_t j = 0; j < i; j++) {
+      const fl_span &o = a->span[j];
+      const bool together = s.first <= o.last && o.first <= s.last;
+      CHECK((!together || s.offset + s.bytes <= o.offset || o.offset + o.bytes <= s.offset));
+    }
+  }
+  CHECK(a->bytes < sum);                        // something is used twice
+}
+
+// Whatever is not needed at a step is filled with NaN before it: whoever reads what nobody promised to keep, is found.
+TEST_CASE("A run whose unneeded arrays are poisoned gives the same gradient", "[network]") {
+  const Network &network = *GENERATE(&residual, &branch, &chain);
+  Case c(network, 5);
+  const fl_model *m = c.model.get();
+  const fl_arena *a = &m->arena[1];
+  std::vector<float> want, g(c.x.size(), NAN);
+  c.loss(c.x, want);
+  std::vector<float> memory(a->bytes / 4 * 5), work(c.work.size() / 4 + 1), loss(5);
+  fl_batch b = {};
+  b.m = m, b.arena = a, b.k = c.k, b.p = c.x.data(), b.g = g.data(), b.n = 5;
+  b.base = reinterpret_cast<char *>(memory.data()), b.work = reinterpret_cast<char *>(work.data());
+  const auto poison = [&](size_t step) {
+    std::vector<bool> needed(memory.size());
+    for (size_t i = 0; i < a->n_spans; i++)
+      if (a->span[i].first < step && step <= a->span[i].last)
+        std::fill_n(needed.begin() + long(a->span[i].offset * 5 / 4), a->span[i].bytes * 5 / 4, true);
+    for (size_t i = 0; i < memory.size(); i++)
+      if (!needed[i]) memory[i] = NAN;
+    std::fill(work.begin(), work.end(), NAN);
+  };
+  std::vector<uint8_t> label;
+  poison(0);
+  for (size_t r = 0; r < 5; r++) {
+    c.k->normalize(63, fl_batch_span(&b, a->place[0].value) + 63 * r, c.data.s.pixels + 63 * c.index[r], m->scale, m->shift);
+    label.push_back(c.data.s.label[c.index[r]]);
+  }
+  for (size_t i = 0; i < m->n; i++) poison(i + 1), fl_batch_forward(&b, i);
+  poison(m->n + 1);
+  c.k->softmax_xent(5, 4, fl_batch_span(&b, a->place[m->n].value), label.data(), 0.2f, fl_batch_span(&b, a->place[m->n].gradient),
+                    loss.data());
+  for (size_t i = m->n; i-- > 0;) poison(2 * m->n + 1 - i), fl_batch_backward(&b, i);
+  CHECK(!memcmp(g.data(), want.data(), g.size() * 4));
+}
+
+TEST_CASE("Loss and gradient of a graph have the same bits on every ISA, and rows the same logits in every batch", "[network]") {
+  const Network &network = *GENERATE(&residual, &branch, &chain);
+  Case c(network, 33);
+  std::vector<float> first, g, all(33 * 4), one(4);
+  for (int isa = 0; isa < FL_ISA_COUNT; isa++) {
+    if (!(c.k = fl_kernels_of(fl_isa(isa)))) continue;
+    c.loss(c.x, g);
+    if (first.empty()) first = g;
+    INFO(network.name << ", " << c.k->name);
+    CHECK(!memcmp(g.data(), first.data(), g.size() * 4));
+  }
+  c.k = fl_kernels_select(nullptr, nullptr);
+  fl_model_logits(c.model.get(), c.k, c.x.data(), &c.data.s, c.index.data(), 33, all.data(), c.work.data());
+  for (size_t r = 0; r < 33; r++) {
+    fl_model_logits(c.model.get(), c.k, c.x.data(), &c.data.s, &c.index[r], 1, one.data(), c.work.data());
+    CHECK(!memcmp(one.data(), &all[4 * r], 16));
+  }
+}
+
+TEST_CASE("What is no network is refused with the layer's name", "[network]") {
+  const fl_layer_spec head = FL_NEXT("linear", "head", "");
+  CHECK(refused({ "n", { FL_NEXT("lineal", "a", ""), head } })
+            .find("model n, layer a: unknown type of layer 'lineal'; did you mean 'linear'?; allowed: linear, conv") == 0);
+  CHECK(refused({ "n", { FL_NEXT("conv", "a", "out=3 kernal=3"), head } })
+            .find("model n, layer a: unknown key of conv 'kernal'; did you mean 'kernel'?; allowed: out, kernel") == 0);
+  CHECK(refused({ "n", { FL_NEXT("conv", "a", "out=0"), head } }) ==
+        "model n, layer a: out = '0'; allowed: a whole number from 1 to 65536");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out"), head } }) == "model n, layer a: 'out'; allowed: key=value");
+  CHECK(refused({ "n", { FL_READS("linear", "a", "out=3", "b"), head } }) ==
+        "model n, layer a: from = 'b'; allowed: input, or a layer before it");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3"), FL_NEXT("linear", "a", ""), head } }) ==
+        "model n, layer a: a layer before it has this name; allowed: a name of its own");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3"), FL_READS("add", "s", "", "a a"), head } }) ==
+        "model n, layer s: from names 'a' twice; allowed: once");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3"), FL_NEXT("add", "s", ""), head } }) ==
+        "model n, layer s: add reads 1 layer; allowed: 2 to 4");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3"), FL_READS("linear", "b", "out=5", "input"),
+                         FL_READS("add", "s", "", "a b"), head } }) ==
+        "model n, layer s: it adds a vector of 5 to a vector of 3; allowed: equal shapes");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3"), FL_READS("linear", "b", "out=5", "input"), head } }) ==
+        "model n, layer a: no layer reads it; allowed: only the last layer is read by nobody");
+  CHECK(refused({ "n", { FL_NEXT("linear", "a", "out=3") } }) ==
+        "model n, layer a: its output is a vector of 3; allowed: of the last layer one number for each of the 4 classes");
+  CHECK(refused({ "n", { FL_NEXT("flatten", "a", ""), FL_NEXT("conv", "b", ""), head } }) ==
+        "model n, layer b: it reads a vector of 63; allowed: an image");
+  CHECK(refused({ "n", { { "conv", "a", "kernel=9", nullptr, "net.yaml:3:5" }, head } }) ==
+        "net.yaml:3:5: model n, layer a: a 9x9 kernel does not fit in 9x7 with padding 0");
+  CHECK(refused({ "n", {} }) == "a model needs a network of one layer or more and at least one training sample");
+}
