@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "atomic.h"
 #include "config_keys.h"
+#include "config_net.h"
 #include "core/team.h"
 #include "plugin.h"
 #include <errno.h>
@@ -47,22 +48,29 @@ static void print_value(const char *key, const json_t *v, int depth) {
   putchar('\n');
 }
 
-static int print_model(const char *name, const char *shape) {
-  char err[FL_ERR];
-  size_t c = 1, h = 28, w = 28, classes = 10;
-  if (shape && sscanf(shape, "%zux%zux%zux%zu", &c, &h, &w, &classes) != 4)
-    return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10\n", shape), FL_EXIT_USAGE;
-  if (!c || !h || !w || !classes || classes > 256 || c > 4096 || h > 4096 || w > 4096)
-    return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 x 1..4096 x 1..4096 x 1..256\n", shape), FL_EXIT_USAGE;
-  fl_net_sized room;
-  const fl_net *net = fl_net_named("--model", name, &room, err, sizeof err);
-  if (!net) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
+/* Parameters by role, in the order in which roles come up. */
+static void print_roles(const fl_layout *l) {
+  static const char *const name[] = {
+    [FL_MATRIX] = "matrices", [FL_CONV] = "convolutions", [FL_BIAS] = "biases", [FL_NORM] = "norms", [FL_EMBED] = "embeddings",
+    [FL_HEAD] = "head", [FL_Q] = "queries", [FL_K] = "keys", [FL_V] = "values", [FL_QKV] = "queries, keys, values",
+    [FL_O] = "attention outputs", [FL_LORA_A] = "adapters A", [FL_LORA_B] = "adapters B", [FL_TOKEN] = "tokens",
+    [FL_BUFFER] = "not trained" };
+  size_t of[FL_BUFFER + 1] = { 0 };
+  for (size_t i = 0; i < l->n; i++) of[l->tensor[i].role] += l->tensor[i].size;
+  for (size_t i = 0; i < l->n; i++) {
+    size_t *sum = &of[l->tensor[i].role];
+    if (*sum) printf("  %-43s %10zu\n", name[l->tensor[i].role], *sum);
+    *sum = 0;
+  }
+}
+
+static int print_network(const fl_net *net, size_t c, size_t h, size_t w, size_t classes) {
+  char err[FL_ERR], text[32];
   uint8_t *pixels = calloc(c * h * w, 1), label = 0;
   const fl_samples one = { .n = 1, .c = c, .h = h, .w = w, .classes = classes, .pixels = pixels, .label = &label };
   fl_model *m = pixels ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
   if (!m) return free(pixels), fprintf(stderr, "fedlane: %s\n", pixels ? err : "out of memory"), FL_EXIT_FAILED;
   const fl_layout *l = fl_model_objective(m)->layout;
-  char text[32];
   printf("%s: %s\ninput %zu x %zu x %zu, %zu classes\n\n%-24s %-20s %10s\n", net->name, net->help, c, h, w, classes, "tensor",
          "shape", "size");
   for (size_t i = 0; i < l->n; i++) {
@@ -71,13 +79,32 @@ static int print_model(const char *name, const char *shape) {
       snprintf(dims + strlen(dims), sizeof dims - strlen(dims), "%s%zu", k ? "x" : "", l->tensor[i].shape[k]);
     printf("%-24s %-20s %10zu\n", l->tensor[i].name, dims, l->tensor[i].size);
   }
-  printf("%-24s %-20s %10zu\n\n", "parameters", "", l->d);
+  printf("%-24s %-20s %10zu\n", "parameters", "", l->d);
+  print_roles(l);
+  putchar('\n');
   for (size_t b = 1; b <= 100; b = b == 1 ? 50 : 2 * b)
     printf("activations, batch %-4zu %s\n", b, fl_human_bytes((double)fl_model_activation_bytes(m, b), text));
-  printf("multiply-adds a sample   %.0f forward\n", fl_model_macs(m));
+  const double macs = fl_model_macs(m);         /* backward: as many again for the inputs' gradients, and for the weights' */
+  printf("multiply-adds a sample   %.0f forward; %.3g FLOP, about %.3g with the gradient\n", macs, 2 * macs, 6 * macs);
   fl_model_free(m);
   free(pixels);
   return FL_EXIT_DONE;
+}
+
+static int print_model(const char *name, const char *shape) {
+  char err[FL_ERR];
+  size_t c = 1, h = 28, w = 28, classes = 10;
+  if (shape && sscanf(shape, "%zux%zux%zux%zu", &c, &h, &w, &classes) != 4)
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10\n", shape), FL_EXIT_USAGE;
+  if (!c || !h || !w || !classes || classes > 256 || c > 4096 || h > 4096 || w > 4096)
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 x 1..4096 x 1..4096 x 1..256\n", shape), FL_EXIT_USAGE;
+  fl_net_sized room;
+  fl_net *own = fl_net_is_file(name) ? fl_net_read_file(name, err, sizeof err) : NULL;
+  const fl_net *net = fl_net_is_file(name) ? own : fl_net_named("--model", name, &room, err, sizeof err);
+  if (!net) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
+  const int code = print_network(net, c, h, w, classes);
+  fl_net_free(own);
+  return code;
 }
 
 static json_t *plugin_json(const fl_loaded_plugin *p) {

@@ -1,5 +1,6 @@
 /* cli_work.c - data set, partition, model and session of a run, kept from one run to the next. */
 #include "cli.h"
+#include "config_net.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,10 @@ static int same_split(const fl_config *a, const fl_config *b) {
       !memcmp(p->h, q->h, sizeof p->h);
 }
 
+static int same_model(const fl_config *a, const fl_config *b) {
+  return !strcmp(a->model, b->model) && !a->net == !b->net && (!a->net || a->net == b->net || fl_net_same(a->net, b->net));
+}
+
 static void drop_model(fl_work *w) {
   if (w->model_of) fl_model_free(w->model);
   w->model_of = NULL;
@@ -119,10 +124,11 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (c->target_accuracy > 0 && !w->data.test.n)
     return snprintf(err, size, "target_accuracy = %g; allowed: only with test rows, and data '%s' has none", c->target_accuracy,
                     w->data.name), -1;
-  if (!w->model_of || strcmp(w->model_of->model, c->model)) {
+  if (!w->model_of || !same_model(w->model_of, c)) {
     drop_model(w);
     fl_net_sized room;
-    w->model = fl_model_new(fl_net_find(c->model, &room), &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
+    const fl_net *net = c->net ? c->net : fl_net_find(c->model, &room);
+    w->model = fl_model_new(net, &w->data.train, w->data.test.n ? &w->data.test : NULL, w->data.mean,
                             w->data.std, err, size);
     if (!w->model) return -1;
     if (w->data.population) fl_model_make_rows(w->model, fl_population_row, w->data.population);

@@ -1,6 +1,7 @@
 /* config.c - from the tree of nodes to runs. A list where one value is expected stays "open" until the expansion picks an
  * element, so lists may stand anywhere, also inside the elements of other lists. */
 #include "config_context.h"
+#include "config_net.h"
 #include "plugin.h"
 #include "published.h"
 #include "report.h"
@@ -93,16 +94,33 @@ static int main_section(context *c, fl_config *run) {
   return 0;
 }
 
+/* Takes the network over, NULL: there was a message. The runs of the suite share it. */
+static int own_network(context *c, fl_config *run, fl_net *net, const char *where) {
+  fl_net **all = net ? realloc(c->suite->net, (c->suite->n_nets + 1) * sizeof *all) : NULL;
+  if (net && !all) fl_net_free(net), snprintf(c->err, c->size, "%s: out of memory", where);
+  if (!all) return -1;
+  c->suite->net = all;
+  all[c->suite->n_nets++] = net;
+  run->net = net;
+  return fl_config_copy(c, run->model, sizeof run->model, where, "name", net->name);
+}
+
 static int check_model(context *c, const char *where, const char *name) {
   fl_net_sized room;
   return fl_net_named(where, name, &room, c->err, c->size) ? 0 : -1;
 }
 
 static int model_section(context *c, fl_config *run) {
-  const fl_node *node = fl_node_get(c->root, "model");
+  const fl_node *node = fl_node_get(c->root, "model"), *now = fl_node_now(node);
   const char *where;
   int bad = 0;
+  if (now && now->kind == FL_NODE_MAP) return own_network(c, run, fl_net_read(now, NULL, c->err, c->size), now->where);
   const char *name = fl_config_text(c, node, &where, &bad);
+  if (name && fl_net_is_file(name)) {
+    char path[2048];
+    if (fl_config_path(c, path, sizeof path, where, "model", name, node->from_set)) return -1;
+    return own_network(c, run, fl_net_read_file(path, c->err, c->size), where);
+  }
   return !name || check_model(c, where, name) || fl_config_copy(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
 }
 
@@ -175,7 +193,9 @@ fl_node *fl_config_open(fl_node *node, int algorithm) {
   }
   for (size_t i = 0; i < node->n; i++) {
     fl_node *child = node->child[i];
-    if (algorithm ? !strcmp(child->key, "model") || !strcmp(child->key, "stack") : !strcmp(child->key, "diagnostics")) continue;
+    static const char *const is_list[2][3] = { { "diagnostics", "layers", "blocks" }, { "model", "stack", "stack" } };
+    const char *const *own = is_list[algorithm != 0];
+    if (!strcmp(child->key, own[0]) || !strcmp(child->key, own[1]) || !strcmp(child->key, own[2])) continue;
     fl_node *open = fl_config_open(child, algorithm);
     if (open) return open;
   }
@@ -207,8 +227,9 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
       const fl_node *m = only->kind == FL_NODE_LIST ? only->child[i] : only;
       if (m->kind != FL_NODE_SCALAR)
         return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
-      if (check_model(c, m->where, m->text)) return -1;
-      match |= !strcmp(m->text, shared->model);
+      const int same = !strcmp(m->text, shared->model);
+      if (!same && check_model(c, m->where, m->text)) return -1;
+      match |= same;
     }
     if (!match) return 0;
   } else if (entry->kind == FL_NODE_LIST) {
@@ -416,5 +437,7 @@ int fl_suite_load_json(fl_suite *suite, const json_t *config, const char *path, 
 
 void fl_suite_free(fl_suite *s) {
   free(s->run);
+  for (size_t i = 0; i < s->n_nets; i++) fl_net_free(s->net[i]);
+  free(s->net);
   memset(s, 0, sizeof *s);
 }

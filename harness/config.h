@@ -21,6 +21,7 @@ typedef struct {                                /* one resolved run */
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
   fl_partition_config partition;
   char model[64];
+  const fl_net *net;                            /* the suite's, where the configuration has its layers; NULL: the one named so */
   fl_backend backend;
   size_t clients;
   double participation;
@@ -42,6 +43,7 @@ typedef struct {                                /* one resolved run */
 } fl_config;
 typedef struct {
   size_t n; fl_config *run;
+  size_t n_nets; fl_net **net;                  /* that runs point to */
   char published[512];                          /* a CSV of published figures that the report joins; "" without */
 } fl_suite;
 /* set: "key=value,key=value" texts (dotted keys: federated.rounds=5, algorithms.lr=[0.1,0.01], partition.seed=7); seeds: "1,2,3"

@@ -2,6 +2,7 @@
  * checkpoint interval) is not in it, so the run_id made of it is the same on every machine. */
 #include "config.h"
 #include "config_keys.h"
+#include "config_net.h"
 #include "plugin.h"
 #include <math.h>
 #include <stdio.h>
@@ -81,7 +82,7 @@ json_t *fl_config_json(const fl_config *c) {
   const fl_section_keys *own = fl_section_of(c->central);
   settings s = { algorithm, c->central };
   if (!c->central && !made) json_object_set_new(o, "partition", partition_json(&c->partition));
-  json_object_set_new(o, "model", json_string(c->model));
+  json_object_set_new(o, "model", c->net ? fl_net_json(c->net) : json_string(c->model));
   /* the native bits need no name */
   if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));
   json_object_set_new(o, own->name, section_json(c, own));

@@ -149,7 +149,7 @@ const fl_key_help fl_top_keys[] = {
   { "seeds", "list of seeds, one run each (also --seeds); default [1]" },
   { "data", "data set: a known name, or {format, train, test}" },
   { "partition", "how the training rows are divided among clients: a partitioner's name, or {name, seed, and its parameters}" },
-  { "model", "network (fedlane list models)" },
+  { "model", "network (fedlane list models), FILE.yaml, or {name, blocks, layers} (docs/add-a-model.md)" },
   { "backend", "who computes the matrix products (also --backend): native, or onednn, whose bits are not promised; default "
                "native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },

@@ -1,7 +1,7 @@
 /* tune_choose.c - from scores to a choice: which trial, whether it lies at the end of what was tried, the table and the files. */
 #include "tune.h"
 #include "atomic.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* tune_draw.c - values of a search: points of a range, draws from (seed, key, number of the draw), combinations. */
 #include "tune.h"
-#include "optimizers/locale.h"
+#include "models/locale.h"
 #include <fedlane/kernels.h>
 #include <math.h>
 #include <stdio.h>
