@@ -435,6 +435,17 @@ int fl_suite_load_json(fl_suite *suite, const json_t *config, const char *path, 
   return bad;
 }
 
+int fl_suite_take_nets(fl_suite *to, fl_suite *from, char *err, size_t size) {
+  if (!from->n_nets) return 0;
+  fl_net **all = realloc(to->net, (to->n_nets + from->n_nets) * sizeof *all);
+  if (!all) return snprintf(err, size, "out of memory for %zu networks", from->n_nets), -1;
+  memcpy(all + to->n_nets, from->net, from->n_nets * sizeof *all);
+  to->net = all;
+  to->n_nets += from->n_nets;
+  from->n_nets = 0;
+  return 0;
+}
+
 void fl_suite_free(fl_suite *s) {
   free(s->run);
   for (size_t i = 0; i < s->n_nets; i++) fl_net_free(s->net[i]);

@@ -54,6 +54,8 @@ int fl_suite_load(fl_suite *, const char *path, const char *const *set, size_t n
 int fl_suite_load_json(fl_suite *, const json_t *config, const char *path, const char *const *set, size_t n_set, char *err,
                        size_t err_size);
 void fl_suite_free(fl_suite *);
+/* The networks of `from` belong to `to` from now on, which has copies of its runs. */
+int fl_suite_take_nets(fl_suite *to, fl_suite *from, char *err, size_t err_size);
 json_t *fl_config_json(const fl_config *);      /* the resolved configuration, without threads, ISA and paths */
 /* First 16 hex digits of the SHA-256 of {"config", "data": [SHA-256 of each file], "partition": SHA-256} as compact JSON with
  * sorted keys: what decides the bits of a run, and nothing else (docs/results.md). */

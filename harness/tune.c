@@ -298,7 +298,7 @@ static int expand(context *c, fl_tune *t, const char *seeds) {
   for (size_t e = 0; !bad && e < t->n_entries; e++) most = t->space[e].trials > most ? t->space[e].trials : most;
   for (size_t trial = 0; !bad && trial < most; trial++) {
     if (fl_config_expand(&some, with_values(t, trial), t->path, seeds, c->err, c->size)) return -1;
-    bad = place(c, t, &some, trial);
+    bad = place(c, t, &some, trial) || fl_suite_take_nets(&t->suite, &some, c->err, c->size);
     fl_suite_free(&some);
   }
   return bad;
