@@ -112,7 +112,9 @@ static int read_source(source *s, const char *path, const options *o, char *err,
     if (lacks_plugin(r, where, err, size)) return FL_EXIT_USAGE;
     if (fl_suite_load_json(&one, json_object_get(r->run, "config"), where, o->set, o->n_set, err, size)) return FL_EXIT_USAGE;
     s->suite.run[s->suite.n++] = one.run[0];
+    const int bad = fl_suite_take_nets(&s->suite, &one, err, size);
     fl_suite_free(&one);
+    if (bad) return FL_EXIT_FAILED;
   }
   return 0;
 }

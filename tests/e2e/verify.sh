@@ -18,7 +18,7 @@ algorithms: [{name: fedadamw, lr: [1e-3, 3e-3]}, {stack: [scaffold, sam], rule: 
 END
 cat > "$scratch/central.yaml" <<END
 data: {format: idx, train: $scratch/data/train, test: $scratch/data/t10k}
-model: logistic
+model: {name: small, layers: [{linear: {out: 12, name: fc1}}, relu, {linear: {out: 12}}, {add: {from: [relu1, linear1]}}, linear]}
 training: {epochs: 3}
 algorithms: [{rule: adamw, lr: 1e-3}]
 END
