@@ -203,6 +203,21 @@ ${CC:-cc} -std=c17 -O1 -ffp-contract=off $(pkg-config --cflags fedlane) "$source
 ${CC:-cc} -std=c17 -O1 -ffp-contract=off $(pkg-config --cflags fedlane) "$source/docs/examples/objective/main.c" \
   -o "$scratch/objective" $(pkg-config --libs fedlane) -Wl,-rpath,"$libdir"
 python=/usr/bin/python3
+# The library knows every field of the structs that a caller of fl_open fills or reads: none is added and forgotten.
+"$python" - "$libdir/libfedlane.so" "$scratch/prefix/include/fedlane" > "$scratch/out" 2> "$scratch/err" << 'END' || fail "fields"
+import ctypes, pathlib, re, sys
+lib, seen = ctypes.CDLL(sys.argv[1]), 0
+headers = "".join(path.read_text() for path in pathlib.Path(sys.argv[2]).glob("*.h"))
+headers = re.sub(r"/[*].*?[*]/", "", headers, flags=re.S)
+offset, size = ctypes.c_size_t(), ctypes.c_size_t()
+for of in "fl_options fl_metrics fl_partial fl_problem fl_objective fl_tensor fl_layout fl_eval fl_setting fl_key".split():
+    body = re.search(r"\{([^{}]*)\} *%s;|struct %s \{([^{}]*)\}" % (of, of), headers)
+    body = re.sub(r"\(\*(\w+)\)\([^)]*\)", r"\1", body.group(1) or body.group(2))
+    for field in re.findall(r"(\w+)(?:\[\w+\])?\s*[,;]", body):
+        seen += 1
+        assert not lib.fl_abi_field(of.encode(), field.encode(), ctypes.byref(offset), ctypes.byref(size)), f"{of}.{field}"
+assert seen > 100, seen
+END
 if "$python" -c 'import numpy' 2> "$scratch/err"; then
   for method in "fedavg 0.05" "scaffold 0.05" "fedadamw 0.01" "rule:adamw 0.01"; do
     # shellcheck disable=SC2086
