@@ -9,8 +9,9 @@
 static const struct known { const char *name, *folder, *package, *help; size_t classes; double mean, std; } known[] = {
   { "fashion_mnist", "fashion-mnist", "dataset-fashion-mnist",
     "Fashion-MNIST, 60,000 + 10,000 images of 28x28, 10 classes (Debian package dataset-fashion-mnist)", 10, 0.2860, 0.3530 },
-  { "mnist", "mnist", NULL, "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (scripts/download mnist, or its files in $FEDLANE_DATA/mnist)",
-    10, 0.1307, 0.3081 },
+  { "mnist", "mnist", NULL,
+    "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (scripts/download mnist, or its files in $FEDLANE_DATA/mnist)", 10,
+    0.1307, 0.3081 },
 };
 #define N_KNOWN (sizeof known / sizeof *known)
 #define SYSTEM_FOLDER "/usr/share/datasets"
