@@ -1,4 +1,4 @@
-/* layer_work.c - the scratch of the convolution kernels. */
+/* layer_work.c - the scratch of the layers' kernels. */
 #include "kernels/layer/conv.h"
 
 static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
@@ -28,4 +28,9 @@ size_t fl_conv_pool_work(const fl_conv *s, size_t n) {
   const size_t back = image + l.turned + l.strips + l.columns + conv_listing(s) + (1 + conv_levels(pieces)) * s->o * l.columns +
                       l.sums + l.table;
   return max_of(forward, back);
+}
+
+size_t fl_norm_work(size_t n, size_t rows, size_t piece) {
+  const size_t wide = (n + 15) / 16 * 16;
+  return (1 + conv_levels((rows + piece - 1) / piece)) * 2 * wide;
 }

@@ -19,4 +19,9 @@ static inline logistic v_logistic(v16 x) {
   const v16 w = v_fma(v_exp_q(r), v_mul(r, r), v_add(r, lost));
   return (logistic){ v_fma(s, w, s1), v_exp_power(u_sub(v_bits(t1), v_bits(t))), s, w };
 }
+
+static inline v16 v_sigmoid(v16 x) {
+  const logistic l = v_logistic(x);
+  return v_mul(v_div(v_set(1.0f), l.sum), l.scale);
+}
 #endif

@@ -8,18 +8,6 @@
 namespace bench {
 namespace {
 
-// One call: its name behind kernel/isa/, what it computes, arrays of `floats` each, and the call itself.
-struct Shape {
-  std::string name;
-  double elements, flops;
-  size_t floats, arrays;
-  std::function<void(const fl_kernels *, float *const *)> call;
-  unsigned in_place = 0; // arrays that are read and written
-  unsigned threads = 1;  // of the call itself
-  double double_fmas = 0;
-  bool streams = true;   // false: no stream binds it
-};
-
 // Where the streams lie that move so many bytes a call: a cache holds 32 bytes an element of its size.
 size_t nearest_size(const Sizes &s, double bytes) {
   return bytes <= 32.0 * static_cast<double>(s.l1) ? s.l1 : bytes <= 32.0 * static_cast<double>(s.l2) ? s.l2 : s.l3;
@@ -51,11 +39,15 @@ void add_shape_on(Book &book, const Op &op, const Shape &shape, const fl_kernels
   book.add(line, shape.floats, shape.arrays);
 }
 
+} // namespace
+
 void add_shape(Book &book, const Op &op, const Shape &shape) {
   for (const fl_kernels *k : book.options.isas) { add_shape_on(book, op, shape, k); }
 }
 
 std::string dimension(const char *name, size_t value) { return std::string(name) + ":" + std::to_string(value); }
+
+namespace {
 
 // ---- products --------------------------------------------------------------------------------------------------------------
 struct Product { size_t m, n, k; };

@@ -34,6 +34,20 @@ struct Op {
   unsigned absent = 0;      // these arrays, a bit each
 };
 
+// One call: its name behind kernel/isa/, what it computes, arrays of `floats` each, and the call itself.
+struct Shape {
+  std::string name;
+  double elements, flops;
+  size_t floats, arrays;
+  std::function<void(const fl_kernels *, float *const *)> call;
+  unsigned in_place = 0; // arrays that are read and written
+  unsigned threads = 1;  // of the call itself
+  double double_fmas = 0;
+  bool streams = true;   // false: no stream binds it
+};
+void add_shape(Book &book, const Op &op, const Shape &shape);     // on every instruction set
+std::string dimension(const char *name, size_t value);
+
 #define FL_OP(family, name, ret, args, traffic, formula) struct tag_##name {};
 #include <fedlane/ops.def>
 
@@ -66,6 +80,20 @@ FL_SHAPED(conv_grad_weight);
 FL_SHAPED(conv_grad_input);
 FL_SHAPED(conv_pool);
 FL_SHAPED(conv_pool_back);
+// Normalisation (norms.cpp).
+FL_SHAPED(layer_norm);
+FL_SHAPED(layer_norm_back);
+FL_SHAPED(group_norm);
+FL_SHAPED(group_norm_back);
+FL_SHAPED(batch_moments);
+FL_SHAPED(batch_norm);
+FL_SHAPED(batch_norm_grad);
+FL_SHAPED(batch_norm_back);
+// Losses, embeddings (layers.cpp).
+FL_SHAPED(cross_entropy);
+FL_SHAPED(multi_margin);
+FL_SHAPED(embed);
+FL_SHAPED(embed_grad);
 
 } // namespace bench
 #endif

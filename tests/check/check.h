@@ -6,7 +6,7 @@
 #include <fedlane/kernels.h>
 #include <stdio.h>
 
-#define MAX_ARGS 8
+#define MAX_ARGS 12
 /* timed: no sign, as a second moment has none */
 enum { KIND_UNIFORM, KIND_WIDE, KIND_FINITE, KIND_SPECIAL, KIND_DENORMAL, KINDS, KIND_TIMED = KINDS };
 
