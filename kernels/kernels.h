@@ -94,21 +94,21 @@ size_t fl_conv_work(const fl_conv *s, size_t n);
 int fl_conv_pool_fits(const fl_conv *s);
 size_t fl_conv_pool_work(const fl_conv *s, size_t n);
 
-/* Normalisation. `stat`: of all rows (or groups, channels) the means, then of all the scales, 1/sqrt(variance + eps), the variance
- * of the population; what comes back needs it. Sums over a row or plane: 64 float partials, element i to partial i%64, then halving;
- * above 4096 elements chunks of 4096 by the fixed tree. Mean and variance: a row, or a chunk of 4096 of it, has its sum s and q, the
+/* Normalisation. `stat`: of all rows (groups, channels) the means, then of all the scales, 1/sqrt(variance + eps), the variance
+ * of the population; the way back needs it. Sums over a row or plane: 64 float partials, element i to i%64, then halving;
+ * above 4096 elements chunks of 4096 by the fixed tree. Mean and variance: a row, or a chunk of it, has its sum s, and q, the
  * sum of fma(d, d, .), d = x - s/n; chunks join as in `variance`, in double. Gradients of gamma and beta: rows (layer norm) or
  * samples' sums (the others) are added in order inside a piece of `piece` rows or samples, pieces by the fixed tree; so pieces of
- * whole samples, fl_sample_piece of them, combine over shards. dx may be dy, y may be x. With `relu` y is relu of what it was, and
- * dy counts where y > 0 (NaN where y is): y is computed again, not kept. */
+ * whole samples, fl_sample_piece of them, combine over shards. dx may be dy, y may be x. With `relu` y is relu of what it was,
+ * and dy counts where y > 0 (NaN where y is): y is computed again, not kept. */
 /* Samples (c, hw), in groups of c/groups channels each, hw positions a channel; groups divides c. */
 typedef struct { size_t c, hw, groups; float eps; int relu; } fl_group_norm;
 /* Floats of scratch of layer_norm_back (n columns, rows of it, piece) and of group_norm_back (c, samples, piece). */
 size_t fl_norm_work(size_t n, size_t rows, size_t piece);
 /* Batch norm. batch_moments gives s and q of each channel over the n samples of a batch or of a shard of it: pieces of `piece`
- * samples, partials going on from plane to plane with i the place in the plane, joined as above (planes above 4096: their chunks).
+ * samples, partials going on from plane to plane with i the place in the plane, joined as above (planes above 4096: chunks).
  * Then: shards are joined by the tree's node (right = left + right, counts of elements); stat comes from the moments, or, to
- * evaluate, from running averages; r = (1 - momentum)*r + momentum*v in double, v the mean and the variance times count/(count - 1).
+ * evaluate, from running averages; r = (1 - momentum)*r + momentum*v in double, v the mean and the variance*count/(count - 1).
  * batch_norm_grad's sums are joined by adding; batch_norm_back takes them over all `count` elements of a channel. */
 void fl_batch_join(size_t c, size_t count_left, const double *left, size_t count_right, double *right);
 void fl_batch_stat(size_t c, size_t count, const double *moments, float eps, float *stat);
@@ -122,10 +122,10 @@ void fl_batch_evaluate(size_t c, const float *mean, const float *variance, float
  * Without weights, smoothing and ignored rows the gradient has the bits of softmax_xent. dlogits may be logits. */
 #define FL_IGNORE_NONE UINT32_MAX
 typedef struct { float scale, smoothing; uint32_t ignore; } fl_cross_entropy;
-/* dropout: element i is dropped by element first + i of `bits` under the key (purpose FL_PURPOSE_MASK; `first` tells layers and shards apart).
+/* dropout: element i is dropped by element first + i of `bits` under the key; `first` tells layers and shards apart.
  * NaN stays NaN. mask keeps what was kept, bit i/16%32 of word 16*(i/512) + i%16: fl_dropout_words(n) words. */
 static inline size_t fl_dropout_words(size_t n) { return (n + 511) / 512 * 16; }
-/* embed_grad: of a token its rows are added in order inside a piece, pieces by the fixed tree; a token that does not occur gets +0.
+/* embed_grad: a token's rows are added in order inside a piece, pieces by the fixed tree; a token that does not occur gets +0.
  * Tokens are below `vocabulary`. The gradient of positional embeddings is bias_grad of (samples, positions*n), their adding is
  * bias_rows. work: fl_embed_work words of 32 bits. */
 static inline size_t fl_embed_work(size_t rows, size_t vocabulary) { return rows + vocabulary; }

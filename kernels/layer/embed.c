@@ -1,4 +1,4 @@
-/* embed.c - rows of a table by token, and the table's gradient: for each token its places in order, so that a token's sum does not
+/* embed.c - rows of a table by token, and the table's gradient: for each token its places in order, so that its sum does not
  * depend on how often others come. Places are sorted by token, by counting. */
 #include "kernels/simd/each.h"
 #include "kernels/simd/decl.h"

@@ -1,5 +1,5 @@
-/* loss.c - losses of logits with their gradients: cross-entropy with labels of 32 bits, weights and smoothing, the binary one, and
- * the margin. Up to sixteen rows at a time: their maxima, sums and logarithms are lanes of one vector. */
+/* loss.c - losses of logits with their gradients: cross-entropy with labels of 32 bits, weights and smoothing, the binary
+ * one, and the margin. Up to sixteen rows at a time: their maxima, sums and logarithms are lanes of one vector. */
 #include "kernels/layer/rows.h"
 #include "kernels/math/log1p.h"
 #include "kernels/math/logistic.h"

@@ -50,7 +50,8 @@ void FL_FN(batch_norm)(size_t n, size_t c, size_t hw, const float *x, const floa
 }
 
 /* The sums of one piece of one channel. */
-FL_INLINE void piece_of(const int relu, const plane *p, segments s, const float *x, const float *dy, float *to_dy, float *to_dot) {
+FL_INLINE void piece_of(const int relu, const plane *p, segments s, const float *x, const float *dy, float *to_dy,
+                        float *to_dot) {
   const v16 zero = v_zero();
   plane_sums sums = { { zero, zero, zero, zero }, { zero, zero, zero, zero } };
   for (size_t k = 0; k < s.count; k++) plane_add(relu, p, &sums, s.n, x + k * s.step, dy + k * s.step);

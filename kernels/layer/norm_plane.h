@@ -1,5 +1,5 @@
-/* norm_plane.h - one channel's plane of a group or batch norm: y = (x - mean)*a + b, perhaps through ReLU, and back. The sign of y
- * that the way back through ReLU needs is computed again, to the same bit, so that y is not kept. */
+/* norm_plane.h - one channel's plane of a group or batch norm: y = (x - mean)*a + b, perhaps through ReLU, and back. The sign of
+ * y that the way back through ReLU needs is computed again, to the same bit, so that y is not kept. */
 #ifndef FL_LAYER_NORM_PLANE_H
 #define FL_LAYER_NORM_PLANE_H
 #include "kernels/layer/moments.h"

@@ -24,7 +24,8 @@ static void layer_norms(check *t, int back) {
     for (int kind = 0; kind < KINDS; kind++) {
       const size_t rows = rows_by[i][0], n = rows_by[i][1], piece = rows_by[i][2], all = rows * n;
       const float *x = some_floats(t, 0, all, kind), *gamma = some_floats(t, 1, n, KIND_UNIFORM);
-      const float *beta = some_floats(t, 2, n, kind), *dy = some_floats(t, 3, all, kind), *stat = some_floats(t, 4, 2 * rows, kind);
+      const float *beta = some_floats(t, 2, n, kind), *dy = some_floats(t, 3, all, kind);
+      const float *stat = some_floats(t, 4, 2 * rows, kind);
       snprintf(what, sizeof what, "rows=%zu n=%zu piece=%zu kind=%d", rows, n, piece, kind);
       const arg forward[] = { IN(all, x), IN(n, gamma), IN(n, beta), OUT('f', all), OUT('f', 2 * rows) };
       const arg backward[] = { IN(all, x), IN(n, gamma), IN(2 * rows, stat), IN(all, dy), OUT('f', all), OUT('f', n), OUT('f', n),
@@ -56,8 +57,9 @@ static void call_group_back(const fl_kernels *k, call *c) {
 }
 
 typedef struct { size_t n, c, hw, groups, piece; } planes;
-static const planes shapes[] = { { 0, 2, 3, 1, 1 }, { 1, 1, 1, 1, 1 }, { 3, 4, 9, 2, 2 }, { 35, 6, 16, 2, 32 }, { 2, 32, 64, 2, 2 },
-                                 { 5, 34, 49, 17, 4 }, { 2, 20, 225, 1, 1 }, { 2, 2, 4200, 2, 1 }, { 9, 3, 65, 3, 8 } };
+static const planes shapes[] = { { 0, 2, 3, 1, 1 }, { 1, 1, 1, 1, 1 }, { 3, 4, 9, 2, 2 }, { 35, 6, 16, 2, 32 },
+                                 { 2, 32, 64, 2, 2 }, { 5, 34, 49, 17, 4 },
+                                 { 2, 20, 225, 1, 1 }, { 2, 2, 4200, 2, 1 }, { 9, 3, 65, 3, 8 } };
 
 static void group_case(check *t, int back, const planes *p, int kind, int relu) {
   const fl_group_norm s = { p->c, p->hw, p->groups, eps, relu };
