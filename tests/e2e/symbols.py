@@ -9,7 +9,8 @@ import pathlib, re, subprocess, sys
 objdump, ops, folder, suffix, registers = sys.argv[1:]
 x86 = r"v(?:add|sub|mul|div|sqrt|min|max|fn?m(?:add|sub)(?:132|213|231)|cmp\w*)p[sd]|vcvt\w+|vpmuludq"
 arm = r"f(?:add|sub|mul|div|sqrt|mla|mls|cm(?:eq|gt|ge|lt|le)|cvt\w+)|[su]cvtf|umull2?"
-SETS = {"zmm": (x86, r"%zmm"), "ymm": (x86, r"%ymm"), "neon": (arm, r"\b(?:v[0-9]+\.(?:16b|8h|4s|2d)|q[0-9]+)\b"), "any": (r".+", "")}
+SETS = {"zmm": (x86, r"%zmm"), "ymm": (x86, r"%ymm"),
+        "neon": (arm, r"\b(?:v[0-9]+\.(?:16b|8h|4s|2d)|q[0-9]+)\b"), "any": (r".+", "")}
 # What has no such instruction: the kernel, the instructions that are its work instead, and why.
 OTHERWISE = {
     "transpose": (r"vshuf\w+|vunpck\w+|vperm\w+|zip[12]|trn[12]", "a change of places alone"),
