@@ -47,6 +47,8 @@ def save(fig, out, name, title, header, rows, caption=None, group=""):
         with open(os.path.join(out, name + "-caption.tex"), "w", encoding="utf-8") as f:
             f.write("".join("%% %s\n" % line for line in caption[1]))
             f.write("\\caption{%s}\\label{fig:%s}\n" % (tables.latex_text(caption[0]), name))
+    fig.draw_without_rendering()  # the layout, once for both
+    fig.set_layout_engine("none")
     # No date inside: the same results give the same files.
     fig.savefig(os.path.join(out, name + ".pdf"), metadata={"CreationDate": None})
     fig.savefig(os.path.join(out, name + ".svg"), metadata={"Date": None})
