@@ -139,8 +139,7 @@ int fl_cli_report(int argc, char **argv) {
   options o = { 0 };
   fl_report_runs all = { 0 };
   if (parse(argc, argv, &o)) return FL_EXIT_USAGE;
-  int bad = 0;
-  for (size_t i = 0; i < o.n && !bad; i++) bad = fl_report_read(&all, o.folder[i], err, sizeof err);
+  int bad = fl_report_read(&all, o.folder, o.n, err, sizeof err);
   if (o.out) snprintf(out, sizeof out, "%s", o.out);
   else snprintf(out, sizeof out, "%s/report", o.folder[0]);
   bad = bad || make_tables(&o, &all, out, err, sizeof err);

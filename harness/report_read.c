@@ -150,28 +150,28 @@ static int fill(fl_report_run *r, json_t *run, const json_t *summary, char *err,
   return read_rounds(r, err, size);
 }
 
-static int add_run(fl_report_runs *all, const char *folder, char *err, size_t size) {
-  char *real = realpath(folder, NULL);
-  if (!all->seen) all->seen = json_object();
-  const int twice = !real || json_object_get(all->seen, real);
-  if (!twice) json_object_set_new(all->seen, real, json_true());
-  free(real);
-  if (twice) return 0;
-  if (all->n == all->room) {
-    all->room = all->room ? 2 * all->room : 64;
-    if (!(all->run = realloc(all->run, all->room * sizeof *all->run))) abort();
-  }
-  fl_report_run *r = &all->run[all->n++];
-  memset(r, 0, sizeof *r);
-  r->folder = copy_of(folder);
-  json_t *run = read_in(folder, "run.json", err, size), *summary = NULL;
+static int load(fl_report_run *r, char *err, size_t size) {
+  json_t *run = read_in(r->folder, "run.json", err, size), *summary = NULL;
   if (!run) return -1;
-  const int finished = is_there(folder, "summary.json");
-  if (finished) summary = read_in(folder, "summary.json", err, size);
+  const int finished = is_there(r->folder, "summary.json");
+  if (finished) summary = read_in(r->folder, "summary.json", err, size);
   const int bad = (finished && !summary) || fill(r, run, summary, err, size);
   json_decref(run);
   json_decref(summary);
   return bad ? -1 : 0;
+}
+
+/* Thousands of runs are a gigabyte of JSON, so all processors read. Of several failures the first run's is told. */
+static int load_all(fl_report_runs *all, char *err, size_t size) {
+  size_t first = all->n;
+#pragma omp parallel for schedule(dynamic, 8)
+  for (size_t i = 0; i < all->n; i++) {
+    char why[3000] = "";
+    if (!load(&all->run[i], why, sizeof why)) continue;
+#pragma omp critical
+    if (i < first) first = i, snprintf(err, size, "%s", why);
+  }
+  return first < all->n ? -1 : 0;
 }
 
 /* ---- folders --------------------------------------------------------------------------------------------------------------- */
@@ -230,20 +230,40 @@ static int visit(const visitor *v, const char *top, int depth, char *err, size_t
   return bad ? -1 : 0;
 }
 
-static int on_run(void *self, const char *folder, char *err, size_t size) { return add_run(self, folder, err, size); }
-
-int fl_report_read(fl_report_runs *all, const char *top, char *err, size_t size) {
-  const visitor v = { .on_run = on_run, .self = all };
-  char folder[4096];
-  struct stat s;
-  const size_t before = all->n;
-  if ((size_t)snprintf(folder, sizeof folder, "%s", top) >= sizeof folder || stat(top, &s) || !S_ISDIR(s.st_mode))
-    return snprintf(err, size, "%s: no such folder", top), -1;
-  for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/';) folder[--n] = 0;
-  if (visit(&v, folder, 0, err, size)) return -1;
-  if (all->n == before && !json_object_size(all->seen))
-    return snprintf(err, size, "%s: no run.json in it or below; a result folder is what `fedlane run` wrote", top), -1;
+/* A folder that was given twice counts once. */
+static int on_run(void *self, const char *folder, char *err, size_t size) {
+  fl_report_runs *all = self;
+  char *real = realpath(folder, NULL);
+  (void)err, (void)size;
+  const int twice = !real || json_object_get(all->seen, real);
+  all->met++;
+  if (!twice) json_object_set_new(all->seen, real, json_true());
+  free(real);
+  if (twice) return 0;
+  if (all->n == all->room) {
+    all->room = all->room ? 2 * all->room : 64;
+    if (!(all->run = realloc(all->run, all->room * sizeof *all->run))) abort();
+  }
+  all->run[all->n] = (fl_report_run){ .folder = copy_of(folder) };
+  all->n++;
   return 0;
+}
+
+int fl_report_read(fl_report_runs *all, char *const *top, size_t n, char *err, size_t size) {
+  const visitor v = { .on_run = on_run, .self = all };
+  all->seen = json_object();
+  for (size_t i = 0; i < n; i++) {
+    char folder[4096];
+    struct stat s;
+    const size_t before = all->met;
+    if ((size_t)snprintf(folder, sizeof folder, "%s", top[i]) >= sizeof folder || stat(top[i], &s) || !S_ISDIR(s.st_mode))
+      return snprintf(err, size, "%s: no such folder", top[i]), -1;
+    for (size_t k = strlen(folder); k > 1 && folder[k - 1] == '/';) folder[--k] = 0;
+    if (visit(&v, folder, 0, err, size)) return -1;
+    if (all->met == before)
+      return snprintf(err, size, "%s: no run.json in it or below; a result folder is what `fedlane run` wrote", top[i]), -1;
+  }
+  return load_all(all, err, size);
 }
 
 typedef struct { int (*each)(void *, const char *, char *, size_t); void *self; } found;

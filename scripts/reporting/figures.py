@@ -89,7 +89,8 @@ class Plot:
 def place_legend(fig, ax, labels, venue):
     """Above the axes, in as many columns as fit; the figure grows by its lines, its width stays the venue's."""
     width, height = fig.get_size_inches()
-    columns = max(1, min(len(labels), int((width - 0.2) * 72 / (venue.small * 0.55 * max(map(len, labels)) + 34))))
+    letter = venue.small * (0.5 if venue.serif else 0.6)
+    columns = max(1, min(len(labels), int((width - 0.2) * 72 / (letter * max(map(len, labels)) + 4.2 * venue.small))))
     lines = -(-len(labels) // columns)
     fig.set_size_inches(width, height + lines * venue.small * 1.35 / 72)
     ax.legend(frameon=False, ncol=columns, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.0, handlelength=2.4,
