@@ -15,10 +15,10 @@ typedef struct {
   double accuracy, target, reach[FL_COSTS];     /* NaN: none; reach: what it had cost when the target was first evaluated */
   double rate, up, down;
 } fl_report_run;
-typedef struct { fl_report_run *run; size_t n, room, met; json_t *seen; } fl_report_runs;  /* seen: real paths; starts as zeros */
+typedef struct { fl_report_run *run; size_t n, room, met; json_t *seen; } fl_report_runs;    /* starts as zeros */
 
-/* The runs at or below n folders. Where there is a suite.json, those that it names, in its order: what else lies beside it is of an
- * earlier configuration. 0, or -1 with a message; free in both cases. */
+/* The runs at or below n folders. Where there is a suite.json, those that it names, in its order: what else lies beside it is
+ * of an earlier configuration. 0, or -1 with a message; free in both cases. */
 int fl_report_read(fl_report_runs *, char *const *top, size_t n, char *err, size_t err_size);
 void fl_report_free(fl_report_runs *);
 /* Calls each with every file of published figures that a suite.json at or below top names; ends when it is not 0. */
