@@ -50,7 +50,7 @@ grep -qE '^  threads: 1 \| 2$' out.txt && grep -q '^  isa_used: ' out.txt ||
 ids=$("$fedlane" run config.yaml --dry-run --seeds 5,7 2> err.txt | value /dev/stdin run_id | sort)
 [ "$ids" = "$(for dir in one/*/; do value "$dir/run.json" run_id; done | sort)" ] || fail "--dry-run shows other run_ids"
 for change in federated.rounds=5 federated.batch_size=11 algorithms.lr=0.06 partition.seed=43 model=mlp model=mlp_9_8 \
-              data.validation=0.2 data.scaling=unit; do
+              data.validation=0.2 data.validation=0.2,data.validation_from=clients data.scaling=unit; do
   "$fedlane" run config.yaml --dry-run --seeds 5,7 --set $change 2> err.txt | value /dev/stdin run_id > changed.txt
   [ "$(wc -l < changed.txt)" = 4 ] || fail "--set $change: $(wc -l < changed.txt) runs: $(cat err.txt)"
   ! grep -qF "$ids" changed.txt || fail "--set $change leaves a run_id"
@@ -72,15 +72,19 @@ long=$(seq -s , 1000 1099)
 # ---- a sweep is its runs one by one: nothing that one of them loads is used for another that needs something else ------
 short=federated.rounds=1,algorithms=fedavg
 run --out sweep --seeds 5 --set "data.validation=[0,0.2],partition.seed=[42,43],model=[logistic,mlp],$short"
-for validation in 0 0.2; do
+run --out sweep-of-splits --seeds 5 --set \
+  "data.validation=0.2,data.validation_from=[clients,rows],partition.seed=[42,43],model=[logistic,mlp],$short"
+for validation in 0 0.2 0.2,data.validation_from=clients; do
   for seed in 42 43; do
     for model in logistic mlp; do
       run --out alone --seeds 5 --set data.validation=$validation,partition.seed=$seed,model=$model,$short
       id=$(value alone/fedavg-s5/summary.json run_id)
-      twin=$(dirname "$(grep -l "\"run_id\": \"$id\"" sweep/*/summary.json)")
-      for key in hash trajectory_hash; do
-        [ "$(value alone/fedavg-s5/summary.json $key)" = "$(value "$twin/summary.json" $key)" ] ||
-          fail "validation $validation, partition $seed, $model: $key is not that of the same run in a sweep"
+      twins=$(grep -l "\"run_id\": \"$id\"" sweep*/*/summary.json) || fail "no such run in a sweep: validation $validation"
+      for twin in $twins; do
+        for key in hash trajectory_hash; do
+          [ "$(value alone/fedavg-s5/summary.json $key)" = "$(value "$twin" $key)" ] ||
+            fail "validation $validation, partition $seed, $model: $key is not that of the same run in a sweep"
+        done
       done
     done
   done

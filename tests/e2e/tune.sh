@@ -93,6 +93,22 @@ told "finished already"
 [ "$before" = "$(stat -c %Y.%i "$scratch/killed/fedavg_trial=1-s1/summary.json")" ] || fail "a finished trial was run again"
 same "$scratch/killed"
 
+# More trials begin with those that are there; a trial is a result like any other; a signal tells how to go on.
+try 0 tune "$config" --resume "$scratch/killed" --set tune.trials=5
+[ "$(grep -c 'finished already' "$scratch/err")" = 22 ] || fail "more trials: not the first ones again"
+[ "$(grep -c '^fedavg,' "$scratch/killed/tune.csv")" = 5 ] || fail "not five trials"
+try 0 verify "$scratch/one/fedprox_trial=2-s1" --set "data.train=$scratch/data/train,data.test=$scratch/data/t10k"
+"$fedlane" tune "$config" --out "$scratch/stopped" --set federated.rounds=100000 > "$scratch/out" 2> "$scratch/err" &
+pid=$!
+until [ -e "$scratch/stopped/fedavg_trial=1-s1/rounds.jsonl" ]; do
+  kill -0 $pid 2> /dev/null || fail "ended by itself"
+  sleep 0.01
+done
+kill -TERM $pid
+code=0; wait $pid || code=$?
+[ $code = 143 ] || fail "exit code $code after SIGTERM, not 143"
+told "to continue: fedlane tune $config --set federated.rounds=100000 --resume $scratch/stopped"
+
 # By the loss, on one seed; a method none of whose trials ends is left out, and told.
 try 1 tune "$config" --out "$scratch/loss" --seeds 3 --set 'algorithms=[{name: fedavg, weight_decay: 100},fedprox]' \
   --set 'tune.space={algorithms.fedavg.lr: [1e5, 1e6], algorithms.fedprox.mu: [0.1, 0.2]},tune.metric=loss'
