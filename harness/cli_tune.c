@@ -8,7 +8,8 @@
 
 static const char usage[] =
   "usage: fedlane tune CONFIG [--set key=value,...] [--seeds 1,2,3] [--threads N] [--isa scalar|avx2|avx512|neon]\n"
-  "                    [--backend native|onednn] [--out DIR | --resume DIR] [--jobs J] [--shard I/N] [--dry-run]\n"
+  "                    [--backend native|onednn] [--out DIR | --resume DIR] [--jobs J] [--shard I/N]\n"
+  "                    [--plugin FILE.so]... [--dry-run]\n"
   "Trains every method with the values that `tune:` in CONFIG says, the same number of trials each, and chooses by rows held\n"
   "out of the training rows. Into DIR: all trials (tune.csv), and for fedlane run the configuration with the chosen values\n"
   "(chosen.yaml). The options are those of fedlane run:\n"

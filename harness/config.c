@@ -219,6 +219,25 @@ static int pick_each(context *c, fl_node *open, const char *scope, int (*then)(c
   return failed;
 }
 
+/* Whether the configuration spells a network of that name out, which another run of it may be of. */
+static int is_own_network(context *c, const char *name) {
+  const fl_node *node = fl_node_get(c->root, "model");
+  const size_t n = node->kind == FL_NODE_LIST ? node->n : 1;
+  int same = 0;
+  for (size_t i = 0; i < n && !same; i++) {
+    const fl_node *m = node->kind == FL_NODE_LIST ? node->child[i] : node;
+    char path[2048];
+    fl_net *net = NULL;
+    if (m->kind == FL_NODE_MAP) net = fl_net_read(m, NULL, c->err, c->size);
+    else if (m->kind == FL_NODE_SCALAR && fl_net_is_file(m->text) &&
+             !fl_config_path(c, path, sizeof path, m->where, "model", m->text, m->from_set))
+      net = fl_net_read_file(path, c->err, c->size);
+    same = net && !strcmp(net->name, name);
+    if (net) fl_net_free(net);
+  }
+  return same;
+}
+
 static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry) {
   if (entry->kind == FL_NODE_MAP) {
     const fl_node *only = fl_node_get(entry, "model");
@@ -228,7 +247,7 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
       if (m->kind != FL_NODE_SCALAR)
         return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
       const int same = !strcmp(m->text, shared->model);
-      if (!same && check_model(c, m->where, m->text)) return -1;
+      if (!same && !is_own_network(c, m->text) && check_model(c, m->where, m->text)) return -1;
       match |= same;
     }
     if (!match) return 0;

@@ -1,6 +1,7 @@
 /* tune_write.c - the configuration with the chosen values, as YAML that `fedlane run` takes from any folder. */
 #include "tune.h"
 #include "atomic.h"
+#include "config_net.h"
 #include "plugin.h"
 #include <limits.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ static void put_path(const writer *w, const fl_node *n) {
 }
 
 static int is_path(const fl_node *n, const char *section) {
+  if (!strcmp(section, "model")) return n->kind == FL_NODE_SCALAR && fl_net_is_file(n->text);
   if (n->kind != FL_NODE_SCALAR || !n->key) return 0;
   return (!strcmp(section, "data") && (!strcmp(n->key, "train") || !strcmp(n->key, "test"))) ||
          (!strcmp(section, "partition") && !strcmp(n->key, "path")) || !strcmp(n->key, "published");

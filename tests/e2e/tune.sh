@@ -117,15 +117,16 @@ grep -q '^# fedavg is left out' "$scratch/loss/chosen.yaml" || fail "not told in
 grep -q 'name: fedavg' "$scratch/loss/chosen.yaml" && fail "a method without a choice"
 grep -q '^method,trial,lr,mu,status,loss,chosen,hash' "$scratch/loss/tune.csv" || fail "no loss"
 
-# Central training holds rows out of all, and has one method a rule; perceptrons of two sizes are two problems.
-cat > "$scratch/central.yaml" <<END
+# Central training holds rows out of all, and has one method a rule; two networks, one of them in a file, are two problems.
+printf 'layers:\n  - linear: {out: 5}\n  - relu\n  - linear\n' > "$scratch/study/net.yaml"
+cat > "$scratch/study/central.yaml" <<END
 data: {format: idx, train: $scratch/data/train, test: $scratch/data/t10k}
-model: [logistic, mlp_8]
+model: [logistic, net.yaml]
 training: {epochs: 2, batch_size: 20}
 algorithms: [{rule: momentum}, {rule: adamw, model: logistic}]
 tune: {trials: 2, space: {algorithms.lr: [0.01, 0.02], algorithms.momentum.momentum: [0.5]}}
 END
-try 0 tune "$scratch/central.yaml" --out "$scratch/central"
+try 0 tune "$scratch/study/central.yaml" --out "$scratch/central"
 [ "$(wc -l < "$scratch/central/tune.csv")" = 7 ] || fail "not 6 trials"
 [ "$(grep -c 'model: logistic' "$scratch/central/chosen.yaml")" = 2 ] || fail "models are not told apart"
 try 0 run "$scratch/central/chosen.yaml" --dry-run
