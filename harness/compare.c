@@ -151,8 +151,8 @@ static int same_text(const fl_recorded *a, const fl_recorded *b, const char *key
   return x && y && !strcmp(x, y);
 }
 
-/* The run of the same name, or else of the same run_id; of several of that name (a report's summary tells no models apart by it)
- * the one with that run_id. */
+/* The run of the same name. A report's summary has labels in place of folders' names, and tells no models apart by them: there the
+ * run_id counts as well. */
 static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run, int alone) {
   const fl_recorded *best = NULL;
   int most = 0;
@@ -160,7 +160,8 @@ static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run
   for (size_t i = 0; i < r->n; i++) {
     const int models = json_object_get(run->summary, "model") && json_object_get(r->run[i].summary, "model");
     const int named = !strcmp(r->run[i].name, run->name) && (!models || same_text(run, &r->run[i], "model"));
-    const int score = 2 * named + same_text(run, &r->run[i], "run_id");
+    const int kept = *run->path && *r->run[i].path;
+    const int score = 2 * named + (!kept && same_text(run, &r->run[i], "run_id"));
     if (score > most) most = score, best = &r->run[i];
   }
   return best;
