@@ -151,8 +151,8 @@ static int same_text(const fl_recorded *a, const fl_recorded *b, const char *key
   return x && y && !strcmp(x, y);
 }
 
-/* The run of the same name. A report's summary has labels in place of folders' names, and tells no models apart by them: there the
- * run_id counts as well. */
+/* The run of the same name. A report's summary has labels in place of folders' names, and tells no models apart by them: there
+ * the run_id counts as well. */
 static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run, int alone) {
   const fl_recorded *best = NULL;
   int most = 0;
