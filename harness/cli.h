@@ -16,19 +16,21 @@ int fl_cli_compare(int argc, char **argv);
 int fl_cli_verify(int argc, char **argv);
 int fl_cli_report(int argc, char **argv);
 int fl_cli_bench(int argc, char **argv);
+int fl_cli_profile(int argc, char **argv);
 int fl_become(char *path, char **argv);         /* another program; returns only when it cannot be executed */
 int fl_become_report(char **argv);             /* the script with these arguments; returns only when it cannot be executed */
 void fl_cli_markdown(void);                     /* docs/configuration.md on stdout */
 
 typedef struct {
-  const char *command, *config; const char **set; size_t n_set;     /* command: run or tune */
+  const char *command, *config; const char **set; size_t n_set;     /* command: run, tune, profile */
   const char *seeds, *isa, *out, *resume, *export_plan;
   char backend[128];                            /* as one of `set` */
   int threads, dry_run, verify;
   int jobs, shard, shards;                      /* runs at once; the shard-th of shards: 0 when not given */
+  uint64_t rounds;                              /* profile: at most so many; 0: all */
 } fl_run_options;
 int fl_parse_count(const char *option, const char *text, int *count);   /* of threads, jobs: 0, or -1 and told */
-/* The options of run and tune; 0, or -1 and told. set: room for argc texts. */
+/* The options of run, tune and profile; 0, or -1 and told. set: room for argc texts. */
 int fl_run_parse(int argc, char **argv, const char *usage, fl_run_options *);
 void fl_print_resume(const fl_run_options *, const char *out);          /* the command that continues */
 
@@ -36,6 +38,7 @@ void fl_print_resume(const fl_run_options *, const char *out);          /* the c
 typedef struct {
   const fl_kernels *native;
   const fl_onednn_backend *onednn;              /* NULL: no run of the suite wants it */
+  const fl_kernels *counting;                   /* takes the place of both while it is not NULL (profile) */
   const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
   int threads, shared;                          /* shared: other runs use the machine at the same time */
   fl_dataset data; fl_split split; fl_model *model;
@@ -74,6 +77,9 @@ typedef struct {
 int fl_train(fl_work *, const fl_config *, const char *dir, int resume, fl_progress *, char *err, size_t err_size);
 /* The summary of a finished run of this configuration, data (which are prepared) and partition in DIR; NULL: there is none. */
 json_t *fl_run_summary(const fl_work *, const fl_config *, const char *dir);
+int fl_ends_early(const fl_config *, const fl_metrics *);     /* the target or the time budget is reached */
+/* The reasons, joined by "; ": what makes the bits of this run depend on the machine. */
+void fl_not_reproducible(const fl_work *, const fl_config *, char *why, size_t size);
 /* Seconds that each run will take, from a few rounds of each label, which are thrown away; the sum, or negative when a run has
  * fewer rounds than `at_least` or refuses. */
 enum { FL_WORTH = 50 };                         /* rounds of a run for which the measurement costs little */

@@ -1,17 +1,16 @@
 /* cli_bench.c - fedlane bench: hands on to fedlane-bench, or is the regression guard (--save, --against). */
 #include "atomic.h"
 #include "cli.h"
+#include "counters.h"
 #include "guard.h"
 #include <ctype.h>
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { EXIT_UNDECIDED = 3 };
@@ -155,13 +154,14 @@ static int find_baseline(options *o) {
 }
 
 /* ---- the metric ------------------------------------------------------------------------------------------------------- */
+/* errno says why not. */
 static int has_counter(void) {
-  struct perf_event_attr what = { .type = PERF_TYPE_HARDWARE, .size = sizeof what, .config = PERF_COUNT_HW_INSTRUCTIONS,
-                                  .disabled = 1, .exclude_kernel = 1, .exclude_hv = 1 };
-  const long file = syscall(SYS_perf_event_open, &what, 0, -1, -1, 0);
-  if (file < 0) return 0;
-  close((int)file);
-  return 1;
+  fl_counters c;
+  fl_counters_open(&c);
+  const int had = c.file[FL_COUNT_INSTRUCTIONS] >= 0;
+  fl_counters_close(&c);
+  errno = c.why;
+  return had;
 }
 
 static int has_valgrind(void) {

@@ -39,20 +39,28 @@ static int parse_shard(const char *text, fl_run_options *o) {
   return fprintf(stderr, "fedlane: --shard '%s'; allowed: I/N with I from 1 to N, e.g. 2/8\n", text), -1;
 }
 
-int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *o) {
-  static const struct option longs[] = {
-    { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },
-        { "out", 1, NULL, 'o' },
-    { "backend", 1, NULL, 'b' },
-    { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
-    { "jobs", 1, NULL, 'j' }, { "shard", 1, NULL, 'a' },
-    { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-  for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
+static int parse_rounds(const char *text, uint64_t *rounds) {
+  char *end;
+  const long long n = strtoll(text, &end, 10);
+  if (end == text || *end || n < 1 || n >= 1 << 24)
+    return fprintf(stderr, "fedlane: --rounds '%s'; allowed: a whole number from 1 to 2^24 - 1\n", text), -1;
+  *rounds = (uint64_t)n;
+  return 0;
+}
+
+#define SHARED                                                                                                              \
+  { "set", 1, NULL, 's' }, { "seeds", 1, NULL, 'e' }, { "threads", 1, NULL, 't' }, { "isa", 1, NULL, 'i' },                 \
+  { "out", 1, NULL, 'o' }, { "backend", 1, NULL, 'b' }, { "help", 0, NULL, 'h' }
+static const struct option of_profile[] = { SHARED, { "rounds", 1, NULL, 'n' }, { NULL, 0, NULL, 0 } };
+static const struct option of_run[] = {
+  SHARED, { "resume", 1, NULL, 'r' }, { "dry-run", 0, NULL, 'd' }, { "verify", 0, NULL, 'v' }, { "export-plan", 1, NULL, 'p' },
+  { "jobs", 1, NULL, 'j' }, { "shard", 1, NULL, 'a' }, { NULL, 0, NULL, 0 } };
+
+static int parse_option(int c, const char *usage_text, fl_run_options *o) {
+  switch (c) {
     case 's': o->set[o->n_set++] = optarg; break;
     case 'e': o->seeds = optarg; break;
-    case 't':
-      if (fl_parse_count("--threads", optarg, &o->threads)) return -1;
-      break;
+    case 't': return fl_parse_count("--threads", optarg, &o->threads);
     case 'i': o->isa = optarg; break;
     case 'b':                                   /* the key of that name: it decides the bits */
       snprintf(o->backend, sizeof o->backend, "backend=%s", optarg);
@@ -63,11 +71,19 @@ int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *
     case 'd': o->dry_run = 1; break;
     case 'v': o->verify = 1; break;
     case 'p': o->export_plan = optarg; break;
-    case 'j': if (fl_parse_count("--jobs", optarg, &o->jobs)) return -1; break;
-    case 'a': if (parse_shard(optarg, o)) return -1; break;
+    case 'j': return fl_parse_count("--jobs", optarg, &o->jobs);
+    case 'a': return parse_shard(optarg, o);
+    case 'n': return parse_rounds(optarg, &o->rounds);
     case 'h': fputs(usage_text, stdout); exit(FL_EXIT_DONE);
     default: fputs(usage_text, stderr); return -1;
   }
+  return 0;
+}
+
+int fl_run_parse(int argc, char **argv, const char *usage_text, fl_run_options *o) {
+  const struct option *longs = strcmp(argv[0], "profile") ? of_run : of_profile;
+  for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;)
+    if (parse_option(c, usage_text, o)) return -1;
   if (optind + 1 != argc)
     return fprintf(stderr, "fedlane: %s takes one configuration, %d given\n%s", argv[0], argc - optind, usage_text), -1;
   if (o->out && o->resume)

@@ -44,7 +44,7 @@ static int save(training *t, fl_session *s, const fl_metrics *m) {
 }
 
 /* Told by the round's record alone, so that a resume from the checkpoint of the stopping round stops there as well. */
-static int ends_early(const fl_config *c, const fl_metrics *m) {
+int fl_ends_early(const fl_config *c, const fl_metrics *m) {
   return (c->stop_at_target && c->target_accuracy > 0 && m->evaluated && m->accuracy >= c->target_accuracy) ||
          (c->time_budget > 0 && m->seconds >= c->time_budget);
 }
@@ -57,7 +57,7 @@ static int after_round(void *self, fl_session *s, const fl_metrics *m) {
   const int over = m->diverged || m->round >= t->c->rounds;
   show(t, m, over);
   if (over) return 0;
-  t->stopped = ends_early(t->c, m);
+  t->stopped = fl_ends_early(t->c, m);
   if ((fl_signal || fl_now() - t->checkpointed >= t->c->checkpoint_seconds) && save(t, s, m)) return 1;
   return t->stopped || fl_signal;
 }
@@ -79,7 +79,7 @@ static int begin(training *t, fl_session *s, int resume) {
   if (r < 0) return -1;
   if (r) memset(&t->last, 0, sizeof t->last);
   t->saved = t->last.round;
-  t->stopped = r == 0 && t->last.round < t->c->rounds && ends_early(t->c, &t->last);
+  t->stopped = r == 0 && t->last.round < t->c->rounds && fl_ends_early(t->c, &t->last);
   if (r == 0 && t->last.evaluated) t->accuracy = t->last.accuracy;
   if (fl_result_cut(t->result, t->last.round, t->err, t->size)) return -1;
   if (r == 0)
@@ -88,8 +88,7 @@ static int begin(training *t, fl_session *s, int resume) {
   return 0;
 }
 
-/* The reasons, joined by "; ": what makes the bits of this run depend on the machine. */
-static void not_reproducible(const fl_work *w, const fl_config *c, char *why, size_t size) {
+void fl_not_reproducible(const fl_work *w, const fl_config *c, char *why, size_t size) {
   const fl_onednn_backend *b = fl_work_backend(w, c);
   snprintf(why, size, "%s", w->not_reproducible ? w->not_reproducible : "");
   if (c->time_budget > 0)
@@ -117,7 +116,7 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   if (c->central && fl_session_threads(s) > 1 && !progress->told++)
     fprintf(stderr, "central training: gradients and steps on one thread, evaluation on %d\n", fl_session_threads(s));
   char why[FL_ERR];
-  not_reproducible(w, c, why, sizeof why);
+  fl_not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
   t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c),
                             fl_work_backend(w, c), fl_session_threads(s), w->shared, why[0] ? why : NULL, err, size);

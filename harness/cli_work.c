@@ -40,7 +40,7 @@ const fl_onednn_backend *fl_work_backend(const fl_work *w, const fl_config *c) {
 
 const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
   const fl_onednn_backend *b = fl_work_backend(w, c);
-  return b ? &b->kernels : w->native;
+  return w->counting ? w->counting : b ? &b->kernels : w->native;
 }
 
 static int is_made(const fl_config *c) { return !strcmp(c->data_format, "synthetic"); }

@@ -11,6 +11,7 @@ static const char usage[] =
   "  compare A B ...        two or more result folders: settings, seconds, same bits?\n"
   "  verify RESULT...       train what a result records once more, here: the same bits?\n"
   "  report DIR...          figures and tables of result folders\n"
+  "  profile CONFIG         where the time of a run goes: by kernel and layer, beside what the machine can do\n"
   "  bench [options]        speed of the kernels beside what the machine can do; --against: is this build slower?\n"
   "  list WHAT              algorithms, optimizers, models, layers, datasets, partitioners, kernels\n"
   "  partition CONFIG       what each client of a configuration holds: a table, a file, figures\n"
@@ -24,7 +25,7 @@ static const struct { const char *name; int (*run)(int, char **); } command[] = 
   { "run", fl_cli_run }, { "tune", fl_cli_tune }, { "compare", fl_cli_compare }, { "report", fl_cli_report },
   { "bench", fl_cli_bench },
   { "verify", fl_cli_verify }, { "list", fl_cli_list }, { "info", fl_cli_info }, { "privacy", fl_cli_privacy },
-  { "partition", fl_cli_partition } };
+  { "partition", fl_cli_partition }, { "profile", fl_cli_profile } };
 enum { N_COMMANDS = sizeof command / sizeof *command };
 
 /* Commands that hand their arguments on, or have nothing to do with a method. */

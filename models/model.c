@@ -1,4 +1,5 @@
 /* model.c - from a network and a data set to an objective: initial values, checks, costs. */
+#include "models/names.h"
 #include "models/plan.h"
 #include <math.h>
 #include <stdio.h>
@@ -99,4 +100,11 @@ double fl_model_macs(const fl_model *m) {
   for (size_t i = 0; i < m->n; i++)
     if (m->module[i].type->macs) macs += m->module[i].type->macs(&m->module[i]);
   return macs;
+}
+
+void fl_model_layer_name(const fl_model *m, size_t i, char *name, size_t size) {
+  const fl_module *s = i < m->n ? &m->module[i] : NULL;
+  const char *type = s ? s->type->name : "layer", *own = s && s->name ? s->name : type;
+  if (strcmp(own, type)) snprintf(name, size, "%zu %s (%s)", i + 1, own, type);
+  else snprintf(name, size, "%zu %s", i + 1, type);
 }

@@ -1,6 +1,7 @@
 /* plan.c - forward, backward and evaluation of a bound network over one batch. No call allocates: all arrays lie in the
  * scratch block of the caller. What a sample contributes does not depend on the batch that it is in. */
 #include "models/plan.h"
+#include "kernels/mark.h"
 #include <string.h>
 
 #define LINE 64u
@@ -62,6 +63,7 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
   const size_t in = fl_shape_size(&m->input);
   uint8_t *label = (uint8_t *)b->base + t->label;
   float *x = fl_batch_span(b, b->arena->place[0].value), *row_scratch = floats(b->base, t->row);
+  fl_mark(k, FL_AT_INPUT, 0);
   if (from == &m->train && m->make) {
     uint8_t *made = (uint8_t *)b->base + t->row;
     for (size_t r = 0; r < b->n; r++) {
@@ -93,6 +95,7 @@ static fl_pass pass_of(const fl_batch *b, size_t i) {
 
 void fl_batch_forward(const fl_batch *b, size_t i) {
   const fl_pass pass = pass_of(b, i);
+  fl_mark(b->k, FL_AT_FORWARD, i);
   b->m->module[i].type->forward(&b->m->module[i], &pass);
 }
 
@@ -108,6 +111,7 @@ void fl_batch_backward(const fl_batch *b, size_t i) {
   const fl_place_of *place = b->arena->place, *own = &place[i + 1];
   fl_pass pass = pass_of(b, i);
   if (!s->trains) return;
+  fl_mark(b->k, FL_AT_BACKWARD, i);
   pass.dy = fl_batch_span(b, own->gradient);
   for (size_t j = s->n_in; j-- > 0;) {
     float *dx = fl_batch_span(b, place[s->in[j]].gradient);
@@ -125,6 +129,7 @@ void fl_batch_backward(const fl_batch *b, size_t i) {
 
 static const float *forward(const fl_batch *b) {
   for (size_t i = 0; i < b->m->n; i++) fl_batch_forward(b, i);
+  fl_mark(b->k, FL_AT_LOSS, 0);
   return fl_batch_span(b, b->arena->place[b->m->n].value);
 }
 
@@ -171,6 +176,7 @@ static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, 
   k->softmax_xent(count, m->objective.classes, logits, (const uint8_t *)b.base + t.label, (float)(1.0 / (double)count),
                   gradient_of_logits(&b), loss);
   for (size_t i = m->n; i-- > 0;) fl_batch_backward(&b, i);
+  fl_mark(k, FL_AT_LOSS, 0);
   return sum_rows(k, loss, count, fl_sample_piece(1)) / (double)count;
 }
 

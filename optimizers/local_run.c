@@ -1,4 +1,5 @@
 /* local_run.c - the only training loop, and the one pass in which an element-wise rule applies the affine mix. */
+#include "kernels/mark.h"
 #include <fedlane/optimizer.h>
 #include <math.h>
 
@@ -94,7 +95,10 @@ static void after_step(fl_local *lo) {
 }
 
 double fl_ask_more(fl_local *lo, const fl_ask *ask, float *g) {
-  const double begin = lo->now ? lo->now() : 0, loss = lo->oracle->grad(lo->oracle->self, ask, g);
+  const double begin = lo->now ? lo->now() : 0;
+  fl_mark(lo->k, FL_AT_GRADIENT, 0);
+  const double loss = lo->oracle->grad(lo->oracle->self, ask, g);
+  fl_mark(lo->k, FL_AT_OPTIMIZER, 0);
   const double spent = lo->now ? lo->now() - begin : 0;
   lo->seconds_gradient += spent;
   lo->seconds_optimizer -= spent;
@@ -114,12 +118,14 @@ void fl_local_run(fl_local *lo, double clip_norm, int clip_late, double (*clock)
     lo->clock.t = t0 + i;
     if (lo->schedule) lo->lr = lo->clock.lr = lo->clock.lr_decay = fl_lr_at(lo->schedule, lo->clock.t - 1, lo->clock.total);
     lo->key.step = (uint32_t)lo->clock.k;
+    fl_mark(lo->k, FL_AT_GRADIENT, 0);
     lo->oracle->next(lo->oracle->self, i - 1);
     before_step(lo);
     const double loss = gradient(lo);
     if (!isfinite(loss)) lo->infinite = 1;
     sum += loss;
     const double after_gradient = clock ? clock() : 0;
+    fl_mark(lo->k, FL_AT_OPTIMIZER, 0);
     if (clip_late) join(lo);
     lo->clip = clip_scale(lo, clip_norm);
     lo->job->rule->step(lo->job->h_rule, lo);

@@ -1,6 +1,7 @@
 /* central.c - central training: an epoch over all data moves x in place, by one rule whose state lives as long as the session;
  * and, for rounds as well, what follows when x has moved: the stages' `after` and `model`. */
 #include "internal.h"
+#include "kernels/mark.h"
 #include <math.h>
 #include <string.h>
 
@@ -40,6 +41,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   fl_server sv = fl_server_of(s, s->round);
   const fl_oracle *oracle = fl_client_oracle(s, w, 0, 0);
   const double begin = fl_now();
+  fl_mark(s->k, FL_AT_OPTIMIZER, 0);
   memcpy(w->y, s->x, s->n * sizeof *w->y);      /* where the epoch began */
   fl_place_slots(s, w, NULL, &slots);
   fl_local lo = fl_mover_local(s, s->round * s->job.local_steps);
@@ -57,6 +59,7 @@ void fl_run_epoch(fl_session *s, fl_worker *w) {
   }
   const double ready = fl_now();
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
+  fl_mark(s->k, FL_AT_OTHER, 0);
   s->loss[0] = lo.loss;
   w->infinite |= lo.infinite;
   w->elements += lo.elements, w->unclipped += lo.unclipped;

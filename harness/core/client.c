@@ -1,5 +1,6 @@
 /* client.c - one client's round on one worker: its batches, its oracle, its run through the stack, its leaf. */
 #include "internal.h"
+#include "kernels/mark.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, si
                       : moves      ? o->step_grad(o->self, k, ask->at, rows, count, g, w->buffers, w->objective)
                                    : o->loss_grad(o->self, k, ask->at, rows, count, g, w->objective);
   fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
+  fl_mark(k, FL_AT_REST, 0);
   w->evaluations++;
   w->samples += count;
   return loss;
@@ -196,6 +198,7 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   const double begin = fl_now();
   float *leaf = fl_keeps(s) ? s->keep.up + position * s->leaf_floats : fl_tree_leaf(&s->tree);
   const double start = fl_now();
+  fl_mark(s->k, FL_AT_OPTIMIZER, 0);
   const fl_oracle *oracle = fl_client_oracle(s, w, s->cohort[position], position);
   take_state(s, w);
   start_local(s, w, &lo, oracle, position, leaf, up);
@@ -211,9 +214,12 @@ void fl_run_client(fl_session *s, fl_worker *w, size_t position) {
   const double ready = fl_now();
   fl_local_run(&lo, s->algorithm.h_run[FL_H_CLIP_NORM], s->algorithm.h_run[FL_H_CLIP] != 0, fl_now);
   const double ran = fl_now();
+  fl_mark(s->k, FL_AT_AGGREGATION, 0);
   s->k->sub(s->n, leaf, w->y, s->send);
   const double kept = w->keeping;
+  fl_mark(s->k, FL_AT_DIAGNOSTICS, 0);
   fl_diagnosis_keep(s, w, &lo, leaf);
+  fl_mark(s->k, FL_AT_AGGREGATION, 0);
   for (size_t i = 0; i < s->job.n_stages; i++) {
     lo.at = slots.v[i];
     if (s->job.stage[i]->client_finish) s->job.stage[i]->client_finish(s->job.h_stage[i], &lo);

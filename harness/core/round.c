@@ -1,6 +1,7 @@
 /* round.c - what every thread does in a round: clients from an atomic counter, the server step by one, evaluation in chunks.
  * Barriers separate the phases; threads only choose who computes, never what. */
 #include "internal.h"
+#include "kernels/mark.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +92,7 @@ static void start_server(fl_session *s) {
 }
 
 static int begin_round(fl_session *s) {
+  fl_mark(s->k, FL_AT_OTHER, 0);
   s->lr = fl_session_lr(s, s->round, 0);
   s->m = fl_draw_cohort(s, s->round, s->cohort, &s->dropped);
   if (s->problem.cohort) fl_fpenv_enter();      /* the caller's function may have changed the rounding */
@@ -214,6 +216,7 @@ static void round_metrics(fl_session *s) {
 /* ---- evaluation ------------------------------------------------------------------------------------------------------------ */
 static void evaluate_chunks(fl_session *s, fl_worker *w) {
   const fl_objective *o = s->problem.objective;
+  fl_mark(s->k, FL_AT_EVALUATION, 0);
   for (size_t c; (c = atomic_fetch_add(&s->next_chunk, 1)) < s->eval_chunks;) {
     const size_t first = c * FL_EVAL_ROWS, count = o->n_test - first < FL_EVAL_ROWS ? o->n_test - first : FL_EVAL_ROWS;
     memset(&s->eval[c], 0, sizeof s->eval[c]);
@@ -284,6 +287,7 @@ static int has_failed(fl_session *s) {
 /* Thread 0, between two barriers: the server's step. When its part ended. */
 static double serve(fl_session *s, fl_worker *w) {
   const double t = fl_now();
+  fl_mark(s->k, FL_AT_AGGREGATION, 0);
   if (has_failed(s)) return t;
   if (fl_keeps(s)) fl_keep_judge(s);
   if (!s->opt.central) server_step(s, w);
@@ -328,6 +332,7 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
     if (s->diagnose) {
       t = fl_now();
       w->seconds[FL_T_IDLE] += t - w->arrived;
+      fl_mark(s->k, FL_AT_DIAGNOSTICS, 0);
       fl_diagnose(s, w, id);
       w->seconds[FL_T_DIAGNOSTICS] += fl_now() - t;
       wait_here(s, w);

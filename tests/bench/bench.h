@@ -3,6 +3,8 @@
 // and shares of ceilings are made from the times when all have run.
 #ifndef FEDLANE_BENCH_H
 #define FEDLANE_BENCH_H
+#include "harness/ceilings/ceilings.h"
+#include "harness/ceilings/mix.hpp"
 #include <cstddef>
 #include <cstdint>
 #include <fedlane/kernels.h>
@@ -15,16 +17,11 @@ namespace bench {
 
 enum { STREAMS = 12 }; // arrays that a kernel may have at most
 
-// Arrays of floats read and written side by side; in_place: arrays that are both; bytes: arrays of bytes that are read as well.
-struct Mix {
-  unsigned reads, writes, in_place = 0, bytes = 0;
-  unsigned arrays() const { return reads + bytes + writes - in_place; }
-  unsigned traffic() const { return 4 * (reads + writes) + bytes; } // bytes an element
-  std::string text() const {
-    return std::to_string(reads) + "r" + std::to_string(writes) + "w" + (bytes ? "/bytes:" + std::to_string(bytes) : "") +
-           (in_place ? "/in-place:" + std::to_string(in_place) : "");
-  }
-};
+using ceilings::Mix;
+inline std::string text(const Mix &mix) {
+  return std::to_string(mix.reads) + "r" + std::to_string(mix.writes) + "w" + (mix.bytes ? "/bytes:" + std::to_string(mix.bytes) :
+      "") + (mix.in_place ? "/in-place:" + std::to_string(mix.in_place) : "");
+}
 
 // Where and by how many a line runs.
 struct Place {
@@ -73,8 +70,7 @@ Sizes sizes_of_machine();
 
 // ---- memory ------------------------------------------------------------------------------------------------------------
 // One mapping for all lines, so that no line owns pages of another kind. Array j of n floats; with a slot, another place for
-// the whole set. Arrays begin at odd multiples of cache lines: at multiples of 4 KiB loads would wait for unrelated stores. Some
-// pages between them keep streams of a power of two out of the same sets of a cache and the same banks of memory.
+// the whole set.
 class Arena {
 public:
   void reserve(size_t bytes, bool huge_pages);
@@ -86,7 +82,7 @@ public:
   static size_t leap(size_t slots);
   void refill(const Place &, size_t arrays, bool wild); // values in [0.5, 1.5); `wild`: the line leaves others
 private:
-  static size_t stride(size_t n) { return (n + 1023) / 1024 * 1024 + 5 * 1024 + 16 * 9; }
+  static size_t stride(size_t n) { return fl_stream_stride(n); }
   void fill(size_t bytes);
   float *base = nullptr;
   size_t size = 0;

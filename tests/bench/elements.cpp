@@ -65,13 +65,6 @@ void call(R (*kernel)(A...), const Part &part, std::index_sequence<I...>) {
   }
 }
 
-// Divisions and square roots an element are read from the registry's formula.
-unsigned count(const char *formula, const char *what) {
-  unsigned found = 0;
-  for (const char *p = formula; (p = std::strstr(p, what)); p += std::strlen(what)) { found++; }
-  return found;
-}
-
 // Additions of doubles an element that a reduction cannot do without: its sums are of doubles, its maxima are not.
 unsigned double_sums(const Op &op) {
   return !std::strcmp(op.family, "reduce") && (std::strstr(op.formula, "sum") || std::strstr(op.formula, "mean"));
@@ -90,8 +83,8 @@ Line line_at(const Op &op, R (*kernel)(A...), const fl_kernels *k, const Place &
   line.elements = static_cast<double>(at.n);
   line.bytes = line.elements * (op.traffic.reads + op.traffic.writes);
   if (!std::strcmp(op.family, "step")) {
-    line.divisions = line.elements * count(op.formula, "/");
-    line.roots = line.elements * count(op.formula, "sqrt(");
+    line.divisions = line.elements * fl_formula_count(op.formula, "/");
+    line.roots = line.elements * fl_formula_count(op.formula, "sqrt(");
   }
   line.double_fmas = line.elements * double_sums(op);
   line.own_limit = !std::strcmp(op.family, "math") || !std::strcmp(op.family, "random");

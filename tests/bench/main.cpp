@@ -43,7 +43,7 @@ void Book::settle(Line &line, const Place &at, size_t arrays) const {
 
 std::string Book::bandwidth(Mix mix, Place at) {
   if (mix.traffic() == 0) { return ""; }
-  const std::string key = mix.text() + "/" + place_name(at, options.huge_pages);
+  const std::string key = text(mix) + "/" + place_name(at, options.huge_pages);
   needed.emplace(key, std::make_pair(mix, at));
   return key;
 }

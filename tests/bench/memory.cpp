@@ -14,20 +14,6 @@ namespace bench {
 
 Arena arena;
 
-static size_t cache_bytes(unsigned level) {
-  for (int i = 0; i < 16; i++) {
-    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/";
-    unsigned found = 0;
-    std::string type, size;
-    if (!(std::ifstream(folder + "level") >> found)) { break; }
-    std::ifstream(folder + "type") >> type;
-    std::ifstream(folder + "size") >> size;
-    if (found != level || type == "Instruction" || size.empty()) { continue; }
-    return std::strtoul(size.c_str(), nullptr, 10) * (size.back() == 'M' ? 1u << 20 : 1u << 10);
-  }
-  return level == 1 ? 32u << 10 : level == 2 ? 1u << 20 : 32u << 20; // the system does not say
-}
-
 static size_t available_memory() {
   std::ifstream file("/proc/meminfo");
   std::string word;
@@ -46,9 +32,9 @@ static size_t power_below(size_t x) {
 }
 
 Sizes sizes_of_machine() {
-  const size_t l3 = cache_bytes(3);
+  const size_t l3 = fl_cache_bytes(3);
   const size_t fits = available_memory() / 2 / (STREAMS * sizeof(float)), far = std::max<size_t>(67108864, l3 * 2);
-  return { power_below(cache_bytes(1) / 32), power_below(cache_bytes(2) / 32), power_below(l3 / 32),
+  return { power_below(fl_cache_bytes(1) / 32), power_below(fl_cache_bytes(2) / 32), power_below(l3 / 32),
            std::min(far, power_below(fits)) };
 }
 

@@ -5,27 +5,7 @@
 
 namespace bench {
 
-// Bytes read and written an element, as ops.def has them: 16r12w.
-struct Traffic {
-  unsigned reads, writes;
-  static constexpr Traffic parse(const char *text) {
-    Traffic t{ 0, 0 };
-    for (; *text >= '0' && *text <= '9'; text++) { t.reads = t.reads * 10 + static_cast<unsigned>(*text - '0'); }
-    for (text++; *text >= '0' && *text <= '9'; text++) { t.writes = t.writes * 10 + static_cast<unsigned>(*text - '0'); }
-    return t;
-  }
-  // The streams nearest to it: of floats, but one byte read an element is an array of bytes.
-  constexpr Mix mix(unsigned in_place = 0) const {
-    return reads == 1 ? Mix{ 0, streams(writes), in_place, 1 } : Mix{ streams(reads), streams(writes), in_place };
-  }
-  // A kernel of so many arrays: what is read and written, and not twice an array, is in place.
-  constexpr Mix mix_of(size_t arrays) const {
-    const size_t streams_all = mix().reads + mix().bytes + mix().writes;
-    return mix(streams_all > arrays ? static_cast<unsigned>(streams_all - arrays) : 0);
-  }
-private:
-  static constexpr unsigned streams(unsigned bytes) { return bytes > 0 && bytes < 4 ? 1 : (bytes + 2) / 4; }
-};
+using ceilings::Traffic;
 
 struct Op {
   const char *family, *name, *formula;

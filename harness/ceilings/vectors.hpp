@@ -1,8 +1,7 @@
-// ceilings.h - vectors for the ceilings: one struct an instruction set, every function with its target.
-#ifndef FEDLANE_BENCH_CEILINGS_H
-#define FEDLANE_BENCH_CEILINGS_H
-#include "bench.h"
-#include <cmath>
+// vectors.hpp - vectors for the ceilings: one struct an instruction set, every function with its target.
+#ifndef FEDLANE_CEILINGS_VECTORS_HPP
+#define FEDLANE_CEILINGS_VECTORS_HPP
+#include <cstdint>
 #include <cstring>
 
 // Any machine: what the compiler makes of floats.
