@@ -147,11 +147,13 @@ int fl_config_data(context *c, fl_config *run) {
     if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
     if (v[2] || v[3])
       return fl_config_fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3],
-                  "only beside 'format: idx' or 'format: npz'");
+                  "only beside a 'format'");
     return fl_config_copy(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
   }
-  static const char *const formats[] = { "idx", "npz", "synthetic" };
-  if (strcmp(v[1], "idx") && strcmp(v[1], "npz")) return fl_unknown(at[1], "format", v[1], formats, 3, c->err, c->size);
+  static const char *const formats[] = { "idx", "npz", "cifar10", "cifar100", "synthetic" };
+  size_t f = 0;
+  while (f < 4 && strcmp(v[1], formats[f])) f++;
+  if (f == 4) return fl_unknown(at[1], "format", v[1], formats, 5, c->err, c->size);
   if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
   return fl_config_copy(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
          fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||

@@ -165,8 +165,10 @@ const fl_key_help fl_top_keys[] = {
 const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
 const fl_key_help fl_data_keys[] = {
   { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
-  { "format", "idx or npz, with train; or synthetic: clients of a population, made when they are drawn, no partition" },
-  { "train", "images file, folder or prefix (idx), or the file (npz); relative to the configuration's folder" },
+  { "format", "idx, npz, cifar10 or cifar100, with train; or synthetic: clients of a population, made when they are drawn, no "
+    "partition" },
+  { "train", "images file, folder or prefix (idx), the file (npz), the folder of the binary version (cifar10, cifar100); "
+    "relative to the configuration's folder" },
   { "test", "the same of the test rows (idx; npz has them inside)" },
   { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
   { "validation_from", "what validation takes its part of: rows (all of them, before they are divided; default), or clients "

@@ -12,8 +12,19 @@ static const struct known { const char *name, *folder, *package, *help; size_t c
   { "mnist", "mnist", NULL,
     "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (scripts/download mnist, or its files in $FEDLANE_DATA/mnist)", 10,
     0.1307, 0.3081 },
+  { "cifar10", "cifar-10-batches-bin", NULL,
+    "CIFAR-10, 50,000 + 10,000 images of 3x32x32, 10 classes (scripts/download cifar10, or $FEDLANE_DATA/cifar-10-batches-bin)",
+    10, 0, 1 },
+  { "cifar100", "cifar-100-binary", NULL,
+    "CIFAR-100, 50,000 + 10,000 images of 3x32x32, 100 classes (scripts/download cifar100, or $FEDLANE_DATA/cifar-100-binary)",
+    100, 0, 1 },
 };
 #define N_KNOWN (sizeof known / sizeof *known)
+/* The sets of CIFAR's binary files: means and deviations of red, green and blue. */
+static const struct cifar { const char *name; double channel[6]; } cifar[] = {
+  { "cifar10", { 0.4914, 0.4822, 0.4465, 0.2470, 0.2435, 0.2616 } },
+  { "cifar100", { 0.5071, 0.4865, 0.4409, 0.2673, 0.2564, 0.2762 } },
+};
 #define SYSTEM_FOLDER "/usr/share/datasets"
 
 size_t fl_dataset_known_count(void) { return N_KNOWN; }
@@ -64,14 +75,21 @@ static int count_classes(const fl_part *p, size_t allowed, size_t *classes, char
 static void adopt(fl_dataset *d, fl_part part[2], size_t classes) {
   fl_samples *to[2] = { &d->train, &d->test };
   for (size_t i = 0; i < 2; i++) {
-    *to[i] = (fl_samples){ part[i].n, part[i].c, part[i].h, part[i].w, part[i].n ? classes : 0, part[i].pixels, part[i].label };
+    *to[i] = (fl_samples){ .n = part[i].n, .c = part[i].c, .h = part[i].h, .w = part[i].w, .classes = part[i].n ? classes : 0,
+                             .pixels = part[i].pixels, .label = part[i].label };
     d->memory[2 * i] = part[i].pixels;
     d->memory[2 * i + 1] = part[i].label;
-    for (size_t f = 0; f < 2; f++)
+    for (size_t f = 0; f < sizeof part[i].file / sizeof *part[i].file; f++)
       if (part[i].file[f].path[0]) d->file[d->n_files++] = part[i].file[f];
   }
   d->client = part[0].client;
   d->memory[4] = part[0].client;
+}
+
+static const struct cifar *cifar_of(const char *name) {
+  for (size_t i = 0; i < sizeof cifar / sizeof *cifar; i++)
+    if (!strcmp(cifar[i].name, name)) return &cifar[i];
+  return NULL;
 }
 
 static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const char *path, char *err, size_t err_size) {
@@ -96,18 +114,24 @@ static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const c
   if (!k) return statistics(d, path, err, err_size);
   d->mean = k->mean;
   d->std = k->std;
+  const struct cifar *of = cifar_of(k->name);
+  if (of) memcpy(d->channel, of->channel, sizeof d->channel);
+  if (of) d->train.channel = d->test.channel = d->channel;
+  return 0;
+}
+
+/* Of a set by name: $FEDLANE_DATA/FOLDER, or where the system has it. */
+static int known_folder(const struct known *k, char out[512], char *err, size_t err_size) {
+  const char *root = getenv("FEDLANE_DATA");
+  if (!root || !*root) root = SYSTEM_FOLDER;
+  if (strlen(root) > 400) return snprintf(err, err_size, "FEDLANE_DATA: %zu characters; allowed 400", strlen(root)), -1;
+  snprintf(out, 512, "%s/%s", root, k->folder);
   return 0;
 }
 
 static int find_known(const struct known *k, fl_part part[2], char *err, size_t err_size) {
   char folder[512], why[700] = "";
-  const char *root = getenv("FEDLANE_DATA");
-  if (!root || !*root) root = SYSTEM_FOLDER;
-  if (strlen(root) > 400) {
-    snprintf(err, err_size, "FEDLANE_DATA: %zu characters; allowed 400", strlen(root));
-    return -1;
-  }
-  snprintf(folder, sizeof folder, "%s/%s", root, k->folder);
+  if (known_folder(k, folder, err, err_size)) return -1;
   for (size_t i = 0; i < 2; i++) {
     if (!fl_idx_find(folder, i ? "t10k" : "train", &part[i], why, sizeof why)) continue;
     if (!strstr(why, "-ubyte:") && !strstr(why, "-ubyte.gz:")) /* the folder itself is missing: name the file */
@@ -141,6 +165,17 @@ static int load_idx(fl_dataset *d, const struct known *k, const char *train, con
   return finish(d, part, k, k ? k->name : train, err, err_size);
 }
 
+/* folder NULL: the one of the set's name. */
+static int load_cifar(fl_dataset *d, const struct known *k, const char *folder, fl_part part[2], char *err, size_t err_size) {
+  char own[512], why[700];
+  if (!folder && known_folder(k, own, err, err_size)) return -1;
+  if (!fl_cifar_load(folder ? folder : own, k->classes, part, why, sizeof why)) return finish(d, part, k, k->name, err, err_size);
+  if (folder) snprintf(err, err_size, "%s", why);
+  else snprintf(err, err_size, "data set %s: %s. Set FEDLANE_DATA to the folder that has %s/, or give the folder in the "
+                               "configuration: data: {format: %s, train: FOLDER}", k->name, why, k->folder, k->name);
+  return -1;
+}
+
 static const struct known *find_name(const char *name, char *err, size_t err_size) {
   const char *names[N_KNOWN];
   for (size_t i = 0; i < N_KNOWN; i++) {
@@ -150,6 +185,12 @@ static const struct known *find_name(const char *name, char *err, size_t err_siz
   fl_unknown("data.name", "data set", name, names, N_KNOWN, err, err_size);
   const size_t at = strlen(err);
   snprintf(err + at, err_size - at, "; or {format: idx|npz, train: PATH, test: PATH}");
+  return NULL;
+}
+
+static const struct known *cifar_format(const char *format) {
+  for (size_t i = 0; i < N_KNOWN; i++)
+    if (!strcmp(known[i].name, format) && cifar_of(format)) return &known[i];
   return NULL;
 }
 
@@ -163,16 +204,17 @@ int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const c
   if (plain) {
     k = find_name(name ? name : "", err, err_size);
     if (!k) return -1;
-    failed = load_idx(d, k, NULL, NULL, part, err, err_size);
-  } else if (strcmp(format, "idx") && strcmp(format, "npz")) {
-    snprintf(err, err_size, "data.format: unknown format \"%s\"; allowed: idx, npz", format);
+    failed = cifar_of(k->name) ? load_cifar(d, k, NULL, part, err, err_size) : load_idx(d, k, NULL, NULL, part, err, err_size);
+  } else if (strcmp(format, "idx") && strcmp(format, "npz") && !cifar_format(format)) {
+    snprintf(err, err_size, "data.format: unknown format \"%s\"; allowed: idx, npz, cifar10, cifar100", format);
   } else if (!train || !*train) {
     snprintf(err, err_size, "data.train: missing; format %s needs the path of the training data", format);
   } else if (!strcmp(format, "idx")) {
     failed = load_idx(d, NULL, train, test, part, err, err_size);
   } else if (test && *test) {
-    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format npz (the file in data.train has x_test and y_test)",
-        test);
+    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format %s (data.train has the test rows, too)", test, format);
+  } else if (cifar_format(format)) {
+    failed = load_cifar(d, cifar_format(format), train, part, err, err_size);
   } else {
     failed = fl_npz_load(train, part, err, err_size) || finish(d, part, NULL, train, err, err_size) ? -1 : 0;
   }
@@ -187,4 +229,5 @@ int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const c
 void fl_dataset_scale(fl_dataset *d, fl_scaling scaling) {
   if (scaling == FL_SCALING_UNIT) d->mean = 0, d->std = 1;
   if (scaling == FL_SCALING_SYMMETRIC) d->mean = d->std = 0.5;
+  if (scaling != FL_SCALING_STANDARD) d->train.channel = d->test.channel = NULL;
 }

@@ -1,4 +1,4 @@
-/* data.h - data sets in memory: IDX (raw or gzip) and NPZ, and the sets known by name. */
+/* data.h - data sets in memory: IDX (raw or gzip), NPZ and CIFAR's binary files, and the sets known by name. */
 #ifndef FEDLANE_DATA_H
 #define FEDLANE_DATA_H
 #include "models/model.h"
@@ -8,14 +8,15 @@ typedef struct fl_dataset {
   char name[64];
   fl_samples train, test;                       /* classes = 1 + largest label, same for both */
   double mean, std;                             /* of the pixels scaled to 0..1 (published constants of known sets) */
+  double channel[6];                            /* of a set whose channels have their own: three means, three deviations */
   int32_t *client;                              /* natural client of each training row, or NULL (NPZ client_train) */
-  fl_data_file file[4]; size_t n_files;
+  fl_data_file file[8]; size_t n_files;
   struct fl_population *population;             /* synthetic: training rows are made when asked for (population.h), or NULL */
   void *memory[6];
 } fl_dataset;
 /* format NULL: `name` is a known set (fl_dataset_known). "idx": train/test name an images file, or a folder or prefix;
  * the labels file is found beside it by the usual names. "npz": one file path in `train` with x_train y_train x_test y_test
- * (test may be NULL). limit_train/limit_test: keep the first so many rows, 0 = all. Returns 0, or -1 with one message
+ * (test may be NULL). "cifar10", "cifar100": the folder of the binary version in `train`. Returns 0, or -1 with one message
  * naming file, field, value, what is allowed. */
 int fl_dataset_load(fl_dataset *, const char *name, const char *format, const char *train, const char *test, char *err,
                     size_t err_size);

@@ -21,7 +21,7 @@ typedef struct {
   size_t n, c, h, w;
   uint8_t *pixels, *label;
   int32_t *client;
-  fl_data_file file[2];
+  fl_data_file file[5];
 } fl_part;
 /* Finds the pair by `path` (an images file, a folder, or a prefix) and `split` ("train", "t10k"). 0, or -1 with a message. */
 int fl_idx_find(const char *path, const char *split, fl_part *, char *err, size_t err_size);
@@ -29,4 +29,6 @@ int fl_idx_find(const char *path, const char *split, fl_part *, char *err, size_
 int fl_idx_load(fl_part *part, size_t n, char *err, size_t err_size);
 /* Reads x_train y_train x_test y_test [client_train] of an NPZ file; part[1].n = 0 when there is no test. */
 int fl_npz_load(const char *path, fl_part part[2], char *err, size_t err_size);
+/* Reads the binary version of CIFAR-10 or CIFAR-100 (fine labels) from its folder, all files at the same time. */
+int fl_cifar_load(const char *folder, size_t classes, fl_part part[2], char *err, size_t err_size);
 #endif

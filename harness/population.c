@@ -111,7 +111,8 @@ int fl_population_open(fl_dataset *d, const fl_population_config *c, size_t clie
     label[r] = (uint8_t)((uint64_t)word[0] * FL_POPULATION_CLASSES >> 32);
     sample(p, word + 1, label[r], pixels + (size_t)r * FL_POPULATION_ROW);
   }
-  d->test = (fl_samples){ FL_POPULATION_TEST, 1, FL_POPULATION_SIDE, FL_POPULATION_SIDE, FL_POPULATION_CLASSES, pixels, label };
+  d->test = (fl_samples){ .n = FL_POPULATION_TEST, .c = 1, .h = FL_POPULATION_SIDE, .w = FL_POPULATION_SIDE,
+                          .classes = FL_POPULATION_CLASSES, .pixels = pixels, .label = label };
   d->train = d->test;
   d->train.n = clients * c->max_samples;
   d->train.pixels = d->train.label = NULL;

@@ -30,9 +30,14 @@ static json_t *data_json(const fl_dataset *data) {
   json_t *files = json_array();
   for (size_t i = 0; i < data->n_files; i++)
     json_array_append_new(files, json_pack("{s:s, s:s}", "path", data->file[i].path, "sha256", data->file[i].sha256));
-  return json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:o}", "name", data->name, "train", (json_int_t)data->train.n, "test",
+  json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:o}", "name", data->name, "train", (json_int_t)data->train.n, "test",
                    (json_int_t)data->test.n, "classes", (json_int_t)data->train.classes, "mean", data->mean, "std", data->std,
                    "files", files);
+  json_t *channel = json_array();
+  for (size_t i = 0; i < 6; i++) json_array_append_new(channel, json_real(data->channel[i]));
+  if (data->train.channel) json_object_set(o, "channels", channel);
+  json_decref(channel);
+  return o;
 }
 
 static json_t *layout_json(const fl_layout *layout) {

@@ -82,6 +82,14 @@ static double flipped_grad(void *self, const fl_kernels *k, const float *x, cons
   return loss;
 }
 
+static double grad(void *self, const fl_kernels *k, const float *x, const fl_rows *rows, float *g, void *w) {
+  const fl_adapters *o = self;
+  const scratch s = enter(o, k, x, w);
+  const double loss = o->inner->grad(o->inner->self, k, s.x, rows, s.g, s.rest);
+  leave(o, k, x, &s, g);
+  return loss;
+}
+
 static void evaluate(void *self, const fl_kernels *k, const float *x, size_t first, size_t count, fl_eval *out, void *w) {
   const fl_adapters *o = self;
   const scratch s = enter(o, k, x, w);
@@ -192,7 +200,7 @@ fl_adapters *fl_adapters_new(const fl_objective *inner, size_t rank, char *err, 
                                  .classes = inner->classes, .init = init, .work = work, .loss_grad = loss_grad,
                                  .evaluate = inner->evaluate ? evaluate : NULL,
                                  .sampled_grad = inner->sampled_grad ? sampled_grad : NULL,
-                                 .flipped_grad = inner->flipped_grad ? flipped_grad : NULL,
+                                 .flipped_grad = inner->flipped_grad ? flipped_grad : NULL, .grad = inner->grad ? grad : NULL,
                                  .evaluate_samples = inner->evaluate_samples ? evaluate_samples : NULL, .frozen = o->frozen };
   return o;
 }

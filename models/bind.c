@@ -41,17 +41,49 @@ size_t fl_bind_classes(const fl_binder *b) { return b->m->objective.classes; }
 static const fl_shape *shape_of(const fl_model *m, size_t value) { return value ? &m->module[value - 1].to : &m->input; }
 const fl_shape *fl_bind_input(const fl_binder *b, size_t i) { return shape_of(b->m, b->module->in[i]); }
 
-void fl_bind_tensor(fl_binder *b, const char *part, fl_role role, fl_start start, int ndim, const size_t *shape) {
+/* At the end of what is trained, or of the buffers. */
+static size_t add_tensor(fl_binder *b, const char *part, fl_role role, fl_start start, int ndim, const size_t *shape) {
   char name[128];
   fl_layout *l = &b->m->layout;
+  size_t *end = role == FL_BUFFER ? &l->buffers : &l->d;
   fl_tensor *t = &b->m->tensor[l->n];
   if (b->layer < 0) b->layer = b->layers++;
   snprintf(name, sizeof name, "%s.%s", b->module->name, part);
-  *t = (fl_tensor){ keep(b, name), role, b->layer, 0, ndim, { 0 }, l->d, 1 };
+  *t = (fl_tensor){ keep(b, name), role, b->layer, 0, ndim, { 0 }, *end, 1 };
   for (int j = 0; j < ndim; j++) t->shape[j] = shape[j], t->size *= shape[j];
   b->m->start[l->n++] = start;
-  b->module->at[b->module->n_tensors++] = l->d;
-  l->d += t->size;
+  *end += t->size;
+  return t->offset;
+}
+
+void fl_bind_tensor(fl_binder *b, const char *part, fl_role role, fl_start start, int ndim, const size_t *shape) {
+  b->module->at[b->module->n_tensors++] = add_tensor(b, part, role, start, ndim, shape);
+}
+void fl_bind_buffer(fl_binder *b, const char *part, double start, int ndim, const size_t *shape) {
+  const fl_start begin = { FL_START_VALUE, start };
+  b->module->buffer[b->module->n_buffers++] = add_tensor(b, part, FL_BUFFER, begin, ndim, shape);
+}
+
+/* Buffers lie behind everything that is trained, in the vector and in the list. */
+static int move_buffers(fl_model *m) {
+  const size_t n = m->layout.n;
+  fl_tensor *tensor = malloc(n * sizeof *tensor);
+  fl_start *start = malloc(n * sizeof *start);
+  size_t at = 0;
+  for (int buffers = 0; buffers < 2 && tensor && start; buffers++)
+    for (size_t i = 0; i < n; i++) {
+      if ((m->tensor[i].role == FL_BUFFER) != buffers) continue;
+      tensor[at] = m->tensor[i];
+      start[at] = m->start[i];
+      if (buffers) tensor[at].offset += m->layout.d;
+      at++;
+    }
+  if (at == n) memcpy(m->tensor, tensor, n * sizeof *tensor), memcpy(m->start, start, n * sizeof *start);
+  free(tensor);
+  free(start);
+  for (size_t i = 0; i < m->n; i++)
+    for (size_t j = 0; j < m->module[i].n_buffers; j++) m->module[i].buffer[j] += m->layout.d;
+  return at == n ? 0 : -1;
 }
 
 /* ---- one layer ----------------------------------------------------------------------------------------------------------- */
@@ -165,9 +197,14 @@ static int check_ends(fl_binder *b) {
     if (!readers(m, i + 1)) return fl_bind_refuse(b, "no layer reads it; allowed: only the last layer is read by nobody");
   }
   b->module = &m->module[m->n - 1];
-  if (fl_shape_size(&b->module->to) != m->objective.classes || b->module->to.kind == FL_TOKENS)
+  const size_t positions = m->train.positions;
+  const fl_shape *to = &b->module->to;
+  if (positions && (to->kind != FL_SEQUENCE || to->dim[0] != positions || to->dim[1] != m->objective.classes))
+    return fl_bind_refuse(b, "its output is %s; allowed: of the last layer, as rows have %zu labels, a sequence of %zux%zu",
+                          fl_shape_text(to, text), positions, positions, m->objective.classes);
+  if (!positions && (fl_shape_size(to) != m->objective.classes || to->kind == FL_TOKENS))
     return fl_bind_refuse(b, "its output is %s; allowed: of the last layer one number for each of the %zu classes",
-                          fl_shape_text(&b->module->to, text), m->objective.classes);
+                          fl_shape_text(to, text), m->objective.classes);
   if (!b->module->trains) return fl_bind_refuse(b, "no layer of the network has parameters; allowed: one or more");
   return 0;
 }
@@ -177,18 +214,25 @@ int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
   size_t text = 1;
   for (size_t i = 0; i < net->n; i++) {
     const fl_layer_spec *l = &net->layer[i];
-    text += (strlen(l->name) + 1) + FL_LAYER_TENSORS * (strlen(l->name) + 32) + (l->where ? strlen(l->where) + 1 : 0);
+    const size_t name = strlen(l->name) + 1;
+    text += name + (FL_LAYER_TENSORS + FL_LAYER_BUFFERS) * (name + 31) + (l->where ? strlen(l->where) + 1 : 0);
   }
   m->module = calloc(net->n, sizeof *m->module);
-  m->tensor = calloc(net->n * FL_LAYER_TENSORS, sizeof *m->tensor);
-  m->start = calloc(net->n * FL_LAYER_TENSORS, sizeof *m->start);
+  m->tensor = calloc(net->n * (FL_LAYER_TENSORS + FL_LAYER_BUFFERS), sizeof *m->tensor);
+  m->start = calloc(net->n * (FL_LAYER_TENSORS + FL_LAYER_BUFFERS), sizeof *m->start);
   m->text = b.text = malloc(text);
   if (!m->module || !m->tensor || !m->start || !m->text) return snprintf(err, size, "model %s: no memory", net->name), -1;
   m->layout.tensor = m->tensor;
-  m->input = (fl_shape){ FL_IMAGE, { m->train.c, m->train.h, m->train.w } };
+  m->input = m->train.tokens                                                   ? (fl_shape){ FL_TOKENS, { m->train.w } }
+             : m->train.features && m->train.c == 1 && m->train.h == 1 ? (fl_shape){ FL_VECTOR, { m->train.w } }
+             : m->train.features && m->train.c == 1 ? (fl_shape){ FL_SEQUENCE, { m->train.h, m->train.w } }
+                                                    : (fl_shape){ FL_IMAGE, { m->train.c, m->train.h, m->train.w } };
   for (; m->n < net->n; m->n++)
     if (bind_layer(&b, m->n, &net->layer[m->n])) return -1;
   if (check_ends(&b)) return -1;
+  if (m->layout.buffers && move_buffers(m)) return snprintf(err, size, "model %s: no memory", net->name), -1;
   fuse_pooling(m);
+  for (size_t i = 0; i < m->n; i++) m->draws |= m->module[i].type->acts & FL_DRAWS;
+  if (m->draws || m->layout.buffers) m->objective.grad = fl_plan_grad;
   return 0;
 }

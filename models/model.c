@@ -36,12 +36,31 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
   else if (test && test->n && test->classes > train->classes)
     snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes,
         train->classes);
+  else if (test && test->n && (test->positions != train->positions || !test->pixels != !train->pixels ||
+                               !test->features != !train->features || !test->tokens != !train->tokens))
+    snprintf(err, err_size, "model %s: rows or labels of the test samples are of another kind than of the training samples",
+             net->name);
   else if (!(std > 0) || !isfinite(std) || !isfinite(mean))
     snprintf(err, err_size, "model %s: mean %g and deviation %g of the pixels; the deviation must be positive", net->name, mean,
         std);
   else
     return 0;
   return -1;
+}
+
+/* All channels alike, unless the samples say otherwise: one run of the row then. */
+static int scale_channels(fl_model *m, double mean, double std) {
+  const double *own = m->train.channel;
+  m->channels = own ? m->train.c : 1;
+  if (!(m->scale = calloc(3 * m->channels, sizeof *m->scale))) return -1;
+  m->shift = m->scale + m->channels, m->noise_scale = m->shift + m->channels;
+  for (size_t c = 0; c < m->channels; c++) {
+    const double a = own ? own[c] : mean, b = own ? own[m->channels + c] : std;
+    m->scale[c] = (float)(1.0 / (255.0 * b));
+    m->shift[c] = (float)(-a / b);
+    m->noise_scale[c] = (float)(1.0 / b);
+  }
+  return 0;
 }
 
 fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samples *test, double mean, double std, char *err,
@@ -55,9 +74,8 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   snprintf(m->net, sizeof m->net, "%s", net->name);
   m->train = *train;
   if (test) m->test = *test;
-  m->scale = (float)(1.0 / (255.0 * std));
-  m->shift = (float)(-mean / std);
-  m->noise_scale = (float)(1.0 / std);
+  m->labels = train->positions ? train->positions : 1;
+  if (scale_channels(m, mean, std)) return fl_model_free(m), snprintf(err, err_size, "model %s: no memory", net->name), NULL;
   m->objective = (fl_objective){ .name = m->net, .self = m, .layout = &m->layout, .n = train->n, .n_test = m->test.n,
     .classes = train->classes, .init = init, .work = fl_plan_work, .loss_grad = fl_plan_loss_grad,
     .sampled_grad = fl_plan_sampled_grad, .flipped_grad = fl_plan_flipped_grad,
@@ -83,6 +101,7 @@ void fl_model_free(fl_model *m) {
   free(m->tensor);
   free(m->start);
   free(m->text);
+  free(m->scale);
   free(m);
 }
 

@@ -23,10 +23,16 @@ const fl_net *fl_net_find(const char *name, fl_net_sized *room);
 /* The rank of its adapters (adapters.c), as its name says; 0: it has none, all of it is trained. */
 size_t fl_net_rank(const fl_net *);
 
-/* Samples in memory: bytes as in the file (c*h*w a row), label a row; inputs are (byte*1/255 - mean)/std, one fma. */
+/* Samples in memory, c*h*w numbers a row: one of pixels, bytes as in the file, whose inputs are (byte*1/255 - mean)/std, one fma;
+ * features, the inputs themselves (c 1: h positions of w, with h 1 a vector); tokens (c and h 1), whole numbers from 0. A label
+ * a row, or `positions` labels a row, one for each position of the network's output. channel: NULL, or c means and c deviations
+ * of the channels of pixels, in the place of the model's mean and std. */
 typedef struct {
   size_t n, c, h, w, classes;
   const uint8_t *pixels, *label;
+  const float *features; const int32_t *tokens;
+  size_t positions;                             /* 0: one label a row */
+  const double *channel;
 } fl_samples;
 
 typedef struct fl_model fl_model;

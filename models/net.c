@@ -8,6 +8,8 @@ static const fl_net *const nets[] = {
   &fl_net_lenet5,
   &fl_net_mlp,
   &fl_net_logistic,
+  &fl_net_cnn_mcmahan,
+  &fl_net_cnn_pfl,
 };
 
 size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }

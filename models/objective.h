@@ -16,8 +16,23 @@ typedef struct { const char *name; fl_role role; int layer, heads, ndim; size_t 
 /* n tensors; the first d floats are trained, then `buffers` floats that are averaged and saved but not trained. */
 typedef struct { size_t n, d, buffers; const fl_tensor *tensor; } fl_layout;
 
-/* Evaluation of test rows, additive over disjoint ranges: loss is the sum of the rows' losses. */
+/* Evaluation of test rows, additive over disjoint ranges: loss is the sum of the rows' losses. Where a row has several labels,
+ * each counts as a row. */
 typedef struct { double loss; uint64_t correct, count; int diverged; } fl_eval;
+
+/* What a gradient is asked of: rows index[0..count), count >= 1; with labels as sampled_grad, flipped as flipped_grad, buffers as
+ * step_grad has them. draws: what a model that draws while it trains (dropout) draws from, its own for every gradient of a run;
+ * NULL: the gradient without draws. */
+typedef struct {
+  const uint32_t *index; size_t count;
+  const fl_key *labels, *draws;
+  int flipped;
+  float *buffers;
+} fl_rows;
+
+/* A key whose draws have nothing to do with the key's own or those of another number: its seed is words 0 and 1 of Philox at
+ * (number, 0, 0, purpose*2^24) under the seed. */
+fl_key fl_key_child(const fl_key *, uint32_t number);
 
 typedef struct fl_objective {
   const char *name;
@@ -49,6 +64,9 @@ typedef struct fl_objective {
    * pure function of its arguments, the old buffers among them. NULL: buffers stay as init made them. */
   double (*step_grad)(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
                       float *buffers, void *work);
+  /* NULL, or all the gradients above in one, for a model that draws: a session then calls this one alone. loss_grad is the same
+   * without draws. */
+  double (*grad)(void *self, const fl_kernels *, const float *x, const fl_rows *, float *g, void *work);
   size_t frozen;                                   /* the last so many of the buffers no client changes: they are not sent */
 } fl_objective;
 #ifdef __cplusplus

@@ -20,9 +20,9 @@ static size_t take(size_t *at, size_t bytes) {
 static tail tail_of(const fl_model *m, const fl_arena *a, size_t batch) {
   tail t;
   size_t at = a->bytes * batch;
-  t.label = take(&at, batch);
-  t.loss = take(&at, batch * sizeof(float));
-  t.pred = take(&at, batch * sizeof(int32_t));
+  t.label = take(&at, batch * m->labels);
+  t.loss = take(&at, batch * m->labels * sizeof(float));
+  t.pred = take(&at, batch * m->labels * sizeof(int32_t));
   t.row = take(&at, fl_shape_size(&m->input) * sizeof(float));
   t.work = at;
   for (size_t i = 0; i < m->n; i++) {
@@ -50,17 +50,28 @@ static void fetch(const uint8_t *p, size_t n) {
   __builtin_prefetch(p + n - 1);
 }
 
-static void add_noise(const fl_model *m, const fl_kernels *k, size_t row, size_t in, float *x, float *scratch) {
+/* Of pixels: every channel with its own scale. */
+static void scale_row(const fl_model *m, const fl_kernels *k, const uint8_t *pixels, float *x) {
+  const size_t run = fl_shape_size(&m->input) / m->channels;
+  for (size_t c = 0; c < m->channels; c++) k->normalize(run, x + c * run, pixels + c * run, m->scale[c], m->shift[c]);
+}
+
+static void add_noise(const fl_model *m, const fl_kernels *k, size_t row, float *x, float *scratch) {
+  const size_t in = fl_shape_size(&m->input), run = in / m->channels;
   fl_key key = m->noise_key;
   key.client = (uint32_t)row;
   k->gaussian(in, scratch, 0, &key);
-  k->axpy(in, x, m->sigma[row] * m->noise_scale, scratch);
+  for (size_t c = 0; c < m->channels; c++)
+    k->axpy(run, x + c * run, m->sigma[row] * m->noise_scale[c], scratch + c * run);
 }
 
 static void gather(const fl_batch *b, const tail *t, const fl_samples *from, const uint32_t *index, size_t first) {
   const fl_model *m = b->m;
   const fl_kernels *k = b->k;
-  const size_t in = fl_shape_size(&m->input);
+  const size_t in = fl_shape_size(&m->input), width = from->pixels ? 1 : 4;
+  const uint8_t *data = from->pixels     ? from->pixels
+                        : from->features ? (const uint8_t *)from->features
+                                         : (const uint8_t *)from->tokens;
   uint8_t *label = (uint8_t *)b->base + t->label;
   float *x = fl_batch_span(b, b->arena->place[0].value), *row_scratch = floats(b->base, t->row);
   fl_mark(k, FL_AT_INPUT, 0);
@@ -68,33 +79,36 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
     uint8_t *made = (uint8_t *)b->base + t->row;
     for (size_t r = 0; r < b->n; r++) {
       m->make(m->maker, k, index ? index[r] : (uint32_t)(first + r), made, &label[r]);
-      k->normalize(in, x + r * in, made, m->scale, m->shift);
+      scale_row(m, k, made, x + r * in);
     }
     return;
   }
-  const int noisy = m->sigma && from->pixels == m->train.pixels;
-  for (size_t r = 0; index && r < b->n && r < AHEAD; r++) fetch(from->pixels + index[r] * in, in);
+  const int noisy = m->sigma && from->pixels && from->pixels == m->train.pixels;
+  for (size_t r = 0; index && r < b->n && r < AHEAD; r++) fetch(data + index[r] * in * width, in * width);
   for (size_t r = 0; r < b->n; r++) {
-    if (index && r + AHEAD < b->n) fetch(from->pixels + index[r + AHEAD] * in, in);
+    if (index && r + AHEAD < b->n) fetch(data + index[r + AHEAD] * in * width, in * width);
     const size_t row = index ? index[r] : first + r;
-    k->normalize(in, x + r * in, from->pixels + row * in, m->scale, m->shift);
-    if (noisy && m->sigma[row] > 0) add_noise(m, k, row, in, x + r * in, row_scratch);
-    label[r] = from->label[row];
+    if (width == 1) scale_row(m, k, data + row * in, x + r * in);
+    else memcpy(x + r * in, data + row * in * width, in * width);
+    if (noisy && m->sigma[row] > 0) add_noise(m, k, row, x + r * in, row_scratch);
+    memcpy(label + r * m->labels, from->label + row * m->labels, m->labels);
   }
 }
 
 /* ---- the loops over modules ---------------------------------------------------------------------------------------------- */
-static fl_pass pass_of(const fl_batch *b, size_t i) {
+static fl_pass pass_of(const fl_batch *b, size_t i, fl_key *draws) {
   const fl_module *s = &b->m->module[i];
   const fl_place_of *place = b->arena->place;
-  fl_pass pass = { .k = b->k, .n = b->n, .p = b->p, .g = b->g, .y = fl_batch_span(b, place[i + 1].value),
-                   .kept = fl_batch_span(b, place[i + 1].kept), .work = b->work };
+  fl_pass pass = { .k = b->k, .n = b->n, .p = b->p, .g = b->g, .moves = b->moves, .d = b->m->layout.d, .training = b->training,
+                   .y = fl_batch_span(b, place[i + 1].value), .kept = fl_batch_span(b, place[i + 1].kept), .work = b->work };
   for (size_t j = 0; j < s->n_in; j++) pass.x[j] = fl_batch_span(b, place[s->in[j]].value);
+  if (b->draws && s->type->acts & FL_DRAWS) *draws = fl_key_child(b->draws, (uint32_t)i), pass.draws = draws;
   return pass;
 }
 
 void fl_batch_forward(const fl_batch *b, size_t i) {
-  const fl_pass pass = pass_of(b, i);
+  fl_key draws;
+  const fl_pass pass = pass_of(b, i, &draws);
   fl_mark(b->k, FL_AT_FORWARD, i);
   b->m->module[i].type->forward(&b->m->module[i], &pass);
 }
@@ -109,8 +123,9 @@ static void hand_on(const fl_batch *b, size_t i, const float *dy, float *dx, uns
 void fl_batch_backward(const fl_batch *b, size_t i) {
   const fl_module *s = &b->m->module[i];
   const fl_place_of *place = b->arena->place, *own = &place[i + 1];
-  fl_pass pass = pass_of(b, i);
+  fl_key draws;
   if (!s->trains) return;
+  fl_pass pass = pass_of(b, i, &draws);
   fl_mark(b->k, FL_AT_BACKWARD, i);
   pass.dy = fl_batch_span(b, own->gradient);
   for (size_t j = s->n_in; j-- > 0;) {
@@ -147,57 +162,60 @@ static double sum_rows(const fl_kernels *k, const float *loss, size_t n, size_t 
 /* Labels of the batch drawn from the softmax, instead of the data's. */
 static void draw_labels(const fl_batch *b, const tail *t, const float *logits, const fl_key *key) {
   float *uniform = floats(b->base, t->loss);
-  b->k->uniform(b->n, uniform, 0, key);
-  b->k->softmax_sample(b->n, b->m->objective.classes, logits, uniform, gradient_of_logits(b), (uint8_t *)b->base + t->label);
+  const size_t rows = b->n * b->m->labels;
+  b->k->uniform(rows, uniform, 0, key);
+  b->k->softmax_sample(rows, b->m->objective.classes, logits, uniform, gradient_of_logits(b), (uint8_t *)b->base + t->label);
 }
 
 static void flip_labels(const fl_batch *b, const tail *t) {
   uint8_t *label = (uint8_t *)b->base + t->label;
-  for (size_t r = 0; r < b->n; r++) label[r] = (uint8_t)(b->m->objective.classes - 1 - label[r]);
+  for (size_t r = 0; r < b->n * b->m->labels; r++) label[r] = (uint8_t)(b->m->objective.classes - 1 - label[r]);
 }
 
 static fl_batch enter(const fl_model *m, const fl_kernels *k, const float *p, size_t count, int training, void *work, tail *t) {
   const fl_arena *a = &m->arena[training];
   char *base = aligned(work);
   *t = tail_of(m, a, count);
-  return (fl_batch){ .m = m, .arena = a, .k = k, .p = p, .n = count, .base = base, .work = base + t->work };
+  return (fl_batch){ .m = m, .arena = a, .k = k, .p = p, .training = training, .n = count, .base = base, .work = base + t->work };
 }
 
-static double loss_grad(const fl_model *m, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
-                        const fl_key *labels, int flipped, float *g, void *work) {
+double fl_plan_grad(void *self, const fl_kernels *k, const float *x, const fl_rows *rows, float *g, void *work) {
+  const fl_model *m = self;
+  const size_t count = rows->count, labels = count * m->labels, piece = fl_sample_piece(m->labels) * m->labels;
   tail t;
   fl_batch b = enter(m, k, x, count, 1, work, &t);
   float *loss = floats(b.base, t.loss);
-  b.g = g;
-  gather(&b, &t, &m->train, index, 0);
+  b.g = g, b.draws = rows->draws, b.moves = rows->buffers;
+  gather(&b, &t, &m->train, rows->index, 0);
   const float *logits = forward(&b);
-  if (labels) draw_labels(&b, &t, logits, labels);
-  if (flipped) flip_labels(&b, &t);
-  k->softmax_xent(count, m->objective.classes, logits, (const uint8_t *)b.base + t.label, (float)(1.0 / (double)count),
+  if (rows->labels) draw_labels(&b, &t, logits, rows->labels);
+  if (rows->flipped) flip_labels(&b, &t);
+  k->softmax_xent(labels, m->objective.classes, logits, (const uint8_t *)b.base + t.label, (float)(1.0 / (double)labels),
                   gradient_of_logits(&b), loss);
   for (size_t i = m->n; i-- > 0;) fl_batch_backward(&b, i);
   fl_mark(k, FL_AT_LOSS, 0);
-  return sum_rows(k, loss, count, fl_sample_piece(1)) / (double)count;
+  return sum_rows(k, loss, labels, piece) / (double)labels;
 }
 
 double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
                          void *work) {
-  return loss_grad(self, k, x, index, count, NULL, 0, g, work);
+  return fl_plan_grad(self, k, x, &(fl_rows){ .index = index, .count = count }, g, work);
 }
 double fl_plan_sampled_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count,
                             const fl_key *key, float *g, void *work) {
-  return loss_grad(self, k, x, index, count, key, 0, g, work);
+  return fl_plan_grad(self, k, x, &(fl_rows){ .index = index, .count = count, .labels = key }, g, work);
 }
 double fl_plan_flipped_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
                             void *work) {
-  return loss_grad(self, k, x, index, count, NULL, 1, g, work);
+  return fl_plan_grad(self, k, x, &(fl_rows){ .index = index, .count = count, .flipped = 1 }, g, work);
 }
 
 /* Rows of `from`: those of index, or with NULL first..first+count-1. */
 static void evaluate(const fl_model *m, const fl_kernels *k, const float *x, const fl_samples *from, const uint32_t *index,
                      size_t first, size_t count, fl_eval *out, void *work) {
+  const size_t rows = count * m->labels;
   tail t;
-  *out = (fl_eval){ .count = count };
+  *out = (fl_eval){ .count = rows };
   if (!count) return;
   const fl_batch b = enter(m, k, x, count, 0, work, &t);
   const uint8_t *label = (const uint8_t *)b.base + t.label;
@@ -205,13 +223,13 @@ static void evaluate(const fl_model *m, const fl_kernels *k, const float *x, con
   gather(&b, &t, from, index, first);
   const float *logits = forward(&b);
   int32_t *pred = (int32_t *)(void *)(b.base + t.pred);
-  k->softmax_xent(count, m->objective.classes, logits, label, 1.0f, gradient_of_logits(&b), loss);
-  k->argmax_rows(count, m->objective.classes, logits, pred);
-  for (size_t r = 0; r < count; r++) {
+  k->softmax_xent(rows, m->objective.classes, logits, label, 1.0f, gradient_of_logits(&b), loss);
+  k->argmax_rows(rows, m->objective.classes, logits, pred);
+  for (size_t r = 0; r < rows; r++) {
     out->correct += pred[r] == label[r];
     out->diverged |= pred[r] < 0;
   }
-  out->loss = sum_rows(k, loss, count, fl_sample_piece(1));
+  out->loss = sum_rows(k, loss, rows, fl_sample_piece(m->labels) * m->labels);
   if (!(out->loss - out->loss == 0)) out->diverged = 1;
 }
 
@@ -230,5 +248,5 @@ void fl_model_logits(const fl_model *m, const fl_kernels *k, const float *x, con
   tail t;
   const fl_batch b = enter(m, k, x, count, 0, work, &t);
   gather(&b, &t, from, index, 0);
-  memcpy(logits, forward(&b), count * m->objective.classes * sizeof(float));
+  memcpy(logits, forward(&b), count * m->labels * m->objective.classes * sizeof(float));
 }

@@ -26,14 +26,15 @@ struct fl_model {
   fl_layout layout;
   fl_samples train, test;
   fl_make_row *make; const void *maker;         /* of training rows, or NULL */
-  float scale, shift;                           /* input = fma(byte, scale, shift) */
+  size_t channels; float *scale, *shift, *noise_scale;  /* of each: input = fma(byte, scale, shift) */
   const float *sigma;                           /* noise of each training row, or NULL; in inputs it is times noise_scale */
-  float noise_scale;
+  size_t labels;                                /* of a row */
   fl_key noise_key;
   size_t n; fl_module *module;
   fl_shape input;
   fl_arena arena[2];                            /* of evaluation, of training */
   fl_tensor *tensor; fl_start *start;
+  unsigned draws;                               /* a layer draws */
   char *text;                                   /* names of layers and tensors */
   char net[64];
 };
@@ -44,7 +45,9 @@ int fl_bind(fl_model *, const fl_net *, char *err, size_t err_size);
 /* A batch on its way through the network: what the loops of plan.c go over, a module at a time. */
 typedef struct {
   const fl_model *m; const fl_arena *arena; const fl_kernels *k;
-  const float *p; float *g;
+  const float *p; float *g, *moves;
+  const fl_key *draws;
+  int training;
   size_t n;                                     /* samples */
   char *base, *work;                            /* the arena; the modules' scratch */
 } fl_batch;
@@ -55,6 +58,7 @@ static inline float *fl_batch_span(const fl_batch *b, int span) {
 }
 
 size_t fl_plan_work(void *self, size_t batch);
+double fl_plan_grad(void *self, const fl_kernels *, const float *x, const fl_rows *, float *g, void *work);
 double fl_plan_loss_grad(void *self, const fl_kernels *, const float *x, const uint32_t *index, size_t count, float *g,
     void *work);
 /* With labels drawn from the softmax at x by the key, as fl_objective.sampled_grad says. */

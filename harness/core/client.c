@@ -64,6 +64,7 @@ static void next(void *self, uint64_t t) {
   w->count = fl_draw_batch(w->s, w->round, w->id, t, w->perm, &w->epoch, w->rows);
   if (w->s->problem.batch) check_batch(w, t);
   w->oracle.batch = w->count;
+  w->step = t;
   w->fresh = 1;
 }
 
@@ -71,10 +72,14 @@ static void next(void *self, uint64_t t) {
 static double ask_rows(fl_worker *w, const fl_ask *ask, const uint32_t *rows, size_t count, int moves, float *g) {
   const fl_objective *o = w->s->problem.objective;
   const fl_kernels *k = w->s->k;
-  const double loss = ask->labels  ? o->sampled_grad(o->self, k, ask->at, rows, count, ask->labels, g, w->objective)
-                      : w->flipped ? o->flipped_grad(o->self, k, ask->at, rows, count, g, w->objective)
-                      : moves      ? o->step_grad(o->self, k, ask->at, rows, count, g, w->buffers, w->objective)
-                                   : o->loss_grad(o->self, k, ask->at, rows, count, g, w->objective);
+  const fl_key step = { w->s->opt.seed, FL_PURPOSE_MASK, w->round, w->id, (uint32_t)w->step };
+  const fl_key draws = fl_key_child(&step, w->asked++);
+  const fl_rows all = { rows, count, ask->labels, &draws, w->flipped && !ask->labels, moves ? w->buffers : NULL };
+  const double loss = o->grad       ? o->grad(o->self, k, ask->at, &all, g, w->objective)
+                      : ask->labels ? o->sampled_grad(o->self, k, ask->at, rows, count, ask->labels, g, w->objective)
+                      : w->flipped  ? o->flipped_grad(o->self, k, ask->at, rows, count, g, w->objective)
+                      : moves       ? o->step_grad(o->self, k, ask->at, rows, count, g, w->buffers, w->objective)
+                                    : o->loss_grad(o->self, k, ask->at, rows, count, g, w->objective);
   fl_fpenv_enter();                             /* a user's objective may have changed the rounding */
   fl_mark(k, FL_AT_REST, 0);
   w->evaluations++;
@@ -100,7 +105,8 @@ static double grad(void *self, const fl_ask *ask, float *g) {
   fl_worker *w = self;
   if (ask->count == FL_ALL) return ask_all(w, ask, g);
   if (w->broken) return memset(g, 0, w->s->d * sizeof *g), 0.0;
-  const int moves = w->fresh && !ask->labels && w->s->problem.objective->step_grad;
+  const fl_objective *o = w->s->problem.objective;
+  const int moves = w->fresh && !ask->labels && (o->step_grad || o->grad);
   if (moves) w->fresh = 0;
   return ask_rows(w, ask, w->rows + ask->first, ask->count ? ask->count : w->count - ask->first, moves, g);
 }
@@ -113,7 +119,7 @@ const fl_oracle *fl_client_oracle(fl_session *s, fl_worker *w, uint32_t client, 
   w->id = client;
   w->round = (uint32_t)s->round;
   w->n = fl_client_samples(s, client);
-  w->epoch = 0;
+  w->epoch = w->step = w->asked = 0;
   w->oracle = (fl_oracle){ .self = w, .n = w->n, .next = next, .grad = grad };
   return &w->oracle;
 }

@@ -53,6 +53,7 @@ typedef struct {                                          /* one thread */
   size_t position;
   uint32_t id, round, epoch_known; size_t n, count; uint64_t epoch;
   int flipped;                                            /* as fl_local's */
+  uint64_t step; uint32_t asked;                          /* of the client's run: the batch's step, gradients so far */
   int broken;                                             /* this client had a batch that is not valid */
   float *buffers; int fresh;                              /* of the parameters in training; no gradient on this batch yet */
   size_t bad_position; char error[500];                   /* the first such client of this worker in the draw; "": none */

@@ -5,7 +5,7 @@
 #include <fedlane/objective.h>
 #include <fedlane/param.h>
 
-enum { FL_LAYER_PARAMS = 12, FL_LAYER_INPUTS = 4, FL_LAYER_TENSORS = 16 };
+enum { FL_LAYER_PARAMS = 12, FL_LAYER_INPUTS = 4, FL_LAYER_TENSORS = 16, FL_LAYER_BUFFERS = 4 };
 
 /* What one sample is between two layers. A vector has one size; an image channels, rows, columns; a sequence positions and
  * features; tokens are positions of one 32-bit integer each. */
@@ -26,6 +26,7 @@ typedef struct {
   size_t n_in, in[FL_LAYER_INPUTS];
   fl_shape from, to;                            /* of the first input, of the output */
   size_t n_tensors, at[FL_LAYER_TENSORS];
+  size_t n_buffers, buffer[FL_LAYER_BUFFERS];   /* the same of its buffers: behind the trained floats */
   int trains;                                   /* it, or what it reads, has parameters: its backward runs */
 } fl_module;
 
@@ -33,8 +34,12 @@ typedef struct {
 typedef struct {
   const fl_kernels *k;
   size_t n;
-  const float *p;                               /* the flat vector; in backward also its gradient g */
+  const float *p;                               /* the flat vector and its buffers; in backward also its gradient g */
   float *g;
+  float *moves;                                 /* NULL, or the buffers that forward moves: a training step; at buffer[i] - d */
+  size_t d;
+  const fl_key *draws;                          /* NULL: nothing is drawn; else this layer's own */
+  int training;                                 /* forward: statistics of the batch, not the running ones */
   const float *x[FL_LAYER_INPUTS];
   float *y;                                     /* x[0], if the type works in place and nobody else reads that */
   void *kept, *work;                            /* from forward to backward; of this call alone */
@@ -53,6 +58,8 @@ typedef enum {
 typedef struct { fl_start_kind kind; double of; } fl_start;
 /* One more tensor, named MODULE.part. */
 void fl_bind_tensor(fl_binder *, const char *part, fl_role, fl_start, int ndim, const size_t *shape);
+/* One more buffer, that is not trained, but moves with training steps, is averaged and saved; it begins at `start`. */
+void fl_bind_buffer(fl_binder *, const char *part, double start, int ndim, const size_t *shape);
 /* -1, with the network, the layer and the text as the message. */
 int fl_bind_refuse(fl_binder *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t fl_bind_classes(const fl_binder *);
@@ -63,7 +70,8 @@ const char *fl_shape_text(const fl_shape *, char out[64]);
 
 enum { FL_IN_PLACE = 1,                         /* forward: y may be x[0] */
        FL_KEEPS_INPUT = 2, FL_KEEPS_OUTPUT = 4, /* backward reads x, y */
-       FL_BACK_IN_PLACE = 8 };                  /* backward: dx[0] may be dy */
+       FL_BACK_IN_PLACE = 8,                    /* backward: dx[0] may be dy */
+       FL_DRAWS = 16 };                         /* draws while it trains */
 struct fl_layer {
   const char *name, *help;
   const fl_param *params; size_t n_params;

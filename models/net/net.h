@@ -6,6 +6,8 @@
 extern const fl_net fl_net_lenet5;
 extern const fl_net fl_net_mlp;
 extern const fl_net fl_net_logistic;
+extern const fl_net fl_net_cnn_mcmahan;
+extern const fl_net fl_net_cnn_pfl;
 /* mlp_W1_W2_...: the perceptron of these hidden widths, in *room; NULL when the name is not of this form. */
 const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room);
 #endif

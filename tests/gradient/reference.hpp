@@ -136,7 +136,8 @@ struct Samples {
     std::mt19937 r(seed);
     for (auto &v : pixels) v = uint8_t(r() % 3 ? 0 : r() >> 24);
     for (auto &v : label) v = uint8_t(r() % classes);
-    s = { n, 1, h, w, classes, pixels.data(), label.data() };
+    s = {};
+    s.n = n, s.c = 1, s.h = h, s.w = w, s.classes = classes, s.pixels = pixels.data(), s.label = label.data();
   }
 };
 constexpr double mean = 0.2860, deviation = 0.3530;

@@ -22,8 +22,8 @@ const char *const nets[] = { "lenet5", "mlp", "logistic" };
 }
 
 TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
-  CHECK(fl_net_count() == 3);
-  CHECK(fl_net_at(3) == nullptr);
+  CHECK(fl_net_count() == 5);
+  CHECK(fl_net_at(5) == nullptr);
   CHECK(fl_net_find("lenet", nullptr) == nullptr);
   const reference::Samples s(2, 1);
   const size_t want[] = { 61706, 199210, 7850 };
@@ -47,6 +47,23 @@ TEST_CASE("Networks by name, with the published numbers of parameters", "[model]
     }
     CHECK(end == want[i]);
   }
+}
+
+TEST_CASE("The CNNs of the literature have their published numbers of parameters", "[model]") {
+  const reference::Samples digits(1, 1);
+  const Model m = build("cnn_mcmahan", &digits.s, nullptr);
+  REQUIRE(m);
+  CHECK(fl_model_objective(m.get())->layout->d == 1663370);
+  CHECK(fl_model_macs(m.get()) == 784. * 32 * 25 + 196. * 64 * 32 * 25 + 3136. * 512 + 5120);
+  CHECK(fl_model_objective(m.get())->grad == nullptr);
+  std::vector<uint8_t> pixels(3072);
+  fl_samples colours = digits.s;
+  colours.c = 3, colours.h = colours.w = 32, colours.pixels = pixels.data();
+  const Model p = build("cnn_pfl", &colours, nullptr);
+  REQUIRE(p);
+  CHECK(fl_model_objective(p.get())->layout->d == 1626442);
+  CHECK(fl_model_macs(p.get()) == 900. * 32 * 27 + 784. * 64 * 32 * 9 + 12544. * 128 + 1280);
+  CHECK(fl_model_objective(p.get())->grad != nullptr);
 }
 
 TEST_CASE("Perceptrons of any hidden widths by name: mlp_200_200 is mlp, bit for bit", "[model]") {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <random>
 extern "C" {
 #include "models/plan.h"
 }
@@ -36,6 +37,12 @@ const Network branch{ "branch", {                // a chain of spreads: sums of 
 const Network chain{ "chain", {                  // pooling that is not fused, in-place layers in a row
   FL_NEXT("conv", "c1", "out=4 kernel=3"), FL_NEXT("max_pool", "p1", ""), FL_NEXT("relu", "r1", ""), FL_NEXT("flatten", "f", ""),
   FL_NEXT("relu", "r2", ""), FL_NEXT("linear", "head", "bias=no"),
+} };
+const Network smooth{ "smooth", {                // norms and activations; the first norm reads the samples
+  FL_NEXT("group_norm", "n0", ""), FL_NEXT("conv", "c1", "out=4 kernel=3 pad=1"), FL_NEXT("group_norm", "n1", "groups=2"),
+  FL_NEXT("silu", "a1", ""), FL_NEXT("conv", "c2", "out=6 kernel=3"), FL_NEXT("tanh", "a2", ""),
+  FL_NEXT("group_norm", "n2", "groups=3 eps=0.01"), FL_NEXT("gelu", "a3", ""), FL_NEXT("dropout", "d1", "drop=0.25"),
+  FL_NEXT("global_pool", "p", ""), FL_NEXT("sigmoid", "a4", ""), FL_NEXT("dropout", "d2", ""), FL_NEXT("linear", "head", ""),
 } };
 
 struct Case {
@@ -72,7 +79,7 @@ std::string refused(const Network &network) {
 }
 
 TEST_CASE("Gradients of networks with several readers agree with differences of their loss", "[network]") {
-  const Network &network = *GENERATE(&residual, &branch, &chain);
+  const Network &network = *GENERATE(&residual, &branch, &chain, &smooth);
   Case c(network, 6);
   std::vector<float> g, ignored;
   c.loss(c.x, g);
@@ -93,9 +100,94 @@ TEST_CASE("Gradients of networks with several readers agree with differences of 
   }
 }
 
+TEST_CASE("Dropout: drawn from the gradient's key, the gradient is that of the loss with the same draws", "[network]") {
+  Case c(smooth, 9);
+  REQUIRE(c.o->grad);
+  const fl_key one = { 3, FL_PURPOSE_MASK, 1, 2, 4 }, other = { 3, FL_PURPOSE_MASK, 1, 2, 5 };
+  const auto loss = [&](const std::vector<float> &at, const fl_key *draws, std::vector<float> &g) {
+    fl_rows rows = {};
+    rows.index = c.index.data(), rows.count = c.index.size(), rows.draws = draws;
+    g.assign(c.x.size(), NAN);
+    return c.o->grad(c.o->self, c.k, at.data(), &rows, g.data(), c.work.data());
+  };
+  std::vector<float> none, plain, a, b, again, ignored;
+  const double without = loss(c.x, nullptr, none);
+  CHECK(without == c.loss(c.x, plain));          // loss_grad is the gradient without draws
+  CHECK(!memcmp(none.data(), plain.data(), plain.size() * 4));
+  loss(c.x, &one, a), loss(c.x, &other, b), loss(c.x, &one, again);
+  CHECK(!memcmp(a.data(), again.data(), a.size() * 4));
+  CHECK(memcmp(a.data(), b.data(), a.size() * 4));
+  CHECK(memcmp(a.data(), plain.data(), a.size() * 4));
+  for (size_t t = 0; t < c.o->layout->n; t++) {
+    const fl_tensor &tensor = c.o->layout->tensor[t];
+    double norm = 0;
+    for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) norm += double(a[i]) * a[i];
+    norm = std::sqrt(norm);
+    const auto moved = [&](double s) {
+      std::vector<float> y = c.x;
+      for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) y[i] = float(y[i] + s * a[i] / norm);
+      return loss(y, &one, ignored);
+    };
+    INFO(tensor.name);
+    CHECK((moved(1e-2) - moved(-1e-2)) / 2e-2 == Approx(norm).epsilon(0.02).margin(2e-4));
+  }
+  double sum = 0;                                // over many draws the loss is near that without them
+  for (uint32_t i = 0; i < 400; i++) {
+    const fl_key draw = fl_key_child(&one, i);
+    sum += loss(c.x, &draw, ignored);
+  }
+  CHECK(sum / 400 == Approx(without).epsilon(0.05));
+}
+
+TEST_CASE("Rows may be features or tokens, with a label for each position", "[network]") {
+  const size_t n = 5, positions = 3, width = 4;
+  std::vector<float> features(n * positions * width);
+  std::vector<uint8_t> label(n * positions);
+  std::mt19937 r(3);
+  for (float &v : features) v = float(r() % 1000) / 500 - 1;
+  for (uint8_t &v : label) v = uint8_t(r() % 3);
+  fl_samples rows = {};
+  rows.n = n, rows.c = 1, rows.h = positions, rows.w = width, rows.classes = 3, rows.features = features.data();
+  rows.label = label.data(), rows.positions = positions;
+  fl_samples flat = rows;                        // every position a row of its own
+  flat.n = n * positions, flat.h = 1, flat.positions = 0;
+  const Network net{ "positions", { FL_NEXT("linear", "a", "out=7"), FL_NEXT("tanh", "t", ""), FL_NEXT("linear", "head", "") } };
+  const fl_net spec = net.net();
+  char err[256] = "";
+  const Model m(fl_model_new(&spec, &rows, &rows, 0, 1, err, sizeof err), fl_model_free);
+  const Model p(fl_model_new(&spec, &flat, &flat, 0, 1, err, sizeof err), fl_model_free);
+  INFO(err);
+  REQUIRE((m && p));
+  const fl_objective *o = fl_model_objective(m.get()), *q = fl_model_objective(p.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d), g(x.size()), h(x.size());
+  std::vector<char> work(o->work(o->self, n)), more(q->work(q->self, n * positions));
+  std::vector<uint32_t> index(n * positions);
+  for (uint32_t i = 0; i < index.size(); i++) index[i] = i;
+  o->init(o->self, 3, x.data());
+  const double a = o->loss_grad(o->self, k, x.data(), index.data(), n, g.data(), work.data());
+  const double b = q->loss_grad(q->self, k, x.data(), index.data(), n * positions, h.data(), more.data());
+  CHECK(a == Approx(b).epsilon(1e-7));
+  for (size_t i = 0; i < g.size(); i++) CHECK(g[i] == Approx(h[i]).epsilon(1e-4).margin(1e-7));
+  fl_eval one, two;
+  o->evaluate(o->self, k, x.data(), 0, n, &one, work.data());
+  q->evaluate(q->self, k, x.data(), 0, n * positions, &two, more.data());
+  CHECK((one.count == n * positions && one.correct == two.correct && one.loss == Approx(two.loss)));
+  const Network short_by_one{ "n", { FL_NEXT("flatten", "f", ""), FL_NEXT("linear", "head", "") } };
+  const fl_net bad = short_by_one.net();
+  CHECK(Model(fl_model_new(&bad, &rows, nullptr, 0, 1, err, sizeof err), fl_model_free) == nullptr);
+  CHECK(std::string(err) == "model n, layer head: its output is a vector of 3; allowed: of the last layer, as rows have 3 "
+                            "labels, a sequence of 3x3");
+  std::vector<int32_t> token = { 1, 2, 0, 1, 1, 2 };
+  fl_samples words = {};
+  words.n = 2, words.c = words.h = 1, words.w = 3, words.classes = 3, words.tokens = token.data(), words.label = label.data();
+  CHECK(Model(fl_model_new(&spec, &words, nullptr, 0, 1, err, sizeof err), fl_model_free) == nullptr);
+  CHECK(std::string(err) == "model positions, layer a: it reads tokens; allowed: numbers");
+}
+
 // Who needs what, said again from the modules alone: no span may meet another while both are needed.
 TEST_CASE("No two arrays of a network that are needed at the same time meet", "[network]") {
-  const Network &network = *GENERATE(&residual, &branch, &chain);
+  const Network &network = *GENERATE(&residual, &branch, &chain, &smooth);
   const int training = GENERATE(0, 1);
   Case c(network, 2);
   const fl_model *m = c.model.get();
@@ -149,7 +241,7 @@ TEST_CASE("No two arrays of a network that are needed at the same time meet", "[
 
 // Whatever is not needed at a step is filled with NaN before it: whoever reads what nobody promised to keep, is found.
 TEST_CASE("A run whose unneeded arrays are poisoned gives the same gradient", "[network]") {
-  const Network &network = *GENERATE(&residual, &branch, &chain);
+  const Network &network = *GENERATE(&residual, &branch, &chain, &smooth);
   Case c(network, 5);
   const fl_model *m = c.model.get();
   const fl_arena *a = &m->arena[1];
@@ -171,7 +263,8 @@ TEST_CASE("A run whose unneeded arrays are poisoned gives the same gradient", "[
   std::vector<uint8_t> label;
   poison(0);
   for (size_t r = 0; r < 5; r++) {
-    c.k->normalize(63, fl_batch_span(&b, a->place[0].value) + 63 * r, c.data.s.pixels + 63 * c.index[r], m->scale, m->shift);
+    c.k->normalize(63, fl_batch_span(&b, a->place[0].value) + 63 * r, c.data.s.pixels + 63 * c.index[r], m->scale[0],
+                   m->shift[0]);
     label.push_back(c.data.s.label[c.index[r]]);
   }
   for (size_t i = 0; i < m->n; i++) poison(i + 1), fl_batch_forward(&b, i);
@@ -183,7 +276,7 @@ TEST_CASE("A run whose unneeded arrays are poisoned gives the same gradient", "[
 }
 
 TEST_CASE("Loss and gradient of a graph have the same bits on every ISA, and rows the same logits in every batch", "[network]") {
-  const Network &network = *GENERATE(&residual, &branch, &chain);
+  const Network &network = *GENERATE(&residual, &branch, &chain, &smooth);
   Case c(network, 33);
   std::vector<float> first, g, all(33 * 4), one(4);
   for (int isa = 0; isa < FL_ISA_COUNT; isa++) {
