@@ -12,11 +12,11 @@ static const struct known { const char *name, *folder, *package, *help; size_t c
   { "mnist", "mnist", NULL,
     "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (scripts/download mnist, or its files in $FEDLANE_DATA/mnist)", 10,
     0.1307, 0.3081 },
-  { "cifar10", "cifar-10-batches-bin", NULL,
-    "CIFAR-10, 50,000 + 10,000 images of 3x32x32, 10 classes (scripts/download cifar10, or $FEDLANE_DATA/cifar-10-batches-bin)",
+  { "cifar10", "cifar-10/cifar-10-batches-bin", NULL,
+    "CIFAR-10, 50,000 + 10,000 images of 3x32x32, 10 classes (scripts/download cifar10, or $FEDLANE_DATA/cifar-10/...)",
     10, 0, 1 },
-  { "cifar100", "cifar-100-binary", NULL,
-    "CIFAR-100, 50,000 + 10,000 images of 3x32x32, 100 classes (scripts/download cifar100, or $FEDLANE_DATA/cifar-100-binary)",
+  { "cifar100", "cifar-100/cifar-100-binary", NULL,
+    "CIFAR-100, 50,000 + 10,000 images of 3x32x32, 100 classes (scripts/download cifar100, or $FEDLANE_DATA/cifar-100/...)",
     100, 0, 1 },
 };
 #define N_KNOWN (sizeof known / sizeof *known)

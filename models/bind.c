@@ -38,6 +38,14 @@ int fl_bind_refuse(fl_binder *b, const char *format, ...) {
 
 size_t fl_bind_classes(const fl_binder *b) { return b->m->objective.classes; }
 
+int32_t fl_bind_token_outside(const fl_binder *b, size_t tokens) {
+  const fl_samples *from[2] = { &b->m->train, &b->m->test };
+  for (size_t k = 0; k < 2; k++)
+    for (size_t i = 0; from[k]->tokens && i < from[k]->n * from[k]->w; i++)
+      if (from[k]->tokens[i] < 0 || (size_t)from[k]->tokens[i] >= tokens) return from[k]->tokens[i];
+  return 0;
+}
+
 static const fl_shape *shape_of(const fl_model *m, size_t value) { return value ? &m->module[value - 1].to : &m->input; }
 const fl_shape *fl_bind_input(const fl_binder *b, size_t i) { return shape_of(b->m, b->module->in[i]); }
 

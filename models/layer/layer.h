@@ -65,6 +65,8 @@ int fl_bind_refuse(fl_binder *, const char *format, ...) __attribute__((format(p
 size_t fl_bind_classes(const fl_binder *);
 /* Shape of input i, which are fl_module.n_in. */
 const fl_shape *fl_bind_input(const fl_binder *, size_t i);
+/* A token of the data that is not in 0..tokens-1, 0: there is none. */
+int32_t fl_bind_token_outside(const fl_binder *, size_t tokens);
 /* "3x32x32" and the like. */
 const char *fl_shape_text(const fl_shape *, char out[64]);
 

@@ -117,7 +117,7 @@ static uint8_t *read_idx(const char *path, size_t dims, size_t *dim) {
 }
 
 static int read_samples(const plan *p, size_t first, fl_samples *out) {
-  size_t dim[3], labels;
+  size_t dim[3], labels = 0;
   uint8_t *pixels = read_idx(p->file[first], 3, dim), *label = read_idx(p->file[first + 1], 1, &labels);
   *out = (fl_samples){ .n = pixels ? dim[0] : 0, .c = 1, .h = pixels ? dim[1] : 0, .w = pixels ? dim[2] : 0,
                        .classes = p->classes, .pixels = pixels, .label = label };

@@ -60,7 +60,7 @@ struct Case {
     INFO(err);
     REQUIRE(model);
     o = fl_model_objective(model.get());
-    x.resize(o->layout->d), work.resize(o->work(o->self, n));
+    x.resize(o->layout->d + o->layout->buffers), work.resize(o->work(o->self, n));
     for (size_t i = 0; i < n; i++) index[i] = uint32_t(n - 1 - i);
     o->init(o->self, 5, x.data());
   }
@@ -137,6 +137,100 @@ TEST_CASE("Dropout: drawn from the gradient's key, the gradient is that of the l
     sum += loss(c.x, &draw, ignored);
   }
   CHECK(sum / 400 == Approx(without).epsilon(0.05));
+}
+
+TEST_CASE("Batch norm: the batch's statistics in training, running averages that a step moves in evaluation", "[network]") {
+  const Network net{ "bn", { FL_NEXT("batch_norm", "n0", "momentum=0.25"), FL_NEXT("conv", "c", "out=3 kernel=3"),
+                             FL_NEXT("batch_norm", "n1", ""), FL_NEXT("relu", "r", ""), FL_NEXT("linear", "head", "") } };
+  Case c(net, 8);
+  const fl_layout *l = c.o->layout;
+  CHECK(l->buffers == 2 + 6);
+  CHECK(std::string(l->tensor[l->n - 4].name) == "n0.running_mean");
+  CHECK((l->tensor[l->n - 4].offset == l->d && l->tensor[l->n - 4].role == FL_BUFFER));
+  CHECK((c.x[l->d] == 0 && c.x[l->d + 1] == 1));
+  std::vector<float> g(l->d), ignored(l->d), buffers(c.x.begin() + long(l->d), c.x.end());
+  fl_rows rows = {};
+  rows.index = c.index.data(), rows.count = 8, rows.buffers = buffers.data();
+  const auto loss = [&](const std::vector<float> &at, std::vector<float> &to) {
+    return c.o->grad(c.o->self, c.k, at.data(), &rows, to.data(), c.work.data());
+  };
+  loss(c.x, g);
+  double sum = 0, squares = 0;                   // of the samples' only channel
+  for (size_t i = 0; i < 8 * 63; i++) {
+    const double v = (c.data.s.pixels[i] / 255.0 - reference::mean) / reference::deviation;
+    sum += v, squares += v * v;
+  }
+  const double mean = sum / 504, variance = (squares - sum * mean) / 503;
+  CHECK(buffers[0] == Approx(0.25 * mean).margin(1e-6));
+  CHECK(buffers[1] == Approx(0.75 + 0.25 * variance).epsilon(1e-5));
+  rows.buffers = nullptr;
+  for (size_t t = 0; t + 4 < l->n; t++) {
+    const fl_tensor &tensor = l->tensor[t];
+    double norm = 0;
+    for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) norm += double(g[i]) * g[i];
+    norm = std::sqrt(norm);
+    if (norm < 1e-5) continue;                   // a bias before a batch norm has no effect
+    const auto moved = [&](double s) {
+      std::vector<float> y = c.x;
+      for (size_t i = tensor.offset; i < tensor.offset + tensor.size; i++) y[i] = float(y[i] + s * g[i] / norm);
+      return loss(y, ignored);
+    };
+    INFO(tensor.name);
+    CHECK((moved(3e-3) - moved(-3e-3)) / 6e-3 == Approx(norm).epsilon(0.02).margin(5e-4));
+  }
+  fl_eval before, after;
+  c.o->evaluate_samples(c.o->self, c.k, c.x.data(), c.index.data(), 8, &before, c.work.data());
+  std::copy(buffers.begin(), buffers.end(), c.x.begin() + long(l->d));
+  c.o->evaluate_samples(c.o->self, c.k, c.x.data(), c.index.data(), 8, &after, c.work.data());
+  CHECK(before.loss != after.loss);
+}
+
+TEST_CASE("A network over tokens: embedding, positions, layer norm, a label for each position", "[network]") {
+  const size_t n = 6, t = 5;
+  std::vector<int32_t> token(n * t);
+  std::vector<uint8_t> label(n * t);
+  std::mt19937 r(9);
+  for (int32_t &v : token) v = int32_t(r() % 7);
+  for (uint8_t &v : label) v = uint8_t(r() % 4);
+  fl_samples rows = {};
+  rows.n = n, rows.c = rows.h = 1, rows.w = t, rows.classes = 4, rows.tokens = token.data(), rows.label = label.data();
+  rows.positions = t;
+  const Network net{ "text", { FL_NEXT("embedding", "e", "tokens=7 out=6"), FL_NEXT("position", "p", ""),
+                               FL_NEXT("layer_norm", "n", ""), FL_NEXT("linear", "a", "out=9"), FL_NEXT("gelu", "g", ""),
+                               FL_NEXT("linear", "b", "out=6"), FL_READS("add", "s", "", "b p"), FL_NEXT("layer_norm", "m", ""),
+                               FL_NEXT("linear", "head", "") } };
+  const fl_net spec = net.net();
+  char err[256] = "";
+  const Model m(fl_model_new(&spec, &rows, nullptr, 0, 1, err, sizeof err), fl_model_free);
+  INFO(err);
+  REQUIRE(m);
+  const fl_objective *o = fl_model_objective(m.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d), g(x.size(), NAN), ignored(x.size());
+  std::vector<char> work(o->work(o->self, n), char(0x7f));
+  std::vector<uint32_t> index = { 5, 0, 3, 1, 4, 2 };
+  o->init(o->self, 3, x.data());
+  const auto loss = [&](const std::vector<float> &at, std::vector<float> &to) {
+    return o->loss_grad(o->self, k, at.data(), index.data(), n, to.data(), work.data());
+  };
+  loss(x, g);
+  for (size_t i = 0; i < o->layout->n; i++) {
+    const fl_tensor &tensor = o->layout->tensor[i];
+    double norm = 0;
+    for (size_t j = tensor.offset; j < tensor.offset + tensor.size; j++) norm += double(g[j]) * g[j];
+    norm = std::sqrt(norm);
+    const auto moved = [&](double s) {
+      std::vector<float> y = x;
+      for (size_t j = tensor.offset; j < tensor.offset + tensor.size; j++) y[j] = float(y[j] + s * g[j] / norm);
+      return loss(y, ignored);
+    };
+    INFO(tensor.name << ": |g| = " << norm);
+    REQUIRE(norm > 0);
+    CHECK((moved(3e-3) - moved(-3e-3)) / 6e-3 == Approx(norm).epsilon(0.02).margin(2e-4));
+  }
+  token[7] = 7;
+  CHECK(Model(fl_model_new(&spec, &rows, nullptr, 0, 1, err, sizeof err), fl_model_free) == nullptr);
+  CHECK(std::string(err) == "model text, layer e: tokens = 7, and the data have token 7; allowed: above all of the data");
 }
 
 TEST_CASE("Rows may be features or tokens, with a label for each position", "[network]") {
