@@ -36,8 +36,8 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
   else if (test && test->n && test->classes > train->classes)
     snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes,
         train->classes);
-  else if (test && test->n && (test->positions != train->positions || !test->pixels != !train->pixels ||
-                               !test->features != !train->features || !test->tokens != !train->tokens))
+  else if (test && test->n && (test->positions != train->positions || !test->features != !train->features ||
+                               !test->tokens != !train->tokens))
     snprintf(err, err_size, "model %s: rows or labels of the test samples are of another kind than of the training samples",
              net->name);
   else if (!(std > 0) || !isfinite(std) || !isfinite(mean))
