@@ -8,8 +8,8 @@ class Venue:
         self.column, self.text, self.size, self.small, self.serif = column, text, size, small, serif
 
     def single(self, aspect=GOLDEN):
-        """Size of a figure in one column."""
-        return self.column, self.column * (aspect if self.column < 4 else 0.8 * aspect)
+        """Size of a figure in one column; of a wide page's only column it is flatter."""
+        return self.column, self.column * (aspect if self.column < 5.4 else 0.8 * aspect)
 
     def wide(self, height):
         return self.text, height
