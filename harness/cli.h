@@ -41,7 +41,7 @@ typedef struct {
   const fl_kernels *counting;                   /* takes the place of both while it is not NULL (profile) */
   const char *not_reproducible;                 /* NULL, or why this machine's bits may differ */
   int threads, shared;                          /* shared: other runs use the machine at the same time */
-  fl_dataset data; fl_split split; fl_model *model;
+  fl_dataset data; fl_split split; fl_model *model; float *begin;
   float *sigma;                                 /* the partition's noise, by training row, or NULL */
   const fl_config *data_of, *split_of, *model_of;
 } fl_work;

@@ -1,6 +1,7 @@
 /* cli_work.c - data set, partition, model and session of a run, kept from one run to the next. */
 #include "cli.h"
 #include "config_net.h"
+#include "safetensors.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,11 +64,14 @@ static int same_split(const fl_config *a, const fl_config *b) {
 }
 
 static int same_model(const fl_config *a, const fl_config *b) {
-  return !strcmp(a->model, b->model) && !a->net == !b->net && (!a->net || a->net == b->net || fl_net_same(a->net, b->net));
+  return !strcmp(a->model, b->model) && !strcmp(a->init_sha256, b->init_sha256) &&
+         !a->net == !b->net && (!a->net || a->net == b->net || fl_net_same(a->net, b->net));
 }
 
 static void drop_model(fl_work *w) {
   if (w->model_of) fl_model_free(w->model);
+  free(w->begin);
+  w->begin = NULL;
   w->model_of = NULL;
 }
 static void drop_split(fl_work *w) {
@@ -75,6 +79,15 @@ static void drop_split(fl_work *w) {
   free(w->sigma);
   w->sigma = NULL;
   w->split_of = NULL;
+}
+
+static int begin_from(fl_work *w, const char *path, char *err, size_t size) {
+  const fl_layout *l = fl_model_layout(w->model);
+  w->begin = malloc((l->d + l->buffers) * sizeof *w->begin);
+  if (!w->begin) return snprintf(err, size, "out of memory for %zu parameters", l->d + l->buffers), -1;
+  if (fl_safetensors_fill(path, l, w->begin, err, size)) return -1;
+  fl_model_begin(w->model, w->begin);
+  return 0;
 }
 
 void fl_work_end(fl_work *w) {
@@ -133,6 +146,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (!w->model) return -1;
     if (w->data.population) fl_model_make_rows(w->model, fl_population_row, w->data.population);
     w->model_of = c;
+    if (c->init[0] && begin_from(w, c->init, err, size)) return drop_model(w), -1;
   }
   const fl_key key = fl_split_noise_key(&w->split);
   fl_model_noise(w->model, w->sigma, &key);

@@ -1,6 +1,7 @@
 /* config.c - from the tree of nodes to runs. A list where one value is expected stays "open" until the expansion picks an
  * element, so lists may stand anywhere, also inside the elements of other lists. */
 #include "config_context.h"
+#include "atomic.h"
 #include "config_net.h"
 #include "plugin.h"
 #include "published.h"
@@ -122,6 +123,24 @@ static int model_section(context *c, fl_config *run) {
     return own_network(c, run, fl_net_read_file(path, c->err, c->size), where);
   }
   return !name || check_model(c, where, name) || fl_config_copy(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
+}
+
+/* init: a file of parameters, which counts by what is in it, not by where it lies. */
+static int init_section(context *c, fl_config *run) {
+  const fl_node *node = fl_node_get(c->root, "init");
+  const char *where;
+  int bad = 0;
+  const char *path = node ? fl_config_text(c, node, &where, &bad) : NULL;
+  if (!path) return bad;
+  if (fl_config_path(c, run->init, sizeof run->init, where, "init", path, node->from_set)) return -1;
+  unsigned char *bytes;
+  size_t n;
+  char why[700];
+  if (fl_file_read(run->init, &bytes, &n, why, sizeof why))
+    return snprintf(c->err, c->size, "%s: init: %s; allowed: a safetensors file", where, why), -1;
+  fl_sha256(bytes, n, run->init_sha256);
+  free(bytes);
+  return 0;
 }
 
 static int backend_section(context *c, fl_config *run) {
@@ -268,7 +287,7 @@ static int expand_shared(context *c, const fl_config *unused, fl_node *root) {
   fl_config shared;
   memset(&shared, 0, sizeof shared);
   if (fl_config_data(c, &shared) || main_section(c, &shared) || (!c->central && partition_section(c, &shared)) ||
-      model_section(c, &shared) || backend_section(c, &shared)) return -1;
+      model_section(c, &shared) || init_section(c, &shared) || backend_section(c, &shared)) return -1;
   fl_node *list = fl_node_get(root, "algorithms");
   for (shared.entry = 0; shared.entry < list->n; shared.entry++)
     if (expand_algorithm(c, &shared, list->child[shared.entry])) return -1;

@@ -22,6 +22,7 @@ typedef struct {                                /* one resolved run */
   fl_partition_config partition;
   char model[64];
   const fl_net *net;                            /* the suite's, where the configuration has its layers; NULL: the one named so */
+  char init[512], init_sha256[65];              /* parameters to begin from, a safetensors file, "": random ones */
   fl_backend backend;
   size_t clients;
   double participation;

@@ -83,6 +83,7 @@ json_t *fl_config_json(const fl_config *c) {
   settings s = { algorithm, c->central };
   if (!c->central && !made) json_object_set_new(o, "partition", partition_json(&c->partition));
   json_object_set_new(o, "model", c->net ? fl_net_json(c->net) : json_string(c->model));
+  if (c->init[0]) json_object_set_new(o, "init", json_string(c->init_sha256));
   /* the native bits need no name */
   if (c->backend == FL_BACKEND_ONEDNN) json_object_set_new(o, "backend", json_string("onednn"));
   json_object_set_new(o, own->name, section_json(c, own));

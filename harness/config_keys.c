@@ -150,6 +150,8 @@ const fl_key_help fl_top_keys[] = {
   { "data", "data set: a known name, or {format, train, test}" },
   { "partition", "how the training rows are divided among clients: a partitioner's name, or {name, seed, and its parameters}" },
   { "model", "network (fedlane list models), FILE.yaml, or {name, blocks, layers} (docs/add-a-model.md)" },
+  { "init", "parameters to begin from, in place of random ones: a safetensors file with the model's tensors (of a model with "
+            "adapters, those of the network itself)" },
   { "backend", "who computes the matrix products (also --backend): native, or onednn, whose bits are not promised; default "
                "native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },

@@ -106,3 +106,60 @@ void fl_safetensors_free(fl_safetensors *s) {
   free(s->memory);
   memset(s, 0, sizeof *s);
 }
+
+/* ---- values to begin from ------------------------------------------------------------------------------------------------ */
+static void shape_text(const json_t *shape, const fl_tensor *t, char *out, size_t size) {
+  const size_t n = t ? (size_t)t->ndim : json_array_size(shape);
+  *out = 0;
+  for (size_t i = 0; i < n; i++) {
+    const size_t at = strlen(out), dim = t ? t->shape[i] : (size_t)json_integer_value(json_array_get(shape, i));
+    snprintf(out + at, size - at, "%s%zu", i ? "x" : "", dim);
+  }
+}
+
+static int fill_tensor(const fl_safetensors *s, const char *path, const fl_tensor *t, float *x, char *err, size_t err_size) {
+  const json_t *o = json_object_get(s->header, t->name), *shape = json_object_get(o, "shape");
+  const char *type = json_string_value(json_object_get(o, "dtype"));
+  char has[64], wants[64];
+  size_t begin, end;
+  shape_text(NULL, t, wants, sizeof wants);
+  if (!o) return snprintf(err, err_size, "'%s' has no tensor '%s' (%s), which the model needs", path, t->name, wants), -1;
+  shape_text(shape, NULL, has, sizeof has);
+  if (strcmp(has, wants))
+    return snprintf(err, err_size, "'%s', tensor '%s': shape %s; allowed: %s", path, t->name, has, wants), -1;
+  fl_safetensors_range(o, &begin, &end);
+  if (!type || strcmp(type, "F32") || end - begin != 4 * t->size)
+    return snprintf(err, err_size, "'%s', tensor '%s': dtype %s, %zu bytes; allowed: F32, %zu bytes", path, t->name,
+                    type ? type : "none", end - begin, 4 * t->size), -1;
+  for (size_t i = 0; i < t->size; i++) {
+    const unsigned char *p = s->data + begin + 4 * i;
+    const uint32_t word = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    memcpy(&x[t->offset + i], &word, sizeof word);
+  }
+  return 0;
+}
+
+/* A tensor that nobody takes is most likely another model's. */
+static int nobody_takes(const fl_safetensors *s, const char *path, const fl_layout *l, char *err, size_t err_size) {
+  static const char counter[] = "num_batches_tracked";
+  const char *name;
+  json_t *o;
+  json_object_foreach(s->header, name, o) {
+    const size_t length = strlen(name), tail = sizeof counter - 1;
+    size_t i = 0;
+    if (!strcmp(name, "__metadata__") || (length >= tail && !strcmp(name + length - tail, counter))) continue;
+    while (i < l->n && strcmp(l->tensor[i].name, name)) i++;
+    if (i == l->n) return snprintf(err, err_size, "'%s' has a tensor '%s', which the model has not", path, name), -1;
+  }
+  return 0;
+}
+
+int fl_safetensors_fill(const char *path, const fl_layout *l, float *x, char *err, size_t err_size) {
+  fl_safetensors s;
+  if (fl_safetensors_read(&s, path, err, err_size)) return -1;
+  int bad = 0;
+  for (size_t i = 0; i < l->n && !bad; i++) bad = fill_tensor(&s, path, &l->tensor[i], x, err, err_size);
+  bad = bad || nobody_takes(&s, path, l, err, err_size) ? -1 : 0;
+  fl_safetensors_free(&s);
+  return bad;
+}

@@ -9,7 +9,8 @@
 /* PyTorch's default of a layer: weight and bias uniform in +-1/sqrt(fan_in). The draw of a tensor is keyed by its number. */
 static void init(void *self, uint64_t seed, float *x) {
   const fl_model *m = self;
-  for (size_t i = 0; i < m->layout.n; i++) {
+  if (m->begin) memcpy(x, m->begin, (m->layout.d + m->layout.buffers) * sizeof *x);
+  for (size_t i = 0; !m->begin && i < m->layout.n; i++) {
     const fl_tensor *t = &m->tensor[i];
     const fl_key key = { seed, FL_PURPOSE_INIT, 0, (uint32_t)i, 0 };
     const float bound = (float)(1.0 / sqrt(m->start[i].of));
@@ -113,6 +114,10 @@ void fl_model_noise(fl_model *m, const float *sigma, const fl_key *key) {
 const fl_objective *fl_model_objective(const fl_model *m) {
   return m->adapters ? fl_adapters_objective(m->adapters) : &m->objective;
 }
+
+const fl_layout *fl_model_layout(const fl_model *m) { return &m->layout; }
+
+void fl_model_begin(fl_model *m, const float *x) { m->begin = x; }
 
 double fl_model_macs(const fl_model *m) {
   double macs = 0;

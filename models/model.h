@@ -44,6 +44,10 @@ fl_model *fl_model_new(const fl_net *, const fl_samples *train, const fl_samples
 typedef void fl_make_row(const void *self, const fl_kernels *, uint32_t row, uint8_t *pixels, uint8_t *label);
 void fl_model_make_rows(fl_model *, fl_make_row *, const void *self);
 void fl_model_free(fl_model *);
+/* Tensors of the network itself, without adapters; and the values, as many floats as they have, that it begins from in place of
+ * random ones: they must outlive the model. */
+const fl_layout *fl_model_layout(const fl_model *);
+void fl_model_begin(fl_model *, const float *x);
 /* Gaussian noise on the inputs of training rows: row r's has standard deviation sigma[r], of pixels scaled to 0..1, and is the
  * same at every access: drawn from `key` with the row as its client. sigma (n floats) must outlive the model; NULL: no noise. */
 void fl_model_noise(fl_model *, const float *sigma, const fl_key *key);

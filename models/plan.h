@@ -34,6 +34,7 @@ struct fl_model {
   fl_shape input;
   fl_arena arena[2];                            /* of evaluation, of training */
   fl_tensor *tensor; fl_start *start;
+  const float *begin;                           /* in place of the starts, or NULL */
   unsigned draws;                               /* a layer draws */
   char *text;                                   /* names of layers and tensors */
   char net[64];

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# init: FILE.safetensors. A run begins where another one ended; what is missing, has another shape or belongs to another model is
+# named; the result counts the file by its content, and is verified with it.
+# Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+fedlane=$1 source=$2 scratch=$3
+. "$source/tests/e2e/try.bash"
+
+bash "$source/tests/e2e/make_data.sh" "$scratch/data" 200 60 1
+paths="data.train=$scratch/data/train,data.test=$scratch/data/t10k"
+cat > "$scratch/config.yaml" <<END2
+data: {format: idx, train: $scratch/data/train, test: $scratch/data/t10k}
+model: mlp_12
+training: {epochs: 2}
+algorithms: [{rule: sgd, lr: 0.05}]
+END2
+run() { try 0 run "$scratch/config.yaml" --out "$scratch/$1" --set "$2"; }
+evaluated() { sed -n 's/.*"test_loss": \([0-9.e-]*\),.*/\1/p' "$scratch/$1/sgd-s1/rounds.jsonl" | tail -1; }
+hash() { sed -n 's/^ *"hash": "\(.*\)".*/\1/p' "$scratch/$1/sgd-s1/summary.json"; }
+
+# With a step size of (almost) nothing the second run ends where the first did, whatever its seed.
+run first training.epochs=2
+weights=$scratch/first/sgd-s1/params.safetensors
+run second "init=$weights,algorithms.lr=1e-30"
+[ "$(hash first)" = "$(hash second)" ] || fail "a run that begins with the weights of another and does not move has other weights"
+[ "$(evaluated first)" = "$(evaluated second)" ] || fail "the same weights have another test loss"
+run third "init=$weights"
+[ "$(hash first)" != "$(hash third)" ] || fail "init leaves no trace in a run that moves"
+run lora "model=mlp_12_lora4,init=$weights,algorithms.lr=1e-30"
+[ "$(evaluated first)" = "$(evaluated lora)" ] || fail "adapters over the weights of a model do not begin as that model"
+
+# By content, not by place: the same run_id from a copy; verified with it.
+cp "$weights" "$scratch/copy.safetensors"
+run copy "init=$scratch/copy.safetensors"
+id() { sed -n 's/^ *"run_id": "\(.*\)".*/\1/p' "$scratch/$1/sgd-s1/run.json"; }
+[ "$(id third)" = "$(id copy)" ] || fail "the place of the file changes the run_id"
+[ "$(id third)" != "$(id first)" ] || fail "init does not change the run_id"
+try 0 verify "$scratch/third" --set "$paths,init=$scratch/copy.safetensors"
+try 2 verify "$scratch/third" --set "$paths"
+told "init: "
+
+# What does not fit.
+try 2 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$scratch/none"
+told "init: "
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$weights,model=mlp_13"
+told "tensor 'fc1.weight': shape 12x784; allowed: 13x784"
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$weights,model=mlp_12_12"
+told "tensor 'fc2.weight': shape 10x12; allowed: 12x12"
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$weights,model=logistic"
+told "has no tensor 'fc.weight' (10x784), which the model needs"
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$scratch/config.yaml"
+told "is not a safetensors file"
+echo "init.sh: passed"
