@@ -14,7 +14,7 @@ enum {
 };
 /* What a call computes and moves. flops < 0: not known (work.h has no row); width: 2 where it counts in doubles, of which a
  * vector holds half as many. */
-typedef struct { double elements, flops, bytes, width; } fl_call_work;
+typedef struct { int64_t elements, flops, bytes, width; } fl_call_work;
 /* By operation: its name, and of the registry's line what the ceilings need. known: work.h has a row. */
 typedef struct { const char *family, *name, *traffic, *formula; unsigned arrays; int known; } fl_op_info;
 extern const fl_op_info fl_op_table[FL_OPS];
@@ -23,7 +23,8 @@ extern const fl_op_info fl_op_table[FL_OPS];
 /* Places: by part of the session (fl_at), and in it outside of layers, the input, the loss, each layer forward and backward. */
 enum { FL_PLACE_REST, FL_PLACE_INPUT, FL_PLACE_LOSS, FL_PLACE_LAYERS, FL_PROFILE_LAYERS = 256,
        FL_PLACES = FL_PLACE_LAYERS + 2 * FL_PROFILE_LAYERS };
-typedef struct { uint64_t calls, ticks; double elements, bytes, flops, width; } fl_account;    /* width: sum over calls */
+/* Of many short calls only some are timed (a quarter, by a hash of their number), all are counted. width: sum over calls. */
+typedef struct { uint64_t calls, timed, ticks; int64_t elements, bytes, flops, width; } fl_account;
 typedef struct { uint64_t visits[FL_AT_PARTS][FL_PLACES]; fl_account account[FL_AT_PARTS][FL_PLACES][FL_OPS]; } fl_accounts;
 
 /* The table that counts in place of `real`, the process's one, its accounts at 0. threads: that ever call it, and no more than at

@@ -46,14 +46,15 @@ static int set_bound(fl_profile *p, fl_profile_row *r, double footprint, double 
 
 static int add_row(fl_profile *p, const fl_accounts *a, fl_at part, size_t place, int op, double tick, double empty) {
   const fl_account *from = &a->account[part][place][op];
-  const double calls = (double)from->calls, ticks = (double)from->ticks - calls * empty;
+  const double calls = (double)from->calls, each = (double)from->ticks / (double)from->timed - empty, ticks = calls * each;
   const double visits = a->visits[part][place] ? (double)a->visits[part][place] : 1;
   fl_profile_row *list = realloc(p->row, (p->n + 1) * sizeof *list);
   if (!list) return -1;
   p->row = list;
-  list[p->n] = (fl_profile_row){ .op = op, .part = part, .place = place, .calls = calls, .elements = from->elements,
-                                 .seconds = ticks > 0 ? ticks * tick : 0, .bytes = from->bytes, .flops = from->flops };
-  return set_bound(p, &list[p->n++], from->bytes / visits, from->width / calls);
+  list[p->n] = (fl_profile_row){ .op = op, .part = part, .place = place, .calls = calls, .elements = (double)from->elements,
+                                 .seconds = ticks > 0 ? ticks * tick : 0, .bytes = (double)from->bytes,
+                                 .flops = (double)from->flops };
+  return set_bound(p, &list[p->n++], (double)from->bytes / visits, (double)from->width / calls);
 }
 
 int fl_profile_rows(fl_profile *p, const fl_accounts *a, double tick, double empty) {

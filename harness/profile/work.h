@@ -10,7 +10,7 @@
 
 #define FL_WORK_OF(...) FL_WORK_PICK(__VA_ARGS__, 0, -1, 0, 1, ~)
 #define FL_WORK_PICK(tag, elements, flops, bytes, width, ...) \
-  { static_cast<double>(elements), static_cast<double>(flops), static_cast<double>(bytes), width }
+  { static_cast<int64_t>(elements), static_cast<int64_t>(flops), static_cast<int64_t>(bytes), width }
 #define FL_WORK_TEXT(...) FL_WORK_QUOTED(__VA_ARGS__)
 #define FL_WORK_QUOTED(...) #__VA_ARGS__
 #define BY_TRAFFIC -1

@@ -88,7 +88,7 @@ TEST_CASE("profile: accounts") {
     const Accounts a = accounts();
     const auto elements = [&](fl_at part, size_t place) { return a->account[part][place][FL_OP_add].elements; };
     CHECK(elements(FL_AT_GRADIENT, FL_PLACE_INPUT) == 1);
-    for (size_t i = 0; i < 3; i++) { CHECK(elements(FL_AT_GRADIENT, fl_place_of_layer(i, 0)) == 10.0 + static_cast<double>(i)); }
+    for (size_t i = 0; i < 3; i++) { CHECK(elements(FL_AT_GRADIENT, fl_place_of_layer(i, 0)) == 10 + static_cast<int64_t>(i)); }
     CHECK(elements(FL_AT_GRADIENT, fl_place_of_layer(2, 1)) == 20);
     CHECK(elements(FL_AT_GRADIENT, FL_PLACE_LOSS) == 30);
     CHECK(elements(FL_AT_GRADIENT, FL_PLACE_REST) == 90);
@@ -112,6 +112,21 @@ TEST_CASE("profile: accounts") {
   }
 }
 
+TEST_CASE("profile: of many short calls some are timed, all are counted") {
+  const fl_kernels table = fake();
+  counting = fl_profile_start(&table, THREADS);
+  REQUIRE(counting);
+  float y[4] = { 0 }, x[4] = { 0 };
+  fl_mark(counting, FL_AT_OTHER, 0);
+  for (int i = 0; i < 100000; i++) { counting->add(3, y, x, x); }
+  const fl_account a = at_rest(accounts(), FL_OP_add);
+  CHECK(a.calls == 100000);
+  CHECK(a.elements == 300000);
+  CHECK(a.bytes == 3600000);
+  CHECK(a.timed >= 256);
+  CHECK(a.timed <= a.calls);
+}
+
 TEST_CASE("profile: FLOPs and bytes by shape") {
   const fl_kernels table = fake();
   counting = fl_profile_start(&table, THREADS);
@@ -119,7 +134,7 @@ TEST_CASE("profile: FLOPs and bytes by shape") {
   fl_mark(counting, FL_AT_OTHER, 0);
   float f[1] = { 0 };
   uint8_t b[1] = { 0 };
-  const auto check = [&](int op, double flops, double bytes) {
+  const auto check = [&](int op, int64_t flops, int64_t bytes) {
     INFO(fl_op_table[op].name);
     const fl_account a = at_rest(accounts(), op);
     CHECK(a.calls == 1);
@@ -128,7 +143,7 @@ TEST_CASE("profile: FLOPs and bytes by shape") {
     fl_profile_reset();
   };
   counting->gemm_nt(3, 5, 7, f, 7, f, 7, f, 5, 4096), check(FL_OP_gemm_nt, 210, 4 * (21 + 35 + 15));
-  counting->gemm_nt(50, 200, 784, f, 784, f, 784, f, 200, 4096), check(FL_OP_gemm_nt, 15.68e6, 4 * (39200 + 156800 + 10000));
+  counting->gemm_nt(50, 200, 784, f, 784, f, 784, f, 200, 4096), check(FL_OP_gemm_nt, 15680000, 4 * (39200 + 156800 + 10000));
   counting->gemm_nn_add(4, 4, 2, f, 2, f, 4, f, 4), check(FL_OP_gemm_nn_add, 64, 4 * (8 + 8 + 32));
   counting->gemm_syrk(4, 3, f, 3, f, 4, 4096), check(FL_OP_gemm_syrk, 60, 4 * (12 + 16)); // 10 dot products of 3
   // LeNet-5's convolutions: 28 x 28 padded by 2 to 6 planes, and 14 x 14 of 6 to 16 planes of 10 x 10
@@ -152,7 +167,7 @@ TEST_CASE("profile: FLOPs and bytes by shape") {
   counting->sign_step(10, f, nullptr, f, &sign), check(FL_OP_sign_step, 20, 120);
   counting->sign_step(10, f, f, f, &sign), check(FL_OP_sign_step, 50, 200);
   const fl_adamw_args adam = { 0, 0, 0, 0, 0, 0, 0 };
-  counting->adamw(61706, f, f, f, f, &adam), check(FL_OP_adamw, 13.0 * 61706, 28.0 * 61706);
+  counting->adamw(61706, f, f, f, f, &adam), check(FL_OP_adamw, 13 * 61706, 28 * 61706);
   const fl_run runs[] = { { 0, 5 }, { 5, 8 } };
   counting->mean_runs(2, runs, f, f), check(FL_OP_mean_runs, 15, 52);
   double d[1] = { 0 };
@@ -174,8 +189,8 @@ struct Given {
   fl_model *model = nullptr;
   fl_profile p = {};
   Accounts sums{ static_cast<fl_accounts *>(std::calloc(1, sizeof(fl_accounts))) };
-  void account(fl_at part, size_t place, int op, double seconds, double elements, double bytes, double flops) {
-    sums->account[part][place][op] = { 2, static_cast<uint64_t>(seconds * 1000), elements, bytes, flops, 2 };
+  void account(fl_at part, size_t place, int op, uint64_t seconds, int64_t elements, int64_t bytes, int64_t flops) {
+    sums->account[part][place][op] = { 2, 2, seconds * 1000, elements, bytes, flops, 2 };
     sums->visits[part][place] = 1000000000; // footprints of nothing: in L1
   }
   void ceiling(const char *traffic, size_t arrays) {
@@ -209,9 +224,9 @@ struct Given {
     p.ceilings.compute = static_cast<fl_compute *>(std::calloc(1, sizeof(fl_compute)));
     p.ceilings.compute[0] = { 1, 2e-9, 1e-9, 1e-9, 1e-9, 16 };
     p.ceilings.n_compute = 1;
-    account(FL_AT_GRADIENT, fl_place_of_layer(0, 0), FL_OP_gemm_nt, 6, 1e6, 1e9, 3e9);
-    account(FL_AT_GRADIENT, fl_place_of_layer(0, 0), FL_OP_bias_rows, 1, 1e6, 0.5e9, 1e6);
-    account(FL_AT_OPTIMIZER, FL_PLACE_REST, FL_OP_adamw, 3, 1e9, 1e9, 1e9);
+    account(FL_AT_GRADIENT, fl_place_of_layer(0, 0), FL_OP_gemm_nt, 6, 1000000, 1000000000, 3000000000);
+    account(FL_AT_GRADIENT, fl_place_of_layer(0, 0), FL_OP_bias_rows, 1, 1000000, 500000000, 1000000);
+    account(FL_AT_OPTIMIZER, FL_PLACE_REST, FL_OP_adamw, 3, 1000000000, 1000000000, 1000000000);
     REQUIRE(fl_profile_rows(&p, sums.get(), 1e-3, 0) == 0);
   }
   ~Given() {
