@@ -1,4 +1,5 @@
 /* layer_work.c - the scratch of the layers' kernels. */
+#include "kernels/layer/attention.h"
 #include "kernels/layer/conv.h"
 
 static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
@@ -33,4 +34,9 @@ size_t fl_conv_pool_work(const fl_conv *s, size_t n) {
 size_t fl_norm_work(size_t n, size_t rows, size_t piece) {
   const size_t wide = (n + 15) / 16 * 16;
   return (1 + conv_levels((rows + piece - 1) / piece)) * 2 * wide;
+}
+
+size_t fl_attention_work(const fl_attention *s) {
+  if (attention_short(s)) return 9 * attention_operand(s);
+  return 2 * attention_rows(s) * attention_columns(s) + s->length;
 }

@@ -337,6 +337,7 @@ void add_matrix(Book &book) {
     add_shape(book, op, s);
   }
   add_decompositions(book);
+  add_sequences(book);
 }
 
 } // namespace bench

@@ -74,6 +74,14 @@ FL_SHAPED(cross_entropy);
 FL_SHAPED(multi_margin);
 FL_SHAPED(embed);
 FL_SHAPED(embed_grad);
+// Attention, recurrent networks (sequences.cpp).
+FL_SHAPED(attention);
+FL_SHAPED(attention_back);
+FL_SHAPED(lstm_cell);
+FL_SHAPED(lstm_cell_back);
+FL_SHAPED(gru_cell);
+FL_SHAPED(gru_cell_back);
+void add_sequences(Book &);
 
 } // namespace bench
 #endif
