@@ -130,23 +130,23 @@ static inline size_t fl_dropout_words(size_t n) { return (n + 511) / 512 * 16; }
  * bias_rows. work: fl_embed_work words of 32 bits. */
 static inline size_t fl_embed_work(size_t rows, size_t vocabulary) { return rows + vocabulary; }
 
-/* Multi-head attention of n samples of `length` rows. Head h of row r: dim floats from q + r*ld + h*dim on, so that q, k and v may be
- * the three parts of one buffer (ld = 3*heads*dim); y and dy have rows ldo apart, dq, dk and dv as q. scale > 0, usually
- * 1/sqrt(dim). causal: a query sees the keys up to its own place. stat keeps of each head of each sample length maxima, and behind
- * all of them the reciprocal sums: 2*n*heads*length floats.
- * Order: s = q.k by fma, i ascending. Keys go in blocks of 256: m = the larger of the maximum so far and the block's times scale; e =
- * exp(fma(s, scale, -m)); l = the sum of e, 64 partials by the key's place in the block, then halving; y = sum of e*v, keys
- * ascending. From the second block on c = exp(m_before - m), l = fma(l_before, c, l), and y goes on from y*c. At last y*(1/l). Back:
- * p = e*(1/l) with the last m; dy.y as l is summed; ds = (p*(dy.v - dy.y))*scale; dq, keys ascending, dk and dv, queries ascending,
- * by fma from +0. The p and ds of keys that are not seen are absent, or +0, whose products with an infinite number are NaN. */
+/* Multi-head attention of n samples of `length` rows. Head h of row r: dim floats from q + r*ld + h*dim on, so that q, k and v
+ * may be the three parts of one buffer (ld = 3*heads*dim); y and dy have rows ldo apart, dq, dk and dv as q. scale > 0, usually
+ * 1/sqrt(dim). causal: a query sees the keys up to its own place. stat keeps of each head of each sample length maxima, and
+ * behind all of them the reciprocal sums: 2*n*heads*length floats. Order: s = q.k by fma, i ascending. Keys go in blocks of 256:
+ * m = the larger of the maximum so far and the block's times scale; e = exp(fma(s, scale, -m)); l = the sum of e, 64 partials by
+ * the key's place in the block, then halving; y = sum of e*v, keys ascending. From the second block on c = exp(m_before - m), l
+ * = fma(l_before, c, l), and y goes on from y*c. At last y*(1/l). Back: p = e*(1/l) with the last m; dy.y as l is summed; ds =
+ * (p*(dy.v - dy.y))*scale; dq, keys ascending, dk and dv, queries ascending, by fma from +0. The p and ds of keys that are not
+ * seen are absent, or +0, whose products with an infinite number are NaN. */
 typedef struct { size_t length, heads, dim, ld, ldo; float scale; int causal; } fl_attention;
 /* Floats of scratch of both: it grows with the length, not with its square. */
 size_t fl_attention_work(const fl_attention *s);
 
-/* Cells of recurrent networks: rows of n, gates of a row n apart, rows of gates ldg, of before and c ldc (GRU: of before and h ldh,
- * of hidden ldn), of h ldh apart; dh, dc and dense are without gaps, before NULL is +0. bias: 4*n, of GRU r, z, n and hidden's.
- * Back, with s' = s*(1 - s), t' = fma(-t, t, 1) of gates: LSTM: D = fma(dh*o, (tanh c)', dc); (D*g)*i', (D*before)*f', (D*i)*g',
- * (dh*tanh c)*o'. GRU: M = (dh*(1 - z))*m', (M*hidden)*r', (dh*(before - m))*z', M; hidden: M*r. */
+/* Cells of recurrent networks: rows of n, gates of a row n apart, rows of gates ldg, of before and c ldc (GRU: of before and h
+ * ldh, of hidden ldn), of h ldh apart; dh, dc and dense are without gaps, before NULL is +0. bias: 4*n, of GRU r, z, n and
+ * hidden's. Back, with s' = s*(1 - s), t' = fma(-t, t, 1) of gates: LSTM: D = fma(dh*o, (tanh c)', dc); (D*g)*i', (D*before)*f',
+ * (D*i)*g', (dh*tanh c)*o'. GRU: M = (dh*(1 - z))*m', (M*hidden)*r', (dh*(before - m))*z', M; hidden: M*r. */
 
 typedef struct fl_kernels {
   fl_isa isa;
@@ -278,13 +278,13 @@ size_t fl_orthogonal_iteration_work(size_t n);
 void fl_orthogonal_iteration(const fl_kernels *, size_t n, const float *s, float *q, float *work);
 
 /* ---- recurrent.c: LSTM and GRU over a sequence, built on a table -------------------------------------------------------- */
-/* x: n samples of length rows of `in`; y: of length rows of `hidden`; the state before the first row is 0. Gates in PyTorch's order, i,
- * f, g, o or r, z, n; weights as its state_dict has them: w_ih (gates x in), w_hh (gates x hidden), b_ih, b_hh, where LSTM has 4*hidden
- * gates, GRU 3*hidden. Kept for the way back, which overwrites the first two: gates (n*length x gates), of GRU `state` (n*length x
- * hidden, what r multiplies), of LSTM the cells (likewise). dx may be NULL. Order: x's products (gemm_nt, then at each row the state's
- * go on in the same sums; of GRU's n they are sums of their own), b_ih + b_hh, the cell. Back: dh = dy, GRU: + dh*z of the row behind,
- * then gates' gradients times w_hh go on; weights' gradients are gemm_tn and bias_grad over all rows, cut at fl_sample_piece(length)
- * samples. */
+/* x: n samples of length rows of `in`; y: of length rows of `hidden`; the state before the first row is 0. Gates in PyTorch's
+ * order, i, f, g, o or r, z, n; weights as its state_dict has them: w_ih (gates x in), w_hh (gates x hidden), b_ih, b_hh, where
+ * LSTM has 4*hidden gates, GRU 3*hidden. Kept for the way back, which overwrites the first two: gates (n*length x gates), of GRU
+ * `state` (n*length x hidden, what r multiplies), of LSTM the cells (likewise). dx may be NULL. Order: x's products (gemm_nt,
+ * then at each row the state's go on in the same sums; of GRU's n they are sums of their own), b_ih + b_hh, the cell. Back: dh =
+ * dy, GRU: + dh*z of the row behind, then gates' gradients times w_hh go on; weights' gradients are gemm_tn and bias_grad over
+ * all rows, cut at fl_sample_piece(length) samples. */
 typedef struct { size_t length, in, hidden; } fl_recurrent;
 typedef struct { const float *w_ih, *w_hh, *b_ih, *b_hh; } fl_recurrent_weights;
 typedef struct { float *w_ih, *w_hh, *b_ih, *b_hh; } fl_recurrent_gradients;

@@ -117,11 +117,6 @@ static __attribute__((noinline)) void packed_deep(const product *p) {
   for (size_t n0 = 0; n0 < p->n; n0 += TILE_N) panel_packed(p, n0, least(p->n - n0, TILE_N), 0, block, packed, p->c + n0, p->ldc);
 }
 
-#if TILE_M == 6                 /* not of scalars, which it slows down */
-#define LEFT_M 48               /* rows of A, steps of k and columns of B held at once: 48 + 408 KB, which stay in L2 */
-#define LEFT_K 256
-#define LEFT_N 384
-
 /* Rows i.. of A, given by its columns, tile by tile: of each step of k a tile's rows side by side. */
 static void pack_left(const product *p, size_t i, size_t rows, size_t k0, size_t count, float *to) {
   const float *from = p->a + k0 * p->aks + i;
@@ -131,6 +126,11 @@ static void pack_left(const product *p, size_t i, size_t rows, size_t k0, size_t
     for (size_t r = whole; r < rows; r++) to[whole * count + k * TILE_M + r - whole] = from[r];
   }
 }
+
+#if TILE_M == 6                 /* not of scalars, which it slows down */
+#define LEFT_M 48               /* rows of A, steps of k and columns of B held at once: 48 + 408 KB, which stay in L2 */
+#define LEFT_K 256
+#define LEFT_N 384
 
 /* Both factors packed. Not inlined, as packed_deep. */
 static __attribute__((noinline)) void packed_both(const product *p) {
@@ -167,6 +167,70 @@ static int packs_left(const product *p) { return p->ars == 1 && p->m >= 64 && p-
 static int packs_left(const product *p) { (void)p; return 0; }
 static void packed_both(const product *p) { (void)p; }
 #endif
+
+/* An A given by its columns, packed by blocks, whatever the pieces of k: each step of k would take a few floats of one line of A, and
+ * lines of a page each (wide tiles mind only distant rows). B lies as it is. A block of C goes on from one block of k to the next; sums of earlier pieces wait. */
+#define STRIP_M 96              /* rows of A, columns of B, steps of k of a block; levels that sums may wait at */
+#define STRIP_N 288
+#define STRIP_K 256
+#define STRIP_LEVELS 4
+
+static int takes_strips(const product *p) {
+  const size_t pieces = (p->k + p->piece - 1) / p->piece;
+  return p->ars == 1 && !p->transposed && !p->upper && p->n % 16 == 0 && p->m >= 2 * TILE_M && pieces < 1u << STRIP_LEVELS &&
+         p->k * p->aks >= 1u << 16 && (TILE_V == 1 || p->aks >= 1024);
+}
+
+/* c = from + c; or from = c */
+static void strip_add(size_t rows, size_t cols, const float *from, float *c, size_t ldc) {
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < cols; j += 16) v_store(c + r * ldc + j, v_add(v_load(from + r * STRIP_N + j), v_load(c + r * ldc + j)));
+  }
+}
+static void strip_keep(size_t rows, size_t cols, float *to, const float *c, size_t ldc) {
+  for (size_t r = 0; r < rows; r++) memcpy(to + r * STRIP_N, c + r * ldc, cols * sizeof *to);
+}
+
+static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size_t cols, size_t k, size_t count, const float *left,
+                        int carry, int last) {
+  tile_args t = { .k = count, .ars = 1, .aks = TILE_M, .ldb = p->ldb, .ldc = p->ldc, .carry = carry, .last = last };
+  for (size_t j = 0; j < cols; j += TILE_N) {
+    t.cols = least(cols - j, TILE_N);
+    t.b = p->b + k * p->ldb + n0 + j;
+    for (size_t r = 0; r < rows; r += TILE_M) {
+      t.a = left + r * count;
+      t.c = p->c + (i + r) * p->ldc + n0 + j;
+      tile_run((int)least(rows - r, TILE_M), tile_vectors(t.cols), &t);
+    }
+  }
+}
+
+static __attribute__((noinline)) void in_strips(const product *p) {
+  float left[STRIP_M * STRIP_K], level[STRIP_LEVELS][STRIP_M * STRIP_N];
+  for (size_t n0 = 0; n0 < p->n; n0 += STRIP_N) {
+    const size_t cols = least(p->n - n0, STRIP_N);
+    for (size_t i = 0; i < p->m; i += STRIP_M) {
+      const size_t rows = least(p->m - i, STRIP_M);
+      float *c = p->c + i * p->ldc + n0;
+      uint64_t have = 0;
+      for (size_t k0 = 0; k0 < p->k; k0 += p->piece) {
+        const size_t size = least(p->k - k0, p->piece);
+        const int end = k0 + size == p->k;
+        size_t l = 0;
+        for (size_t k1 = 0; k1 < size; k1 += STRIP_K) {
+          const size_t count = least(size - k1, STRIP_K);
+          pack_left(p, i, rows, k0 + k1, count, left);
+          strip_block(p, i, rows, n0, cols, k0 + k1, count, left, k1 > 0 || p->add, end && k1 + count == size);
+        }
+        for (; end ? have >> l != 0 : have >> l & 1; l++) {
+          if (have >> l & 1) strip_add(rows, cols, level[l], c, p->ldc);
+        }
+        if (!end) strip_keep(rows, cols, level[l], c, p->ldc);
+        have += 1;
+      }
+    }
+  }
+}
 
 /* C^T = B^T A, for a C of few columns: they would fill a part of a vector, its rows fill all. */
 static void swapped(const product *p) {
@@ -234,8 +298,10 @@ static int misses(const product *p) {
 }
 
 static void multiply(const product *p) {
-  if (p->k > p->piece) in_pieces(p);
+  if (p->k > p->piece && takes_strips(p)) in_strips(p);
+  else if (p->k > p->piece) in_pieces(p);
   else if (packs_left(p)) packed_both(p);
+  else if (TILE_V > 1 && takes_strips(p)) in_strips(p);
   else if (p->transposed && p->k && p->m < 128) packed_in_blocks(p);
   else if (p->k && (p->transposed || misses(p))) packed_deep(p);
   else if (p->ars == 1 && p->n && p->n <= 12 && p->m >= 16 && p->k && !p->add) swapped(p);

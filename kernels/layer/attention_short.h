@@ -1,6 +1,6 @@
-/* attention_short.h - attention of short sequences: a lane is a pair of sample and head, of which sixteen go side by side, so that
- * a vector is never part empty, however small head and length are. Operands are turned in and out: element (t, i) of the sixteen
- * pairs is the vector at 16*(t*dim + i). Sums have the order of the long form. */
+/* attention_short.h - attention of short sequences: a lane is a pair of sample and head, of which sixteen go side by side, so
+ * that a vector is never part empty, however small head and length are. Operands are turned in and out: element (t, i) of the
+ * sixteen pairs is the vector at 16*(t*dim + i). Sums have the order of the long form. */
 #ifndef FL_LAYER_ATTENTION_SHORT_H
 #define FL_LAYER_ATTENTION_SHORT_H
 #include "kernels/layer/attention.h"
@@ -87,8 +87,8 @@ static void stat_in(const group *g, const float *stat, float *to) {
   v_turn(to, 16, rows, 16, 16);
 }
 
-static void attention_pairs(const fl_attention *s, size_t n, const float *q, const float *k, const float *v, float *y, float *stat,
-                            float *work) {
+static void attention_pairs(const fl_attention *s, size_t n, const float *q, const float *k, const float *v, float *y,
+                            float *stat, float *work) {
   const size_t pairs = n * s->heads, size = attention_operand(s);
   float *at[5], max[256], inverse[256];
   for (size_t i = 0; i < 5; i++) at[i] = work + i * size;

@@ -1,5 +1,6 @@
 /* pointwise.c - bias, ReLU, input normalisation, and the bias gradient of a fully connected layer. */
 #include "kernels/gemm/pieces.h"
+#include "kernels/simd/each.h"
 #include <math.h>
 
 void FL_FN(bias_rows)(size_t rows, size_t n, float *y, const float *bias) {
@@ -33,18 +34,27 @@ void FL_FN(normalize)(size_t n, float *y, const uint8_t *x, float scale, float s
   for (size_t i = 0; i < n; i++) y[i] = fmaf((float)x[i], scale, shift);
 }
 
-void FL_FN(bias_grad)(size_t rows, size_t n, const float *dy, float *db, size_t piece) {
-  for (size_t j = 0; j < n; j += 16) {
-    const size_t lanes = n - j < 16 ? n - j : 16;
-    float level[PIECES_LEVELS * 16], part[16] = { 0 };
-    piece_sums sums = { level, 16, 0 };
-    for (size_t r0 = 0; r0 < rows; r0 += piece) {
-      v16 sum = v_zero();
-      for (size_t r = r0; r < rows && r < r0 + piece; r++) sum = v_add(sum, v_load_n(dy + r * n + j, lanes, 0.0f));
-      v_store(part, sum);
-      pieces_push(&sums, part);
+/* Columns j.. of all rows, so many vectors of them side by side: of wide rows a few lines at once. */
+FL_INLINE void column_sums(const size_t vectors, size_t rows, size_t n, size_t j, size_t lanes, const float *dy, float *db,
+                           size_t piece) {
+  float level[PIECES_LEVELS * 16 * 8], part[16 * 8] = { 0 };
+  piece_sums sums = { level, 16 * vectors, 0 };
+  for (size_t r0 = 0; r0 < rows; r0 += piece) {
+    v16 sum[8];
+    for (size_t v = 0; v < vectors; v++) sum[v] = v_zero();
+    for (size_t r = r0; r < rows && r < r0 + piece; r++) {
+      for (size_t v = 0; v < vectors; v++) sum[v] = v_add(sum[v], v_get(dy + r * n + j + 16 * v, lanes));
     }
-    const v16 sum = v_load(rows ? pieces_sum(&sums) : part);
-    v_store_n(db + j, lanes, v_add(sum, v_zero()));
+    for (size_t v = 0; v < vectors; v++) v_store(part + 16 * v, sum[v]);
+    pieces_push(&sums, part);
   }
+  const float *total = rows ? pieces_sum(&sums) : part;
+  for (size_t v = 0; v < vectors; v++) v_put(db + j + 16 * v, lanes, v_add(v_load(total + 16 * v), v_zero()));
+}
+
+void FL_FN(bias_grad)(size_t rows, size_t n, const float *dy, float *db, size_t piece) {
+  size_t j = 0;
+  for (; n - j >= 128; j += 128) column_sums(8, rows, n, j, 16, dy, db, piece);
+  for (; n - j >= 16; j += 16) column_sums(1, rows, n, j, 16, dy, db, piece);
+  if (j < n) column_sums(1, rows, n, j, n - j, dy, db, piece);
 }

@@ -6,8 +6,8 @@ FL_INLINE v16 sigmoid_slope(v16 s) { return v_mul(s, v_sub(v_set(1.0f), s)); }
 FL_INLINE v16 tanh_slope(v16 t) { return v_fnma(t, t, v_set(1.0f)); }
 FL_INLINE v16 get_or_zero(const float *p, size_t at, size_t lanes) { return p ? v_get(p + at, lanes) : v_zero(); }
 
-void FL_FN(lstm_cell)(size_t rows, size_t n, float *gates, size_t ldg, const float *bias, const float *before, float *c, size_t ldc,
-                      float *h, size_t ldh) {
+void FL_FN(lstm_cell)(size_t rows, size_t n, float *gates, size_t ldg, const float *bias, const float *before, float *c,
+                      size_t ldc, float *h, size_t ldh) {
   for (size_t r = 0; r < rows; r++, gates += ldg, c += ldc, h += ldh) {
     FL_EACH(n, {
       float *g = gates + i;

@@ -1,5 +1,5 @@
-// sequences.cpp - attention as mini GPT (8 characters, 6 heads of 4) and ViT-Tiny (65 places, 3 heads of 64) meet it, and at a length
-// beyond one block of keys; LSTM and GRU of 256 units over 80 characters.
+// sequences.cpp - attention as mini GPT (8 characters, 6 heads of 4) and ViT-Tiny (65 places, 3 heads of 64) meet it, and at a
+// length beyond one block of keys; LSTM and GRU of 256 units over 80 characters.
 #include "shapes.h"
 #include <algorithm>
 

@@ -85,8 +85,8 @@ TEST_CASE("The reference of attention agrees with central differences", "[attent
 }
 
 TEST_CASE("Attention and its gradients agree with the reference, from a fused buffer", "[attention]") {
-  const size_t shapes[][4] = { { 1, 1, 1, 3 }, { 5, 8, 6, 4 }, { 3, 16, 2, 16 }, { 2, 17, 2, 4 }, { 2, 5, 1, 40 }, { 1, 65, 3, 64 },
-                               { 1, 257, 1, 24 }, { 1, 530, 1, 8 } };
+  const size_t shapes[][4] = { { 1, 1, 1, 3 }, { 5, 8, 6, 4 }, { 3, 16, 2, 16 }, { 2, 17, 2, 4 }, { 2, 5, 1, 40 },
+                               { 1, 65, 3, 64 },{ 1, 257, 1, 24 }, { 1, 530, 1, 8 } };
   for (const auto &p : shapes) for (const int causal : { 0, 1 }) {
     const size_t n = p[0], length = p[1], heads = p[2], dim = p[3], width = heads * dim, ld = 3 * width;
     INFO("n " << n << " length " << length << " heads " << heads << " dim " << dim << " causal " << causal);
