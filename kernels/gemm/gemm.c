@@ -168,8 +168,9 @@ static int packs_left(const product *p) { (void)p; return 0; }
 static void packed_both(const product *p) { (void)p; }
 #endif
 
-/* An A given by its columns, packed by blocks, whatever the pieces of k: each step of k would take a few floats of one line of A, and
- * lines of a page each (wide tiles mind only distant rows). B lies as it is. A block of C goes on from one block of k to the next; sums of earlier pieces wait. */
+/* An A given by its columns, packed by blocks, whatever the pieces of k: each step of k would take a few floats of one line of
+ * A, and lines of a page each (wide tiles mind only distant rows). B lies as it is. A block of C goes on from one block of k to
+ * the next; sums of earlier pieces wait. */
 #define STRIP_M 96              /* rows of A, columns of B, steps of k of a block; levels that sums may wait at */
 #define STRIP_N 288
 #define STRIP_K 256
@@ -181,18 +182,19 @@ static int takes_strips(const product *p) {
          p->k * p->aks >= 1u << 16 && (TILE_V == 1 || p->aks >= 1024);
 }
 
-/* c = from + c; or from = c */
+/* c = from + c; to = c */
 static void strip_add(size_t rows, size_t cols, const float *from, float *c, size_t ldc) {
   for (size_t r = 0; r < rows; r++) {
-    for (size_t j = 0; j < cols; j += 16) v_store(c + r * ldc + j, v_add(v_load(from + r * STRIP_N + j), v_load(c + r * ldc + j)));
+    for (size_t j = 0; j < cols; j += 16)
+      v_store(c + r * ldc + j, v_add(v_load(from + r * STRIP_N + j), v_load(c + r * ldc + j)));
   }
 }
 static void strip_keep(size_t rows, size_t cols, float *to, const float *c, size_t ldc) {
   for (size_t r = 0; r < rows; r++) memcpy(to + r * STRIP_N, c + r * ldc, cols * sizeof *to);
 }
 
-static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size_t cols, size_t k, size_t count, const float *left,
-                        int carry, int last) {
+static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size_t cols, size_t k, size_t count,
+                        const float *left, int carry, int last) {
   tile_args t = { .k = count, .ars = 1, .aks = TILE_M, .ldb = p->ldb, .ldc = p->ldc, .carry = carry, .last = last };
   for (size_t j = 0; j < cols; j += TILE_N) {
     t.cols = least(cols - j, TILE_N);
