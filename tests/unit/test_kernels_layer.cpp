@@ -228,7 +228,8 @@ TEST_CASE("matrix products equal plain loops in the documented order", "[gemm]")
                                { 13, 48, 129, 4096 }, { 9, 33, 300, 4096 }, { 10, 84, 50, 32 }, { 17, 31, 100, 7 },
                                { 5, 50, 300, 100 }, { 3, 20, 300, 1 }, { 6, 784, 25, 4096 }, { 2, 17, 4100, 4096 },
                                { 25, 64, 200, 32 }, { 8, 96, 513, 256 }, { 70, 21, 150, 4096 }, { 130, 60, 1100, 4096 },
-                               { 80, 770, 700, 4096 }, { 40, 10, 50, 4096 } };
+                               { 80, 770, 700, 4096 }, { 40, 10, 50, 4096 }, { 1030, 16, 70, 32 },
+                               { 150, 304, 440, 200 } };
   for (const auto &s : shapes) check_gemm(s[0], s[1], s[2], s[3]);
 }
 
@@ -357,7 +358,7 @@ TEST_CASE("bias, ReLU, normalisation", "[layer]") {
 }
 
 TEST_CASE("the bias gradient is a chain in a piece and the tree over pieces", "[layer]") {
-  for (size_t rows : { 1, 31, 32, 50, 130 }) for (size_t n : { 1, 10, 84 }) for (size_t piece : { 1, 7, 32 }) {
+  for (size_t rows : { 1, 31, 32, 50, 130 }) for (size_t n : { 1, 10, 84, 150, 256 }) for (size_t piece : { 1, 7, 32 }) {
     const floats dy = draw(rows * n, 13);
     floats want(n);
     for (size_t j = 0; j < n; j++) want[j] = chain(rows, piece, [&](size_t r, float acc) { return acc + dy[r * n + j]; });
