@@ -177,9 +177,9 @@ static void packed_both(const product *p) { (void)p; }
 #define STRIP_LEVELS 4
 
 static int takes_strips(const product *p) {
-  const size_t pieces = (p->k + p->piece - 1) / p->piece;
-  return p->ars == 1 && !p->transposed && !p->upper && p->n % 16 == 0 && p->m >= 2 * TILE_M && pieces < 1u << STRIP_LEVELS &&
-         p->k * p->aks >= 1u << 16 && (TILE_V == 1 || p->aks >= 1024);
+  if (p->ars != 1 || p->transposed || p->upper || p->n % 16 || p->m < 2 * TILE_M) return 0;
+  if (p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 1024)) return 0;
+  return (p->k + p->piece - 1) / p->piece < 1u << STRIP_LEVELS;
 }
 
 /* c = from + c; to = c */
