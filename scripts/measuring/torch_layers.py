@@ -36,7 +36,8 @@ def p(tensor, skip=0):
 
 
 class Attention(ctypes.Structure):
-    _fields_ = [(f, size) for f in ("length", "heads", "dim", "ld", "ldo")] + [("scale", ctypes.c_float), ("causal", ctypes.c_int)]
+    _fields_ = [(f, size) for f in ("length", "heads", "dim", "ld", "ldo")] + [("scale", ctypes.c_float),
+                                                                               ("causal", ctypes.c_int)]
 
 
 class GroupNorm(ctypes.Structure):
