@@ -109,12 +109,13 @@ def recurrent(k, kind, n, length, width, hidden):
     y, kept, dx, g = torch.empty(rows, hidden), torch.empty(rows, hidden), torch.empty(rows, width), torch.empty(rows, gates)
     parameters = [net.weight_ih_l0, net.weight_hh_l0, net.bias_ih_l0, net.bias_hh_l0]
     slopes = [torch.empty_like(w) for w in parameters]
-    s, w, d = Recurrent(length, width, hidden), Four(*[w.data_ptr() for w in parameters]), Four(*[w.data_ptr() for w in slopes])
+    s, w = Recurrent(length, width, hidden), Four(*[w.data_ptr() for w in parameters])
     work, by = torch.empty(k.f.fl_recurrent_work(ctypes.byref(s), size(n))), ctypes.byref
     forward, back = getattr(k.f, "fl_" + kind.lower()), getattr(k.f, "fl_" + kind.lower() + "_back")
     table = ctypes.c_void_p(k.table)
 
     def ours():
+        d = Four(*[w.data_ptr() for w in slopes])
         forward(table, by(s), size(n), p(x), by(w), p(y), p(g), p(kept), p(work))
         back(table, by(s), size(n), p(x), by(w), p(y), p(g), p(kept), p(dy), p(dx), by(d), p(work))
 
