@@ -178,7 +178,7 @@ static void packed_both(const product *p) { (void)p; }
 
 static int takes_strips(const product *p) {
   if (p->ars != 1 || p->transposed || p->upper || p->n % 16 || p->m < 2 * TILE_M) return 0;
-  if (p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 1024)) return 0;
+  if (p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 640)) return 0;
   return (p->k + p->piece - 1) / p->piece < 1u << STRIP_LEVELS;
 }
 
