@@ -74,14 +74,24 @@ typedef struct { float beta1, omb1, decay, lr, threshold, below; } fl_sign_args;
 /* m = fma(beta1, m, omb1*g); den = floored ? max(eps, c*h) : fma(c, max(0, h), eps); y = fma(-lr, max(-1, min(1, m/den)),
  * decay*y). m below 2^-126 is stored +0; NaN in m or h reaches y. */
 typedef struct { float beta1, omb1, c, eps, lr, decay; int floored; } fl_sophia_args;
-/* A stride-1 convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c, k, k), zero padding p on all
- * sides, out (o, h+2p-k+1, w+2p-k+1). Its k, (c, ky, kx) forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the
- * padding is absent or a product with +0, the same on every ISA: the two differ only where the weight is infinite or NaN,
- * whose outputs at the border may then be NaN (inf*0). */
-typedef struct { size_t c, h, w, o, k, p; } fl_conv;
+/* A convolution on (sample, channel, y, x) arrays: in (c, h, w), kernel (o, c/groups, k, kw), zero padding of p rows above and
+ * below and pw columns on both sides, out (o, fl_conv_oh, fl_conv_ow). kw = 0: a square kernel, and pw is p; stride or groups 0
+ * is 1. b, db NULL: no bias. Group g makes channels g*o/groups.. from channels g*c/groups.. of the input. Its k, (c, ky, kx)
+ * forward and (o, ky, kx) backward, is cut like a gemm's. A tap in the padding is absent or a product with +0, the same on every
+ * ISA: the two differ only where the weight is infinite or NaN, whose outputs at the border may then be NaN (inf*0).
+ * winograd: the kernels conv_* are the kernels winograd_* at the shapes of fl_conv_winograd. */
+typedef struct { size_t c, h, w, o, k, p, kw, pw, stride, groups; int winograd; } fl_conv;
+#define FL_CONV_OF(c, h, w, o, k, p) { c, h, w, o, k, p, 0, 0, 0, 0, 0 }
 
-static inline size_t fl_conv_oh(const fl_conv *s) { return s->h + 2 * s->p + 1 - s->k; }
-static inline size_t fl_conv_ow(const fl_conv *s) { return s->w + 2 * s->p + 1 - s->k; }
+static inline size_t fl_conv_stride(const fl_conv *s) { return s->stride ? s->stride : 1; }
+static inline size_t fl_conv_groups(const fl_conv *s) { return s->groups ? s->groups : 1; }
+static inline size_t fl_conv_kw(const fl_conv *s) { return s->kw ? s->kw : s->k; }
+static inline size_t fl_conv_pw(const fl_conv *s) { return s->kw ? s->pw : s->p; }
+static inline size_t fl_conv_oh(const fl_conv *s) { return (s->h + 2 * s->p - s->k) / fl_conv_stride(s) + 1; }
+static inline size_t fl_conv_ow(const fl_conv *s) { return (s->w + 2 * fl_conv_pw(s) - fl_conv_kw(s)) / fl_conv_stride(s) + 1; }
+/* 1 when s is marked `winograd` and is a shape at which that is faster: 3x3, stride 1, padding 1, one group, c and o multiples of
+ * 16, up to 4096 places that fill at least half of their 4x4 tiles. A function of the shape alone. */
+int fl_conv_winograd(const fl_conv *s);
 /* Samples of one piece of a weight gradient with `positions` products a sample (docs/reproducibility.md, 3). */
 size_t fl_sample_piece(size_t positions);
 /* Floats of scratch for the three conv kernels of shape s at batch n. */

@@ -4,7 +4,23 @@
 
 static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
 
+int fl_conv_winograd(const fl_conv *s) {
+  const int shape = s->k == 3 && fl_conv_kw(s) == 3 && fl_conv_stride(s) == 1 && fl_conv_groups(s) == 1 && s->p == 1 &&
+                    fl_conv_pw(s) == 1;
+  const size_t places = s->h * s->w, tiles = (s->h + 3) / 4 * ((s->w + 3) / 4);
+  return s->winograd && shape && s->c % 16 == 0 && s->o % 16 == 0 && s->c <= FL_GEMM_PIECE && s->o <= FL_GEMM_PIECE &&
+         places <= FL_GEMM_PIECE && 8 * tiles <= places;
+}
+
 size_t fl_conv_work(const fl_conv *s, size_t n) {
+  if (fl_conv_winograd(s)) {
+    const size_t both = max_of(wino_sizes_of(s, n, 0).total, wino_sizes_of(s, n, 1).total);
+    return max_of(both, wino_weight_sizes_of(s, n).total);
+  }
+  if (!conv_few(s)) {
+    const size_t packed = max_of(packed_sizes_of(s, n, 0).total, packed_sizes_of(s, n, 1).total);
+    return max_of(packed, weight_sizes_of(s, n).total);
+  }
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), kk = s->k * s->k;
   const size_t forward = conv_image(s) + kk + s->o * conv_round16(oh * conv_wp(s));
   const size_t piece = fl_sample_piece(oh * ow), pieces = (n + piece - 1) / piece;

@@ -1,11 +1,13 @@
-/* conv.c - stride-1 convolution: forward, alone and with ReLU and pooling; weight and bias gradient, input gradient (layout of
- * `work`: conv.h). The gradients with pooling: conv_pool_back.c.
+/* conv.c - convolution: forward, alone and with ReLU and pooling; input gradient (layout of `work`: conv.h). What is here slides
+ * over one padded sample; with more than few channels, and for strides and groups, packed.h does it. Weight and bias gradient:
+ * conv_weight.c; the gradients with pooling: conv_pool_back.c.
  *
  * An absent tap is a product with the +0 of the padding: it can only turn an accumulator of -0 into +0, and every output is
  * stored as acc + (+0), so that the result is that of the chain without the tap. */
 #include "kernels/gemm/pieces.h"
 #include "kernels/layer/conv.h"
 #include "kernels/layer/image.h"
+#include "kernels/layer/packed.h"
 #include "kernels/layer/pool.h"
 
 static void add_bias(float *to, const float *from, size_t n, float bias) {
@@ -143,6 +145,14 @@ static void tap_offsets(size_t k, size_t wp, uint32_t *off) {
 }
 
 void FL_FN(conv_forward)(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y, float *work) {
+  if (fl_conv_winograd(s)) {
+    FL_FN(winograd_forward)(s, n, x, w, b, y, work);
+    return;
+  }
+  if (!conv_few(s)) {
+    packed_forward(s, n, x, w, b, y, work);
+    return;
+  }
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), positions = oh * ow;
   float *image = work, *flat = work + conv_image(s) + s->k * s->k;
   uint32_t *off = (uint32_t *)(void *)(work + conv_image(s));
@@ -268,6 +278,14 @@ void FL_FN(conv_pool)(const fl_conv *s, size_t n, const float *x, const float *w
 }
 
 void FL_FN(conv_grad_input)(const fl_conv *s, size_t n, const float *w, const float *dy, float *dx, float *work) {
+  if (fl_conv_winograd(s)) {
+    FL_FN(winograd_grad_input)(s, n, w, dy, dx, work);
+    return;
+  }
+  if (!conv_few(s)) {
+    packed_grad_input(s, n, w, dy, dx, work);
+    return;
+  }
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_back_wp(s), hp = s->h + s->k - 1, kk = s->k * s->k;
   const size_t image_floats = s->o * hp * wp + CONV_SLACK, pad = s->k - 1 - s->p;
   float *image = work, *turned = image + image_floats + kk, *flat = turned + s->c * s->o * kk;
@@ -282,65 +300,5 @@ void FL_FN(conv_grad_input)(const fl_conv *s, size_t n, const float *w, const fl
   for (size_t i = 0; i < n; i++) {
     pad_planes(image, dy + i * s->o * oh * ow, s->o, oh, ow, hp, wp, pad);
     slide_planes(&d, rowwise, image, NULL, flat, dx + i * s->c * s->h * s->w);
-  }
-}
-
-/* The taps of the positions of `rows` output rows from y0, one row of `columns` floats a position, and a one for the bias.
- * Short rows of taps are copied as 8 or 16 floats: what is written too much is overwritten by the next copy. */
-static void build_columns(const fl_conv *s, const float *image, size_t y0, size_t rows, float *to) {
-  const size_t ow = fl_conv_ow(s), wp = conv_wp(s), plane = conv_plane(s), columns = conv_columns(s), k = s->k;
-  for (size_t y = y0; y < y0 + rows; y++) {
-    for (size_t x = 0; x < ow; x++, to += columns) {
-      float *t = to;
-      for (size_t c = 0; c < s->c; c++) {
-        const float *from = image + c * plane + y * wp + x;
-        if (k <= 8) for (size_t ky = 0; ky < k; ky++, t += k) memcpy(t, from + ky * wp, 8 * sizeof *t);
-        else for (size_t ky = 0; ky < k; ky++, t += k) copy_floats(t, from + ky * wp, k);
-      }
-      *t = 1.0f;
-    }
-  }
-}
-
-/* acc (o x columns) = or += the products of one sample. */
-static void sample_gradient(const fl_conv *s, const float *image, const float *dy, float *cols, float *acc, int carry) {
-  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), columns = conv_columns(s), chunk = conv_chunk_rows(s);
-  for (size_t y = 0; y < oh; y += chunk) {
-    const size_t rows = oh - y < chunk ? oh - y : chunk;
-    build_columns(s, image, y, rows, cols);
-    tile_args t = { .k = rows * ow, .ars = oh * ow, .aks = 1, .ldb = columns, .ldc = columns, .carry = carry || y > 0 };
-    for (size_t n0 = 0; n0 < columns; n0 += TILE_N) {
-      const int nv = tile_vectors(columns - n0);
-      size_t m;
-      t.b = cols + n0;
-      t.cols = 16 * (size_t)nv;
-      for (size_t o = 0; o < s->o; o += m) {
-        m = tile_rows(s->o - o);
-        t.a = dy + o * oh * ow + y * ow;
-        t.c = acc + o * columns + n0;
-        tile_run((int)m, nv, &t);
-      }
-    }
-  }
-}
-
-void FL_FN(conv_grad_weight)(const fl_conv *s, size_t n, const float *x, const float *dy, float *dw, float *db, float *work) {
-  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), taps = conv_taps(s), columns = conv_columns(s), size = s->o * columns;
-  const size_t piece = fl_sample_piece(oh * ow);
-  float *image = work, *cols = image + conv_image(s), *acc = cols + conv_chunk_rows(s) * ow * columns + 32;
-  piece_sums sums = { acc + size, size, 0 };
-  memset(image, 0, conv_image(s) * sizeof *image);
-  memset(acc, 0, size * sizeof *acc);
-  for (size_t i0 = 0; i0 < n; i0 += piece) {
-    for (size_t i = i0; i < n && i < i0 + piece; i++) {
-      pad_planes(image, x + i * s->c * s->h * s->w, s->c, s->h, s->w, s->h + 2 * s->p, conv_wp(s), s->p);
-      sample_gradient(s, image, dy + i * s->o * oh * ow, cols, acc, i > i0);
-    }
-    pieces_push(&sums, acc);
-  }
-  const float *sum = n ? pieces_sum(&sums) : acc;
-  for (size_t o = 0; o < s->o; o++) {
-    for (size_t t = 0; t < taps; t++) dw[o * taps + t] = sum[o * columns + t] + 0.0f;
-    db[o] = sum[o * columns + taps] + 0.0f;
   }
 }

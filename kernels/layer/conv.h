@@ -1,8 +1,8 @@
 /* conv.h - where the convolution kernels keep things in `work`; shared with fl_conv_work. No vectors here.
  *
- * All three run on a zero-padded copy of one sample, rows `wp` apart. A tap is then a constant shift of the flattened
- * image, so that 16 neighbouring positions are one load and no im2col is needed; the positions at a row's end that wrap
- * into the padding are computed and thrown away. */
+ * With few channels (conv_few) all three run on a zero-padded copy of one sample, rows `wp` apart. A tap is then a
+ * constant shift of the flattened image, so that 16 neighbouring positions are one load and no im2col is needed; the positions at
+ * a row's end that wrap into the padding are computed and thrown away. */
 #ifndef FL_LAYER_CONV_H
 #define FL_LAYER_CONV_H
 #include <fedlane/kernels.h>
@@ -29,6 +29,124 @@ static inline size_t conv_levels(size_t pieces) {
   size_t n = 1;
   while (pieces >>= 1) n++;
   return n;
+}
+
+/* ---- any shape (packed.h, conv_weight.c) ----------------------------------------------------------------------------- */
+#define PACKED_ROWS 512         /* rows of a right factor packed at once, TILE_N floats each */
+#define PACKED_AHEAD 16         /* rows of it that are fetched ahead, about */
+#define PACKED_LANES 48         /* of no instruction set more */
+#define PACKED_IMAGE (1u << 20) /* floats of padded images at once */
+typedef struct {
+  size_t samples;               /* at once */
+  size_t parts, part, ld, left; /* of a row of the padded copy; zeros before it (backward) */
+  size_t image, pack, c, level, off, weights;   /* floats of each */
+  size_t place_plane, place;    /* backward, of a place in the stride: a plane's, all planes' of all samples */
+  size_t turned, total;         /* turned: where the weights begin */
+} packed_sizes;
+
+static inline packed_sizes packed_sizes_of(const fl_conv *s, size_t n, int back) {
+  const size_t step = fl_conv_stride(s), groups = fl_conv_groups(s), kw = fl_conv_kw(s), pw = fl_conv_pw(s), kk = s->k * kw;
+  const size_t c = s->c / groups, o = s->o / groups, ow = fl_conv_ow(s), m = back ? c : o, planes = back ? o : c;
+  const size_t ends = (s->w - 1 + pw) / step + 1;
+  packed_sizes l = { .parts = back ? 1 : step };
+  l.left = kw > pw + 1 ? (kw - 1 - pw + step - 1) / step : 0;
+  l.part = back ? l.left + (ow > ends ? ow : ends) : ow + (kw - 1) / step;
+  l.ld = l.parts * l.part;
+  const size_t sample = planes * (back ? fl_conv_oh(s) : s->h) * l.ld;
+  l.samples = sample < PACKED_IMAGE ? PACKED_IMAGE / sample : 1;
+  if (l.samples > n) l.samples = n;
+  l.image = conv_round16(l.samples * sample + CONV_SLACK);
+  l.off = conv_round16(PACKED_ROWS + kk);
+  l.pack = l.off * PACKED_LANES + 16;
+  l.c = m * PACKED_LANES;
+  l.level = planes * kk > FL_GEMM_PIECE ? l.c * conv_levels(planes * kk / FL_GEMM_PIECE + 1) : 0;
+  l.turned = l.image + l.pack + l.c + l.level + l.off + conv_round16(kk);
+  l.weights = back ? c * o * kk : 0;
+  l.place_plane = back && step > 1 ? ((s->h + step - 1) / step) * ((s->w + step - 1) / step) : 0;
+  l.place = l.samples * c * l.place_plane;
+  l.total = l.turned + l.weights + step * step * l.place;
+  return l;
+}
+
+#define WEIGHT_ROWS 1024        /* positions packed at once */
+#define WEIGHT_APART 48         /* taps of a kernel's row that are packed apart from the other rows' */
+typedef struct { size_t piece, kw, wp, sample, image, pack, acc, off, level, total; } weight_sizes;
+
+static inline weight_sizes weight_sizes_of(const fl_conv *s, size_t n) {
+  const size_t groups = fl_conv_groups(s), c = s->c / groups, o = s->o / groups, ow = fl_conv_ow(s);
+  weight_sizes l = { .piece = fl_sample_piece(fl_conv_oh(s) * ow), .kw = fl_conv_kw(s) };
+  const size_t row = l.kw * c, pieces = (n + l.piece - 1) / l.piece;
+  l.wp = s->w + 2 * fl_conv_pw(s);
+  l.sample = (s->h + 2 * s->p) * l.wp * c;
+  l.image = conv_round16((n < l.piece ? n : l.piece) * l.sample + CONV_SLACK);
+  l.off = conv_round16(WEIGHT_ROWS > ow ? WEIGHT_ROWS : ow);
+  l.pack = l.off * PACKED_LANES + 16;
+  l.acc = o * PACKED_LANES;
+  l.level = (row < WEIGHT_APART ? (s->k * row + 47) / 48 : s->k * ((row + 47) / 48)) * o * PACKED_LANES;
+  l.total = l.image + l.pack + l.acc + l.off + conv_levels(pieces) * l.level;
+  return l;
+}
+
+/* ---- Winograd (winograd.c, winograd_weight.c) ---------------------------------------------------------------------------
+ * Tiles of 4x4 places of the result; of the input 6x6, two beyond. A block is whole samples, or some rows of tiles of one. */
+#define WINO_FLOATS 4096        /* so many channels in and out of all tiles of a block, */
+#define WINO_TILES 64           /* but at least so many tiles, unless there are fewer */
+#define WINO_ROWS 32            /* output channels of a block of the weight gradient */
+#define WINO_GAP 16             /* behind rows of channels, which would else lie powers of two apart */
+typedef struct {
+  size_t in, out;               /* channels */
+  size_t th, tw, wp;            /* tiles; places in a padded row */
+  size_t rows, samples, tiles;  /* rows of tiles, samples, tiles of a block */
+  size_t blocks;                /* of all samples */
+  size_t in_step, out_step;     /* from a matrix (tile, channel) to the next; an odd number of lines, which spreads them */
+  size_t stage, turned, u, v, m, acc, level, total;
+} wino_sizes;
+
+static inline size_t wino_step(size_t floats) { return (floats / 16 | 1) * 16; }
+
+static inline wino_sizes wino_sizes_of(const fl_conv *s, size_t n, int back) {
+  wino_sizes l = { .in = back ? s->o : s->c, .out = back ? s->c : s->o, .th = (s->h + 3) / 4, .tw = (s->w + 3) / 4 };
+  const size_t fit = WINO_FLOATS / (l.in + l.out), most = fit > WINO_TILES ? fit : WINO_TILES, each = l.th * l.tw;
+  l.wp = 4 * l.tw + 2;
+  l.rows = each <= most ? l.th : most / l.tw ? most / l.tw : 1;
+  l.samples = each <= most ? most / each : 1;
+  if (l.samples > n) l.samples = n ? n : 1;
+  l.tiles = l.samples * l.rows * l.tw;
+  l.blocks = (n + l.samples - 1) / l.samples * ((l.th + l.rows - 1) / l.rows);
+  l.in_step = wino_step(l.tiles * (l.in + WINO_GAP));
+  l.out_step = wino_step(l.tiles * PACKED_LANES);
+  l.stage = conv_round16((4 * l.rows + 2) * l.wp * l.in);
+  l.turned = conv_round16(4 * l.rows * s->w * PACKED_LANES);
+  l.u = 36 * l.in * (l.blocks == 1 && l.out > PACKED_LANES ? PACKED_LANES : l.out);
+  l.v = 36 * l.in_step;
+  l.m = 36 * l.out_step;
+  l.total = l.stage + l.turned + l.u + l.v + l.m;
+  return l;
+}
+
+/* Of the weight gradient: v and m are the tiles of a piece, acc those of some channels, a level is (o, tap, c). */
+static inline wino_sizes wino_weight_sizes_of(const fl_conv *s, size_t n) {
+  wino_sizes l = { .in = s->c, .out = s->o, .th = (s->h + 3) / 4, .tw = (s->w + 3) / 4 };
+  const size_t piece = fl_sample_piece(s->h * s->w), pieces = (n + piece - 1) / piece;
+  l.wp = 4 * l.tw + 2;
+  l.rows = l.th;
+  l.samples = n < piece ? n : piece;
+  l.tiles = l.samples * l.th * l.tw;
+  l.in_step = wino_step(l.tiles * (s->c + WINO_GAP));
+  l.out_step = wino_step(l.tiles * (s->o + WINO_GAP));
+  l.stage = conv_round16((4 * l.th + 2) * l.wp * s->c);
+  l.turned = conv_round16(16 * l.th * l.tw * s->o);
+  l.v = 36 * l.in_step;
+  l.m = 36 * l.out_step;
+  l.acc = 36 * (WINO_ROWS * PACKED_LANES + WINO_GAP);
+  l.level = 9 * s->c * s->o;
+  l.total = l.stage + l.turned + l.v + l.m + l.acc + conv_levels(pieces) * l.level;
+  return l;
+}
+
+/* Few channels: nothing is packed, one padded sample at a time. */
+static inline int conv_few(const fl_conv *s) {
+  return fl_conv_stride(s) == 1 && fl_conv_groups(s) == 1 && fl_conv_kw(s) == s->k && fl_conv_pw(s) == s->p && s->c * s->o < 1024;
 }
 
 /* ---- convolution, ReLU and pooling in one ----------------------------------------------------------------------------

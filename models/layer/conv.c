@@ -9,7 +9,9 @@ static const fl_param params[] = {
 };
 
 fl_conv fl_conv_of(const fl_module *m) {
-  return (fl_conv){ m->from.dim[0], m->from.dim[1], m->from.dim[2], (size_t)m->h[OUT], (size_t)m->h[KERNEL], (size_t)m->h[PAD] };
+  const size_t *in = m->from.dim;
+  return (fl_conv){ .c = in[0], .h = in[1], .w = in[2], .o = (size_t)m->h[OUT], .k = (size_t)m->h[KERNEL],
+                    .p = (size_t)m->h[PAD] };
 }
 
 static int bind(fl_module *m, fl_binder *b) {

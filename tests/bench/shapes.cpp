@@ -133,7 +133,16 @@ void add_pairs(Book &book, const Op &op, decltype(fl_kernels::gram) fl_kernels::
 }
 
 // ---- layers ------------------------------------------------------------------------------------------------------------------
-const fl_conv convolutions[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 } }; // LeNet-5
+const fl_conv convolutions[] = { FL_CONV_OF(1, 28, 28, 6, 5, 2), FL_CONV_OF(6, 14, 14, 16, 5, 0) }; // LeNet-5
+// Others of ResNet-18 and VGG-11 for 32x32 images; the 3x3 ones of stride 1 are the Winograd kernels' too.
+const fl_conv residual[] = { FL_CONV_OF(3, 32, 32, 64, 3, 1), FL_CONV_OF(64, 32, 32, 64, 3, 1),
+                             FL_CONV_OF(128, 16, 16, 128, 3, 1), FL_CONV_OF(256, 8, 8, 256, 3, 1),
+                             FL_CONV_OF(512, 4, 4, 512, 3, 1), FL_CONV_OF(64, 16, 16, 128, 3, 1),
+                             FL_CONV_OF(128, 8, 8, 256, 3, 1), FL_CONV_OF(256, 4, 4, 512, 3, 1),
+                             FL_CONV_OF(512, 2, 2, 512, 3, 1),
+                             { 64, 32, 32, 128, 3, 1, 0, 0, 2, 1, 0 }, { 128, 16, 16, 256, 3, 1, 0, 0, 2, 1, 0 },
+                             { 256, 8, 8, 512, 3, 1, 0, 0, 2, 1, 0 }, { 64, 32, 32, 128, 1, 0, 0, 0, 2, 1, 0 },
+                             { 128, 16, 16, 256, 1, 0, 0, 0, 2, 1, 0 }, { 256, 8, 8, 512, 1, 0, 0, 0, 2, 1, 0 } };
 enum { BATCH = 50, CLASSES = 10, HIDDEN = 200, PLANES = 300, SIDE = 28, INSIDE = 4 };
 
 const uint8_t *below(unsigned limit) { // labels, places of maxima
@@ -157,12 +166,13 @@ void add_convolution(Book &book, const Op &op, const fl_conv &c,
   const size_t out = c.o * fl_conv_oh(&c) * fl_conv_ow(&c), taps = c.c * c.k * c.k;
   Shape s;
   s.name = dimension("n", BATCH) + "/" + dimension("c", c.c) + "/" + dimension("h", c.h) + "/" + dimension("o", c.o) + "/" +
-           dimension("k", c.k) + "/" + dimension("p", c.p);
+           dimension("k", c.k) + "/" + dimension("p", c.p) + (c.stride > 1 ? "/" + dimension("stride", c.stride) : "");
   s.elements = static_cast<double>(BATCH * out);
   s.flops = 2.0 * products * s.elements * static_cast<double>(taps);
-  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps, fl_conv_work(&c, BATCH),
-                        fl_conv_pool_work(&c, BATCH) });
-  s.arrays = 7;
+  const bool pools = std::strncmp(op.name, "conv_pool", 9) == 0;
+  s.floats = std::max({ BATCH * out, BATCH * c.c * c.h * c.w, c.o * taps,
+                        pools ? fl_conv_pool_work(&c, BATCH) : fl_conv_work(&c, BATCH) });
+  s.arrays = pools ? 7 : 5;
   s.call = [c, call](const fl_kernels *k, float *const *a) { call(k, &c, a); };
   add_shape(book, op, s);
 }
@@ -254,20 +264,36 @@ FL_SHAPED(maxpool2_back) {
   } });
 }
 
-FL_SHAPED(conv_forward) {
-  for (const fl_conv &c : convolutions) {
-    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
+static void each_convolution(Book &book, const Op &op,
+                             const std::function<void(const fl_kernels *, const fl_conv *, float *const *)> &call) {
+  for (const fl_conv &c : convolutions) { add_convolution(book, op, c, call); }
+  for (const fl_conv &c : residual) { add_convolution(book, op, c, call); }
+}
+static void each_winograd(Book &book, const Op &op,
+                          const std::function<void(const fl_kernels *, const fl_conv *, float *const *)> &call) {
+  for (fl_conv c : residual) {
+    c.winograd = 1;
+    if (fl_conv_winograd(&c)) { add_convolution(book, op, c, call, 36.0 / 144); }
   }
+}
+
+FL_SHAPED(conv_forward) {
+  each_convolution(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
 }
 FL_SHAPED(conv_grad_weight) {
-  for (const fl_conv &c : convolutions) {
-    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
-  }
+  each_convolution(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
 }
 FL_SHAPED(conv_grad_input) {
-  for (const fl_conv &c : convolutions) {
-    add_convolution(book, op, c, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
-  }
+  each_convolution(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
+}
+FL_SHAPED(winograd_forward) {
+  each_winograd(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3], a[4]); });
+}
+FL_SHAPED(winograd_grad_weight) {
+  each_winograd(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
+}
+FL_SHAPED(winograd_grad_input) {
+  each_winograd(book, op, [member](auto *k, auto *s, auto *a) { (k->*member)(s, BATCH, a[0], a[1], a[2], a[3]); });
 }
 FL_SHAPED(conv_pool) {
   for (const fl_conv &c : convolutions) {

@@ -82,6 +82,9 @@ FL_SHAPED(lstm_cell_back);
 FL_SHAPED(gru_cell);
 FL_SHAPED(gru_cell_back);
 void add_sequences(Book &);
+FL_SHAPED(winograd_forward);
+FL_SHAPED(winograd_grad_weight);
+FL_SHAPED(winograd_grad_input);
 
 } // namespace bench
 #endif

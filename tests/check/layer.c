@@ -110,12 +110,21 @@ void check_maxpool2(check *t) { pools(t, 0); }
 void check_maxpool2_back(check *t) { pools(t, 1); }
 
 /* ---- convolution ------------------------------------------------------------------------------------------------------ */
-static const fl_conv convs[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 5, 5, 1, 5, 0 }, { 2, 7, 9, 3, 3, 1 },
-                                 { 3, 6, 6, 17, 1, 0 }, { 1, 4, 19, 2, 3, 0 }, { 5, 8, 8, 4, 5, 4 } };
+static const fl_conv convs[] = { FL_CONV_OF(1, 28, 28, 6, 5, 2), FL_CONV_OF(6, 14, 14, 16, 5, 0),
+                                 FL_CONV_OF(1, 5, 5, 1, 5, 0), FL_CONV_OF(2, 7, 9, 3, 3, 1),
+                                 FL_CONV_OF(3, 6, 6, 17, 1, 0), FL_CONV_OF(1, 4, 19, 2, 3, 0), FL_CONV_OF(5, 8, 8, 4, 5, 4) };
 /* k above 4096 forward, backward; in no golden hash */
-static const fl_conv cut[] = { { 200, 6, 5, 2, 5, 2 }, { 3, 6, 5, 350, 5, 2 } };
+static const fl_conv cut[] = { FL_CONV_OF(200, 6, 5, 2, 5, 2), FL_CONV_OF(3, 6, 5, 350, 5, 2) };
+/* more channels, strides, groups, Winograd: { c, h, w, o, k, p, kw, pw, stride, groups, winograd } */
+static const fl_conv wide[] = { { 40, 9, 7, 48, 3, 1, 0, 0, 1, 1, 0 }, { 20, 9, 8, 35, 3, 1, 0, 0, 2, 1, 0 },
+                                { 16, 6, 6, 50, 1, 0, 0, 0, 2, 1, 0 },
+                                { 12, 9, 8, 24, 3, 1, 0, 0, 2, 4, 0 }, { 9, 6, 7, 9, 3, 1, 0, 0, 1, 9, 0 },
+                                { 8, 13, 11, 6, 5, 1, 3, 2, 3, 2, 0 }, { 470, 4, 5, 17, 3, 1, 0, 0, 1, 1, 0 },
+                                { 16, 8, 8, 32, 3, 1, 0, 0, 1, 1, 1 } };
+static const fl_conv winograds[] = { { 16, 4, 4, 16, 3, 1, 0, 0, 0, 0, 1 }, { 32, 7, 9, 48, 3, 1, 0, 0, 0, 0, 1 },
+                                     { 48, 16, 12, 80, 3, 1, 0, 0, 0, 0, 1 }, { 16, 33, 8, 64, 3, 1, 0, 0, 0, 0, 1 } };
 static const size_t batches[] = { 1, 2, 7, 33 };
-enum { FORWARD, GRAD_WEIGHT, GRAD_INPUT };
+enum { FORWARD, GRAD_WEIGHT, GRAD_INPUT, WINO_FORWARD, WINO_GRAD_WEIGHT, WINO_GRAD_INPUT };
 
 static void call_forward(const fl_kernels *k, call *c) {
   k->conv_forward(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]);
@@ -127,8 +136,20 @@ static void call_grad_input(const fl_kernels *k, call *c) {
   k->conv_grad_input(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]);
 }
 
+static void call_wino_forward(const fl_kernels *k, call *c) {
+  k->winograd_forward(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4]);
+}
+static void call_wino_grad_weight(const fl_kernels *k, call *c) {
+  k->winograd_grad_weight(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]);
+}
+static void call_wino_grad_input(const fl_kernels *k, call *c) {
+  k->winograd_grad_input(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3]);
+}
+
+static size_t conv_weights(const fl_conv *s) { return s->o * (s->c / fl_conv_groups(s)) * s->k * fl_conv_kw(s); }
+
 static void one_conv(check *t, int which, const fl_conv *s, size_t n, int kind) {
-  const size_t in = n * s->c * s->h * s->w, out = n * s->o * fl_conv_oh(s) * fl_conv_ow(s), w = s->o * s->c * s->k * s->k;
+  const size_t in = n * s->c * s->h * s->w, out = n * s->o * fl_conv_oh(s) * fl_conv_ow(s), w = conv_weights(s);
   const arg work = { 's', 'f', fl_conv_work(s, n), NULL, -1, 0, 0 };
   const float *x = some_floats(t, 0, in, kind), *dy = some_floats(t, 1, out, kind);
   const float *weight = some_floats(t, 2, w, kind == KIND_SPECIAL ? KIND_UNIFORM : kind),
@@ -137,16 +158,32 @@ static void one_conv(check *t, int which, const fl_conv *s, size_t n, int kind) 
   const arg to_weight[] = { IN('f', in, x), IN('f', out, dy), OUT('f', w), OUT('f', s->o), work };
   const arg to_input[] = { IN('f', w, weight), IN('f', out, dy), OUT('f', in), work };
   call c = { .s = { n }, .param = s };
-  char what[96];
-  snprintf(what, sizeof what, "batch=%zu %zux%zux%zu o=%zu k=%zu p=%zu kind=%d", n, s->c, s->h, s->w, s->o, s->k, s->p, kind);
-  if (which == FORWARD) {
-    run_case(t, what, call_forward, &c, 5, forward);
+  char what[128];
+  snprintf(what, sizeof what, "batch=%zu %zux%zux%zu o=%zu k=%zux%zu p=%zu,%zu stride=%zu groups=%zu kind=%d", n, s->c, s->h,
+           s->w, s->o, s->k, fl_conv_kw(s), s->p, fl_conv_pw(s), fl_conv_stride(s), fl_conv_groups(s), kind);
+  const arg wino_to_weight[] = { to_weight[0], to_weight[1], to_weight[2], work };
+  if (which == FORWARD || which == WINO_FORWARD) {
+    run_case(t, what, which == FORWARD ? call_forward : call_wino_forward, &c, 5, forward);
   } else if (which == GRAD_WEIGHT) {
     run_case(t, what, call_grad_weight, &c, 5, to_weight);
+  } else if (which == WINO_GRAD_WEIGHT) {
+    run_case(t, what, call_wino_grad_weight, &c, 4, wino_to_weight);
   } else {
-    run_case(t, what, call_grad_input, &c, 4, to_input);
+    run_case(t, what, which == GRAD_INPUT ? call_grad_input : call_wino_grad_input, &c, 4, to_input);
   }
 }
+
+static void all_winograds(check *t, int which) {
+  for (size_t i = 0; i < COUNT(winograds); i++) {
+    for (size_t j = 0; j < COUNT(batches) - (t->quick ? 1u : 0u); j++) {
+      one_conv(t, which, &winograds[i], batches[j], KIND_UNIFORM);
+      if (!t->quick && j < 2) { one_conv(t, which, &winograds[i], batches[j], (int)((2 * i + j) % KINDS)); }
+    }
+  }
+}
+void check_winograd_forward(check *t) { all_winograds(t, WINO_FORWARD); }
+void check_winograd_grad_weight(check *t) { all_winograds(t, WINO_GRAD_WEIGHT); }
+void check_winograd_grad_input(check *t) { all_winograds(t, WINO_GRAD_INPUT); }
 
 static void all_convs(check *t, int which) {
   for (size_t i = 0; i < COUNT(convs); i++) {
@@ -158,6 +195,10 @@ static void all_convs(check *t, int which) {
   }
   for (size_t i = 0; !t->quick && i < COUNT(cut); i++) {
     for (int kind = 0; kind < KINDS; kind++) { one_conv(t, which, &cut[i], 2, kind); }
+  }
+  for (size_t i = 0; !t->quick && i < COUNT(wide); i++) {
+    one_conv(t, which, &wide[i], 1, (int)(i % KINDS));
+    one_conv(t, which, &wide[i], 5, KIND_UNIFORM);
   }
 }
 
@@ -189,8 +230,9 @@ void check_conv_grad_weight(check *t) { all_convs(t, GRAD_WEIGHT); }
 void check_conv_grad_input(check *t) { all_convs(t, GRAD_INPUT); }
 
 /* ---- convolution with pooling ----------------------------------------------------------------------------------------- */
-static const fl_conv pooled[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 2, 7, 9, 3, 3, 1 }, { 17, 6, 6, 33, 3, 1 },
-                                  { 3, 6, 40, 17, 1, 0 }, { 4, 13, 5, 1, 9, 5 }, { 1, 3, 3, 2, 2, 0 } };
+static const fl_conv pooled[] = { FL_CONV_OF(1, 28, 28, 6, 5, 2), FL_CONV_OF(6, 14, 14, 16, 5, 0),
+                                  FL_CONV_OF(2, 7, 9, 3, 3, 1), FL_CONV_OF(17, 6, 6, 33, 3, 1),
+                                  FL_CONV_OF(3, 6, 40, 17, 1, 0), FL_CONV_OF(4, 13, 5, 1, 9, 5), FL_CONV_OF(1, 3, 3, 2, 2, 0) };
 
 static void call_conv_pool(const fl_kernels *k, call *c) {
   k->conv_pool(c->param, c->s[0], c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], c->p[5]);

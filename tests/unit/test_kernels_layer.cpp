@@ -1,75 +1,8 @@
 // The layer and GEMM kernels of every ISA that runs here against plain loops in the documented order, bit for bit.
-#include <catch2/catch.hpp>
-#include <cmath>
-#include <cstring>
-#include <functional>
-#include <limits>
+#include "plain.hpp"
 #include <string>
-#include <vector>
-#include <fedlane/kernels.h>
 
 namespace {
-using floats = std::vector<float>;
-const float nan_f = std::numeric_limits<float>::quiet_NaN();
-
-floats draw(size_t n, uint32_t seed) {
-  fl_key key = {};
-  key.seed = seed;
-  key.purpose = FL_PURPOSE_TEST;
-  fl_stream s;
-  fl_stream_init(&s, &key);
-  floats v(n);
-  for (float &x : v) {
-    x = (float)(fl_stream_uniform(&s) * 4.0 - 2.0);
-    if (fl_stream_below(&s, 16) == 0) x = fl_stream_below(&s, 2) ? -0.0f : x * 1e-24f;
-  }
-  return v;
-}
-
-uint32_t bits(float x) {
-  uint32_t u;
-  std::memcpy(&u, &x, 4);
-  return x != x ? 0x7fc00000u : u;
-}
-
-bool same(const floats &a, const floats &b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); i++) {
-    if (bits(a[i]) != bits(b[i])) {
-      UNSCOPED_INFO("element " << i << ": " << a[i] << " against " << b[i]);
-      return false;
-    }
-  }
-  return true;
-}
-
-// The documented order: a chain from +0 inside a piece, pieces by the tree.
-float tree(const floats &leaf, size_t from, size_t n) {
-  if (n == 1) return leaf[from];
-  size_t left = 1;
-  while (2 * left < n) left *= 2;
-  return tree(leaf, from, left) + tree(leaf, from + left, n - left);
-}
-
-float chain(size_t k, size_t piece, const std::function<float(size_t, float)> &step) {
-  floats leaf;
-  for (size_t i = 0; i < k; i += piece) {
-    float acc = 0.0f;
-    for (size_t j = i; j < k && j < i + piece; j++) acc = step(j, acc);
-    leaf.push_back(acc);
-  }
-  return (leaf.empty() ? 0.0f : tree(leaf, 0, leaf.size())) + 0.0f;
-}
-
-template <class F> void each_isa(F f) {
-  for (int i = 0; i < FL_ISA_COUNT; i++) {
-    const fl_kernels *k = fl_kernels_of((fl_isa)i);
-    if (!k) continue;
-    INFO("ISA " << k->name);
-    f(k);
-  }
-}
-
 void check_gemm(size_t m, size_t n, size_t k, size_t piece) {
   INFO("m " << m << " n " << n << " k " << k << " piece " << piece);
   const size_t wide = 3;
@@ -95,130 +28,6 @@ void check_gemm(size_t m, size_t n, size_t k, size_t piece) {
     c.assign(c.size(), 7.0f);
     t->gemm_tn(m, n, k, at.data(), m + wide, bn.data(), n + wide, c.data(), n + wide, piece);
     CHECK(same(c, want));
-  });
-}
-
-struct conv_data {
-  fl_conv s;
-  size_t n, oh, ow;
-  floats x, w, b, dy;
-};
-
-float *sample_row(floats &v, size_t plane, size_t h, size_t w, size_t y) { return v.data() + (plane * h + y) * w; }
-
-floats conv_forward_ref(conv_data &d) {
-  const fl_conv &s = d.s;
-  const size_t kk = s.k * s.k;
-  floats y(d.n * s.o * d.oh * d.ow);
-  size_t at = 0;
-  for (size_t i = 0; i < d.n; i++)
-    for (size_t o = 0; o < s.o; o++) for (size_t r = 0; r < d.oh; r++) for (size_t q = 0; q < d.ow; q++) {
-    y[at++] = chain(s.c * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
-      const size_t yy = r + l % kk / s.k - s.p, xx = q + l % s.k - s.p;
-      if (yy >= s.h || xx >= s.w) return acc;
-      return fmaf(d.w[o * s.c * kk + l], sample_row(d.x, i * s.c + l / kk, s.h, s.w, yy)[xx], acc);
-    }) + d.b[o];
-  }
-  return y;
-}
-
-floats conv_input_ref(conv_data &d) {
-  const fl_conv &s = d.s;
-  const size_t kk = s.k * s.k;
-  floats dx(d.n * s.c * s.h * s.w);
-  size_t at = 0;
-  for (size_t i = 0; i < d.n; i++)
-    for (size_t c = 0; c < s.c; c++) for (size_t y = 0; y < s.h; y++) for (size_t x = 0; x < s.w; x++) {
-    dx[at++] = chain(s.o * kk, FL_GEMM_PIECE, [&](size_t l, float acc) {
-      const size_t r = y + s.p - l % kk / s.k, q = x + s.p - l % s.k;
-      if (r >= d.oh || q >= d.ow) return acc;
-      return fmaf(d.w[(l / kk * s.c + c) * kk + l % kk], sample_row(d.dy, i * s.o + l / kk, d.oh, d.ow, r)[q], acc);
-    });
-  }
-  return dx;
-}
-
-void conv_weight_ref(conv_data &d, floats &dw, floats &db) {
-  const fl_conv &s = d.s;
-  const size_t positions = d.oh * d.ow, piece = fl_sample_piece(positions) * positions;
-  const auto grad = [&](size_t o, size_t l) { return d.dy[(l / positions * s.o + o) * positions + l % positions]; };
-  for (size_t o = 0; o < s.o; o++) {
-    db.push_back(chain(d.n * positions, piece, [&](size_t l, float acc) { return acc + grad(o, l); }));
-    for (size_t c = 0; c < s.c; c++) for (size_t ky = 0; ky < s.k; ky++) for (size_t kx = 0; kx < s.k; kx++) {
-      dw.push_back(chain(d.n * positions, piece, [&](size_t l, float acc) {
-        const size_t yy = l % positions / d.ow + ky - s.p, xx = l % d.ow + kx - s.p;
-        if (yy >= s.h || xx >= s.w) return acc;
-        return fmaf(grad(o, l), sample_row(d.x, l / positions * s.c + c, s.h, s.w, yy)[xx], acc);
-      }));
-    }
-  }
-}
-
-void check_conv(const fl_conv &s, size_t n) {
-  INFO("c " << s.c << " h " << s.h << " w " << s.w << " o " << s.o << " k " << s.k << " p " << s.p << " n " << n);
-  conv_data d = { s, n, fl_conv_oh(&s), fl_conv_ow(&s), {}, {}, {}, {} };
-  d.x = draw(n * s.c * s.h * s.w, 3);
-  d.w = draw(s.o * s.c * s.k * s.k, 4);
-  d.b = draw(s.o, 5);
-  d.dy = draw(n * s.o * d.oh * d.ow, 6);
-  const floats y = conv_forward_ref(d), dx = conv_input_ref(d);
-  floats dw, db;
-  conv_weight_ref(d, dw, db);
-  each_isa([&](const fl_kernels *t) {
-    floats work(fl_conv_work(&s, n) + 1, nan_f), gy(y.size()), gx(dx.size()), gw(dw.size()), gb(db.size());
-    work.back() = 42.0f;
-    t->conv_forward(&s, n, d.x.data(), d.w.data(), d.b.data(), gy.data(), work.data());
-    CHECK(same(gy, y));
-    t->conv_grad_weight(&s, n, d.x.data(), d.dy.data(), gw.data(), gb.data(), work.data());
-    CHECK(same(gw, dw));
-    CHECK(same(gb, db));
-    t->conv_grad_input(&s, n, d.w.data(), d.dy.data(), gx.data(), work.data());
-    CHECK(same(gx, dx));
-    CHECK(work.back() == 42.0f);
-  });
-}
-
-// Convolution, ReLU and pooling as three layers in plain loops, then back through all of them.
-void check_conv_pool(const fl_conv &s, size_t n) {
-  INFO("c " << s.c << " h " << s.h << " w " << s.w << " o " << s.o << " k " << s.k << " p " << s.p << " n " << n);
-  REQUIRE(fl_conv_pool_fits(&s));
-  conv_data d = { s, n, fl_conv_oh(&s), fl_conv_ow(&s), {}, {}, {}, {} };
-  d.x = draw(n * s.c * s.h * s.w, 3);
-  d.w = draw(s.o * s.c * s.k * s.k, 4);
-  d.b = draw(s.o, 5);
-  const size_t ph = d.oh / 2, pw = d.ow / 2, windows = n * s.o * ph * pw;
-  const floats full = conv_forward_ref(d), dy = draw(windows, 6);
-  floats y(windows);
-  std::vector<uint8_t> at(windows);
-  d.dy.assign(full.size(), 0.0f);
-  for (size_t i = 0; i < windows; i++) {
-    const size_t from = (i / (ph * pw) * d.oh + i / pw % ph * 2) * d.ow + i % pw * 2, four[] = { 0, 1, d.ow, d.ow + 1 };
-    float best = -1.0f;
-    for (uint8_t j = 0; j < 4; j++) {
-      const float v = full[from + four[j]], relu = v < 0 ? 0.0f : v;
-      if (relu > best) { best = relu; at[i] = j; }
-    }
-    y[i] = best;
-    if (best > 0) d.dy[from + four[at[i]]] = dy[i];
-    else at[i] = 4;
-  }
-  const floats dx = conv_input_ref(d);
-  floats dw, db;
-  conv_weight_ref(d, dw, db);
-  each_isa([&](const fl_kernels *t) {
-    floats work(fl_conv_pool_work(&s, n) + 1, nan_f), gy(windows), gx(dx.size(), nan_f), gw(dw.size()), gb(db.size());
-    std::vector<uint8_t> ga(windows);
-    work.back() = 42.0f;
-    t->conv_pool(&s, n, d.x.data(), d.w.data(), d.b.data(), gy.data(), ga.data(), work.data());
-    CHECK(same(gy, y));
-    CHECK(ga == at);
-    for (float *to : { gx.data(), static_cast<float *>(nullptr) }) {
-      t->conv_pool_back(&s, n, d.x.data(), d.w.data(), dy.data(), at.data(), to, gw.data(), gb.data(), work.data());
-      CHECK(same(gw, dw));
-      CHECK(same(gb, db));
-    }
-    CHECK(same(gx, dx));
-    CHECK(work.back() == 42.0f);
   });
 }
 }  // namespace
@@ -303,29 +112,6 @@ TEST_CASE("a row of a product does not depend on the rows beside it", "[gemm]") 
       CHECK(same(c, floats(all.begin(), all.begin() + (long)(m * 40))));
     }
   });
-}
-
-TEST_CASE("convolutions equal plain loops in the documented order", "[conv]") {
-  const fl_conv shapes[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 1, 1, 1, 1, 1, 0 }, { 3, 5, 7, 2, 3, 1 },
-                             { 2, 9, 4, 13, 3, 2 }, { 3, 12, 11, 20, 1, 0 }, { 2, 13, 12, 5, 11, 5 }, { 4, 8, 33, 17, 3, 1 },
-                             { 31, 3, 3, 3, 1, 0 }, { 1, 12, 12, 12, 9, 8 }, { 12, 6, 6, 12, 5, 4 } };
-  for (const fl_conv &s : shapes) {
-    check_conv(s, 1);
-    check_conv(s, 3);
-  }
-  check_conv({ 1, 28, 28, 6, 5, 2 }, 13);
-  check_conv({ 2, 3, 3, 3, 3, 1 }, 101);
-  check_conv({ 6, 14, 14, 16, 5, 0 }, 50);
-}
-
-TEST_CASE("a convolution's k is cut at every 4096", "[conv]") {
-  check_conv({ 200, 4, 5, 3, 5, 2 }, 2);         // forward: 5000, a cut inside a plane
-  check_conv({ 2, 4, 5, 200, 5, 2 }, 2);         // backward
-  check_conv({ 340, 3, 4, 2, 5, 3 }, 1);         // three pieces
-  check_conv({ 3, 5, 5, 913, 3, 1 }, 1);
-  check_conv({ 4096, 2, 3, 2, 1, 0 }, 1);        // exactly one piece
-  check_conv({ 20481, 2, 2, 9, 1, 0 }, 1);       // six, the last of one tap
-  check_conv({ 3, 70, 66, 2, 3, 1 }, 2);         // a weight gradient's piece is a whole sample, however large
 }
 
 TEST_CASE("bias, ReLU, normalisation", "[layer]") {
@@ -445,36 +231,4 @@ TEST_CASE("2x2 pooling and its gradient", "[layer]") {
       CHECK(same(gx, dx));
     });
   }
-}
-
-TEST_CASE("convolution, ReLU and pooling in one equal the three layers", "[conv]") {
-  const fl_conv shapes[] = { { 1, 28, 28, 6, 5, 2 }, { 6, 14, 14, 16, 5, 0 }, { 2, 7, 9, 3, 3, 1 }, { 17, 6, 6, 33, 3, 1 },
-                             { 3, 6, 40, 17, 1, 0 }, { 4, 13, 5, 1, 9, 5 }, { 1, 3, 3, 2, 2, 0 }, { 1, 2, 70, 1, 1, 0 },
-                             { 40, 5, 4, 5, 3, 1 }, { 2, 4, 2, 61, 3, 1 }, { 8, 4, 134, 2, 3, 1 } };
-  for (const fl_conv &s : shapes) {
-    check_conv_pool(s, 1);
-    check_conv_pool(s, 3);
-  }
-  check_conv_pool({ 1, 28, 28, 6, 5, 2 }, 13);
-  check_conv_pool({ 6, 14, 14, 16, 5, 0 }, 50);
-  const fl_conv cut[] = { { 4, 8, 8, 164, 5, 2 }, { 164, 8, 8, 4, 5, 2 } };
-  for (const fl_conv &s : cut) CHECK_FALSE(fl_conv_pool_fits(&s));
-}
-
-// A NaN in a window: the window's value, and the gradient of its last NaN, are NaN, whatever came back.
-TEST_CASE("convolution, ReLU and pooling in one hand NaN on", "[conv]") {
-  const fl_conv s = { 1, 4, 4, 1, 1, 0 };
-  const floats x = { 1, nan_f, 1, 2, nan_f, 1, -3, 4, -1, -1, 0, 0, -1, -1, 0, 0 }, w = { 1 }, b = { 0 }, dy = { 1, 2, 3, 4 };
-  each_isa([&](const fl_kernels *t) {
-    floats work(fl_conv_pool_work(&s, 1)), y(4), dx(16), dw(1), db(1);
-    std::vector<uint8_t> at(4);
-    t->conv_pool(&s, 1, x.data(), w.data(), b.data(), y.data(), at.data(), work.data());
-    CHECK(same(y, { nan_f, 4, 0, 0 }));
-    CHECK(at == std::vector<uint8_t>{ 10, 3, 4, 4 });
-    t->conv_pool_back(&s, 1, x.data(), w.data(), dy.data(), at.data(), dx.data(), dw.data(), db.data(), work.data());
-    CHECK(std::isnan(dx[4]));           // what shares its vector may be too
-    for (size_t i = 8; i < 16; i++) CHECK(dx[i] == 0.0f);
-    CHECK(std::isnan(dw[0]));
-    CHECK(std::isnan(db[0]));
-  });
 }
