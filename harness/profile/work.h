@@ -30,7 +30,7 @@ inline size_t fl_rotations(size_t sweeps, const uint32_t *range) {
 }
 inline size_t fl_conv_places(const fl_conv *s, size_t n) { return n * s->o * fl_conv_oh(s) * fl_conv_ow(s); }
 inline size_t fl_conv_windows(const fl_conv *s, size_t n) { return n * s->o * (fl_conv_oh(s) / 2) * (fl_conv_ow(s) / 2); }
-inline size_t fl_conv_taps(const fl_conv *s) { return s->c * s->k * s->k; }
+inline size_t fl_conv_taps(const fl_conv *s) { return s->c / fl_conv_groups(s) * s->k * fl_conv_kw(s); }
 inline size_t fl_conv_inputs(const fl_conv *s, size_t n) { return n * s->c * s->h * s->w; }
 
 // ---- step -------------------------------------------------------------------------------------------------------------------

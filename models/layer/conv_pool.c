@@ -6,7 +6,7 @@
 int fl_conv_pool_replaces(const fl_module *conv, const fl_module *relu, const fl_module *pool) {
   if (strcmp(conv->type->name, "conv") || strcmp(relu->type->name, "relu") || strcmp(pool->type->name, "max_pool")) return 0;
   const fl_conv c = fl_conv_of(conv);
-  return fl_conv_pool_fits(&c);
+  return conv->n_tensors == 2 && c.stride == 1 && c.groups == 1 && !fl_conv_winograd(&c) && fl_conv_pool_fits(&c);
 }
 
 static size_t kept(const fl_module *m) { return fl_shape_size(&m->to); }
@@ -25,11 +25,6 @@ static void backward(const fl_module *m, const fl_pass *s) {
   s->k->conv_pool_back(&c, s->n, s->x[0], s->p + m->at[0], s->dy, s->kept, s->dx[0], s->g + m->at[0], s->g + m->at[1], s->work);
 }
 
-static double macs(const fl_module *m) {
-  const fl_conv c = fl_conv_of(m);
-  return (double)(c.o * fl_conv_oh(&c) * fl_conv_ow(&c)) * (double)(c.c * c.k * c.k);
-}
-
 const fl_layer fl_layer_conv_pool = {
   .name = "conv_pool", .help = "convolution, ReLU and 2x2 pooling in one", .least = 1, .most = 1, .acts = FL_KEEPS_INPUT,
-  .kept = kept, .work = work, .forward = forward, .backward = backward, .macs = macs };
+  .kept = kept, .work = work, .forward = forward, .backward = backward, .macs = fl_conv_macs };

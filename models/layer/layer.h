@@ -96,6 +96,7 @@ const fl_layer *fl_layer_find(const char *name);
 /* conv_pool.c: what the plan makes of a convolution, ReLU and pooling in a row, where its kernel fits. */
 extern const fl_layer fl_layer_conv_pool;
 int fl_conv_pool_replaces(const fl_module *conv, const fl_module *relu, const fl_module *pool);
-/* conv.c: the shape as the kernels take it. */
+/* conv.c: the shape as the kernels take it, and its multiply-adds a sample. */
 fl_conv fl_conv_of(const fl_module *);
+double fl_conv_macs(const fl_module *);
 #endif
