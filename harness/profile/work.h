@@ -154,4 +154,19 @@ inline size_t fl_conv_inputs(const fl_conv *s, size_t n) { return n * s->c * s->
 #define WORK_dropout_back EACH(1)
 #define WORK_embed ROWS(rows * n, 0)
 #define WORK_embed_grad ROWS(rows * n, rows * n)
+// ---- layer: attention, cells of recurrent networks --------------------------------------------------------------------
+// A pair is a query with a key that it sees: products with two vectors forward, with five on the way back.
+inline size_t fl_attention_pairs(const fl_attention *s, size_t n) {
+  return n * s->heads * (s->causal ? s->length * (s->length + 1) / 2 : s->length * s->length);
+}
+inline size_t fl_attention_places(const fl_attention *s, size_t n) { return n * s->length * s->heads * s->dim; }
+#define WORK_attention KNOWN, fl_attention_places(s, n), \
+                       fl_attention_pairs(s, n) * (4 * s->dim + 24) + fl_attention_places(s, n), 16 * fl_attention_places(s, n), 1
+#define WORK_attention_back KNOWN, fl_attention_places(s, n), \
+                            fl_attention_pairs(s, n) * (10 * s->dim + 27) + 2 * fl_attention_places(s, n), \
+                            32 * fl_attention_places(s, n), 1
+#define WORK_lstm_cell ROWS(rows * n, 152 * rows * n)
+#define WORK_lstm_cell_back ROWS(rows * n, 58 * rows * n)
+#define WORK_gru_cell ROWS(rows * n, 93 * rows * n)
+#define WORK_gru_cell_back ROWS(rows * n, 16 * rows * n)
 #endif
