@@ -47,7 +47,7 @@ static double least(const json_t *list) {
   double v = 0;
   const json_t *x;
   size_t i;
-  json_array_foreach(list, i, x) if (!v || json_number_value(x) < v) v = json_number_value(x);
+  json_array_foreach(list, i, x) if (v == 0 || json_number_value(x) < v) v = json_number_value(x);
   return v;
 }
 

@@ -10,6 +10,9 @@ static const fl_net *const nets[] = {
   &fl_net_logistic,
   &fl_net_cnn_mcmahan,
   &fl_net_cnn_pfl,
+  &fl_net_vgg11,
+  &fl_net_resnet18,
+  &fl_net_resnet18_bn,
 };
 
 size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }

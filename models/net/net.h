@@ -8,6 +8,9 @@ extern const fl_net fl_net_mlp;
 extern const fl_net fl_net_logistic;
 extern const fl_net fl_net_cnn_mcmahan;
 extern const fl_net fl_net_cnn_pfl;
+extern const fl_net fl_net_vgg11;
+extern const fl_net fl_net_resnet18;
+extern const fl_net fl_net_resnet18_bn;
 /* mlp_W1_W2_...: the perceptron of these hidden widths, in *room; NULL when the name is not of this form. */
 const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room);
 #endif

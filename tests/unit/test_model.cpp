@@ -22,8 +22,8 @@ const char *const nets[] = { "lenet5", "mlp", "logistic" };
 }
 
 TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
-  CHECK(fl_net_count() == 5);
-  CHECK(fl_net_at(5) == nullptr);
+  CHECK(fl_net_count() == 8);
+  CHECK(fl_net_at(8) == nullptr);
   CHECK(fl_net_find("lenet", nullptr) == nullptr);
   const reference::Samples s(2, 1);
   const size_t want[] = { 61706, 199210, 7850 };
@@ -64,6 +64,15 @@ TEST_CASE("The CNNs of the literature have their published numbers of parameters
   CHECK(fl_model_objective(p.get())->layout->d == 1626442);
   CHECK(fl_model_macs(p.get()) == 900. * 32 * 27 + 784. * 64 * 32 * 9 + 12544. * 128 + 1280);
   CHECK(fl_model_objective(p.get())->grad != nullptr);
+  const struct { const char *name; size_t d, buffers; } deep[] = {
+    { "vgg11", 9225610, 0 }, { "resnet18", 11173962, 0 }, { "resnet18_bn", 11173962, 2 * 4800 },
+  };
+  for (const auto &net : deep) {
+    const Model m2 = build(net.name, &colours, nullptr);
+    REQUIRE(m2);
+    CHECK(fl_model_objective(m2.get())->layout->d == net.d);
+    CHECK(fl_model_objective(m2.get())->layout->buffers == net.buffers);
+  }
 }
 
 TEST_CASE("Perceptrons of any hidden widths by name: mlp_200_200 is mlp, bit for bit", "[model]") {
