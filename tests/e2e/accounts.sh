@@ -26,10 +26,9 @@ EOF_CONFIG
 "$fedlane" run config.yaml --out runs > table.txt 2> err.txt || { cat err.txt >&2; exit 1; }
 "$fedlane" run config.yaml --dry-run > dry.json 2> err.txt || { cat err.txt >&2; exit 1; }
 "$fedlane" run config.yaml --export-plan plan > out.txt 2> err.txt || { cat err.txt >&2; exit 1; }
-PYTHONDONTWRITEBYTECODE=1 python3 - "$source/scripts/reporting" << 'PY'
-import json, math, os, statistics, struct, sys
-sys.path.insert(0, sys.argv[1])
-import load
+"$fedlane" report runs --out report > out.txt 2> err.txt || { cat err.txt >&2; exit 1; }
+python3 - << 'PY'
+import csv, json, math, os, statistics, struct, sys
 
 def read(*path):
     with open(os.path.join(*path), encoding="utf-8") as f:
@@ -128,14 +127,15 @@ if not any(None in r for r in reached.values()) or all(None in r for r in reache
     bad.append("the target must be reached by all seeds of some methods and missed by a seed of another: %r" % reached)
 
 # The report's figures from the same files.
-made = load.series(load.load(["runs"]))
-same("methods of the report", sorted(s.label for s in made), sorted(UP))
-for s in made:
-    m, deviation = s.accuracy()
-    same("report, %s: accuracy" % s.label, m, statistics.fmean(accuracy[s.label]))
-    same("report, %s: deviation" % s.label, deviation, statistics.stdev(accuracy[s.label]))
-    same("report, %s: rounds to the target" % s.label, s.reach() and s.reach()[0],
-         None if None in reached[s.label] else statistics.fmean(reached[s.label]))
+with open("report/table.csv", encoding="utf-8") as f:
+    made = {line["method"]: line for line in csv.DictReader(f)}
+same("methods of the report", sorted(made), sorted(UP))
+for method, line in made.items():
+    same("report, %s: accuracy" % method, line["accuracy (%)"],
+         "%.2f \u00b1 %.2f" % (100 * statistics.fmean(accuracy[method]), 100 * statistics.stdev(accuracy[method])))
+    hit = [r for r in reached[method] if r is not None]
+    if len(hit) == len(reached[method]):
+        same("report, %s: rounds to the target" % method, line["rounds to target"], "%.1f" % statistics.fmean(hit))
 
 # --dry-run announces what the runs then sent.
 for run in read("dry.json")["runs"]:
