@@ -20,8 +20,9 @@ grep -q '^gemm_nn/[a-z0-9+]*/m:50/n:200/k:784/threads:1$' "$scratch/all" || fail
 grep -q '^sgd/[a-z0-9+]*/n:[0-9]*/cold/threads:1$' "$scratch/all" || fail "no cold line of sgd"
 
 # Everything that a quick run can do; 333 is no whole number of vectors, nor can two threads halve it evenly.
+whole='qr|cholesky|eigh|inverse_root|orthogonal_iteration|(lstm|gru)(_back)?'
 "$fedlane" bench --sizes=333 --threads=1,2 "${quick[@]}" --benchmark_out="$scratch/out.json" \
-  '--benchmark_filter=-(:512|:1024|newton|^(qr|cholesky|eigh|inverse_root|orthogonal_iteration|(lstm|gru)(_back)?)/)' > "$scratch/stdout" \
+  "--benchmark_filter=-(:512|:1024|newton|^($whole)/)" > "$scratch/stdout" \
   2> "$scratch/stderr" ||
     fail "$(cat "$scratch/stderr")"
 python3 - "$scratch/out.json" "$scratch/kernels" "$scratch/bound" << 'PY'
