@@ -47,7 +47,7 @@ D = 7850                       # 784-10 with biases
 UP = {"fedavg": 29 * D, "scaffold": 29 * 2 * D, "fedadamw": 29 * (D + 2), "fedmuon": 29 * (D + 7840), "topk_ef": 29 * 2 * 785,
       "fedbcgd": 20 * 2617 + 9 * 2616}
 DOWN = {"fedavg": D, "scaffold": 2 * D, "fedadamw": 2 * D + 2, "fedmuon": 2 * D + 7840, "topk_ef": D, "fedbcgd": D}
-accuracy, reached = {}, {}
+accuracy, reached, curved = {}, {}, {}
 for name in sorted(os.listdir("runs")):
     if name == "suite.json":
         continue
@@ -111,6 +111,7 @@ for name in sorted(os.listdir("runs")):
         same("%s: %s" % (name, key), summary[key], lines[-1]["total_" + key])
     accuracy.setdefault(method, []).append(mean)
     reached.setdefault(method, []).append(first and first["round"])
+    curved.setdefault(method, []).append([line["accuracy"] for line in lines])
 
 # The table: mean and sample deviation over seeds; "-" when a seed missed the target.
 table = {line.split()[0]: line.split() for line in open("table.txt") if line.split()[0] in UP}
@@ -126,16 +127,32 @@ for method, words in table.items():
 if not any(None in r for r in reached.values()) or all(None in r for r in reached.values()):
     bad.append("the target must be reached by all seeds of some methods and missed by a seed of another: %r" % reached)
 
-# The report's figures from the same files.
-with open("report/table.csv", encoding="utf-8") as f:
-    made = {line["method"]: line for line in csv.DictReader(f)}
-same("methods of the report", sorted(made), sorted(UP))
-for method, line in made.items():
-    same("report, %s: accuracy" % method, line["accuracy (%)"],
-         "%.2f \u00b1 %.2f" % (100 * statistics.fmean(accuracy[method]), 100 * statistics.stdev(accuracy[method])))
+# The report's tables and curves from the same files; "inf" where a seed missed the target.
+def rows(name):
+    with open("report/%s.csv" % name, encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+def spread(values, form):
+    return (form + " \u00b1 " + form) % (statistics.fmean(values), statistics.stdev(values))
+
+made, targets = ({line["method"]: line for line in rows(name)} for name in ("table", "targets"))
+for name, found in (("table", made), ("targets", targets)):
+    same("methods of the report's " + name, sorted(found), sorted(UP))
+for method in UP:
     hit = [r for r in reached[method] if r is not None]
-    if len(hit) == len(reached[method]):
-        same("report, %s: rounds to the target" % method, line["rounds to target"], "%.1f" % statistics.fmean(hit))
+    every = len(hit) == 3
+    same("report, %s: accuracy" % method, made[method]["accuracy (%)"], spread([100 * a for a in accuracy[method]], "%.2f"))
+    same("report, %s: rounds to the target" % method, made[method]["rounds to target"],
+         "%.1f" % statistics.fmean(hit) if every else "inf")
+    same("report, %s: seeds that reached it" % method, targets[method]["reached"], "%d of 3" % len(hit))
+    same("report, %s: rounds with their deviation" % method, targets[method]["rounds"], spread(hit, "%.1f") if every else "inf")
+curves = {(line["method"], int(line["round"])): line for line in rows("accuracy-rounds-idx-logistic")}
+same("points of the curves", sorted(curves), sorted((method, r) for method in UP for r in range(1, 8)))
+for (method, r), line in curves.items():
+    at = [100 * curve[r - 1] for curve in curved[method]]
+    for column, want in (("mean (%)", statistics.fmean(at)), ("min (%)", min(at)), ("max (%)", max(at))):
+        if not math.isclose(float(line[column]), want, rel_tol=1e-9):
+            bad.append("curve of %s, round %d, %s: %s, must be %r" % (method, r, column, line[column], want))
 
 # --dry-run announces what the runs then sent.
 for run in read("dry.json")["runs"]:
