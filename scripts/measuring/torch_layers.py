@@ -1,7 +1,6 @@
 """Layers of libfedlane.so and of PyTorch in turns, on one thread: the processor's microseconds of each, the best of many short
 repetitions, and how many times as fast ours are. torch_layers.py BUILD [REGEX]"""
 import ctypes
-import os
 import re
 import sys
 import time
@@ -9,30 +8,9 @@ import time
 import torch
 from torch.nn import functional as F
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from library import Library, p, size
+
 SECONDS = 1.0                                   # of a row, at most some more
-size = ctypes.c_size_t
-
-
-class Library:
-    """The kernels of the table that this machine would choose, by name; `f`: functions beside the table."""
-
-    def __init__(self, build):
-        self.f = ctypes.CDLL(os.path.join(build, "libfedlane.so"))
-        self.f.fl_kernels_select.restype = ctypes.c_void_p
-        for name in ("fl_norm_work", "fl_sample_piece", "fl_attention_work", "fl_recurrent_work"):
-            getattr(self.f, name).restype = size
-        self.table = self.f.fl_kernels_select(None, None)
-        with open(os.path.join(ROOT, "kernels", "ops.def"), encoding="utf-8") as text:
-            self.names = re.findall(r"^FL_OP\(\w+,\s*(\w+)", text.read(), flags=re.M)
-
-    def __getattr__(self, name):
-        at = self.table + 2 * 8 + 8 * self.names.index(name)    # behind isa and name
-        return ctypes.CFUNCTYPE(None)(ctypes.c_void_p.from_address(at).value)
-
-
-def p(tensor, skip=0):
-    return ctypes.c_void_p(tensor.data_ptr() + 4 * skip)
 
 
 class Attention(ctypes.Structure):

@@ -1,0 +1,146 @@
+"""Networks of libfedlane.so and the same in PyTorch, in one process, on one thread. torch_networks.py BUILD [arguments]
+
+Both begin with the weights that PyTorch drew, under the names of its state_dict, and train by SGD on the same batches. Without
+--time: the losses at steps 1, 10, 50, 200 and their relative difference, exit 1 when one is too large. With --time: a step of
+each in turns, seconds of this thread's processor time: medians, and between which values half of them lie."""
+import argparse
+import csv
+import os
+import platform
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import library
+from torch_models import NETWORKS
+
+ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of the loss by step
+ROWS = 1024
+
+
+class Theirs:
+    def __init__(self, twin, data):
+        self.model, self.classes = twin.make(), twin.classes
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=twin.lr)
+        self.y = torch.from_numpy(data["labels"].astype(np.int64))
+        self.x = (torch.from_numpy(data["images"].astype(np.float64) / 255 * 2 - 1).float() if "images" in data else
+                  torch.from_numpy(data["tokens"].astype(np.int64)))
+
+    def step(self, rows):
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.model(self.x[rows]).reshape(-1, self.classes), self.y[rows].reshape(-1))
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def pair(k, name, winograd=True):
+    """(ours, theirs) from the same weights."""
+    torch.manual_seed(1)
+    twin = NETWORKS[name]
+    data = twin.data(np.random.default_rng(1), ROWS, twin.classes)
+    theirs = Theirs(twin, data)
+    ours = library.Network(k, name, classes=twin.classes, winograd=winograd, **data)
+    ours.begin(theirs.model.state_dict())
+    return ours, theirs
+
+
+def compare(k, name, steps, winograd):
+    """One row of the table: losses and their differences."""
+    twin, r = NETWORKS[name], np.random.default_rng(2)
+    ours, theirs = pair(k, name, winograd)
+    row, close = {"network": name, "batch": twin.batch, "lr": twin.lr, "winograd": "yes" if winograd else "no"}, True
+    for step in range(1, steps + 1):
+        rows = r.choice(ROWS, twin.batch, replace=False)
+        a, b = ours.step(rows, twin.lr), theirs.step(torch.from_numpy(rows))
+        if step not in ALLOWED:
+            continue
+        apart = abs(a - b) / abs(b)
+        row["loss %d" % step], row["difference %d" % step] = "%.7g" % b, "%.1e" % apart
+        close = close and apart <= ALLOWED[step]         # False for a NaN
+        print("%s, step %d: loss %.7g, relative difference %.1e%s" % (
+            name, step, b, apart, "" if apart <= ALLOWED[step] else ": TOO FAR, allowed %g" % ALLOWED[step]), flush=True)
+    return row, close
+
+
+def quarters(values):
+    q = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+    return ["%.4g" % (1e3 * v) for v in (q[1], q[0], q[2])]
+
+
+def timed(k, name, batch, winograd, seconds):
+    """One row: milliseconds of a step of each, in turns."""
+    rows = np.arange(batch)
+    ours, theirs = pair(k, name, winograd)
+    taken, end = ([], []), None
+    calls = (lambda: ours.step(rows, 1e-6)), (lambda: theirs.step(torch.from_numpy(rows)))
+    while end is None or time.thread_time() < end or len(taken[0]) < 5:
+        for values, call in zip(taken, calls):
+            start = time.thread_time()
+            call()
+            values.append(time.thread_time() - start)
+        if end is None:                                  # the first step of each makes its memory
+            end = time.thread_time() + seconds
+            taken = ([], [])
+    a, b = (statistics.median(v) for v in taken)
+    row = dict(zip(("ms", "ms quarter", "ms three quarters"), quarters(taken[0])))
+    row.update(zip(("torch ms", "torch ms quarter", "torch ms three quarters"), quarters(taken[1])))
+    return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", **row, "samples/s": "%.4g" % (batch / a),
+            "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a), "steps": len(taken[0])}
+
+
+def write(path, rows, machine):
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        w = csv.DictWriter(f, columns + list(machine), restval="-", lineterminator="\n")
+        w.writeheader()
+        w.writerows({**row, **machine} for row in rows)
+
+
+def arguments():
+    a = argparse.ArgumentParser(prog="scripts/torch-networks", description=__doc__.split("\n")[0])
+    a.add_argument("build", help=argparse.SUPPRESS)
+    a.add_argument("--networks", default=",".join(NETWORKS), help="of %s (default: all)" % ", ".join(NETWORKS))
+    a.add_argument("--steps", type=int, default=200, help="of the comparison (default: 200)")
+    a.add_argument("--no-winograd", action="store_true", help="convolutions without it; --time takes both where they differ")
+    a.add_argument("--time", action="store_true", help="time steps instead")
+    a.add_argument("--seconds", type=float, default=10, help="of a row of --time, and five steps at least (default: 10)")
+    a.add_argument("--csv", help="write the table here too, such as results/networks/steps.csv")
+    args = a.parse_args()
+    args.networks = args.networks.split(",")
+    for name in args.networks:
+        if name not in NETWORKS:
+            a.error("--networks %s; allowed: %s" % (name, ", ".join(NETWORKS)))
+    return args
+
+
+def main():
+    args = arguments()
+    torch.set_num_threads(1)
+    k, rows, bad = library.Library(args.build), [], 0
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    machine = {"cpu": cpu, "torch": torch.__version__}
+    for name in args.networks:
+        twin = NETWORKS[name]
+        if args.time:
+            for batch in twin.timed:
+                for winograd in [True, False] if twin.winograd and not args.no_winograd else [False]:
+                    rows.append(timed(k, name, batch, winograd, args.seconds))
+                    print(", ".join("%s %s" % item for item in rows[-1].items()), flush=True)
+        else:
+            row, close = compare(k, name, args.steps, twin.winograd and not args.no_winograd)
+            rows.append(row)
+            bad += not close
+        if args.csv:
+            write(args.csv, rows, machine)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
