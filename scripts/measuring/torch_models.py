@@ -105,3 +105,23 @@ NETWORKS = {
     "resnet18": Twin(lambda: ResNet(two_groups), images(3, 32), lr=1e-4, winograd=True),
     "resnet18_bn": Twin(lambda: ResNet(nn.BatchNorm2d), images(3, 32), lr=1e-4, winograd=True),
 }
+
+
+@dataclass
+class Small:
+    """A network of the tests: its rows, and training steps of `batch` rows from the first on, round and round."""
+    make: Callable[[], nn.Module]
+    shape: tuple                # of a row: (c, h, w), or (tokens,)
+    tokens: int = 0             # vocabulary, 0: bytes as pixels
+    positions: int = 0          # labels of a row, 0: one
+    classes: int = 10
+    rows: int = 32
+    batch: int = 8
+    lr: float = 0.01
+    steps: int = 20
+
+
+# tests/fixtures/networks/NAME.yaml describes each, unless the list of networks has one of that name.
+FIXTURES = {
+    "resnet_narrow": Small(lambda: ResNet(two_groups, (16, 32), 1), (3, 16, 16)),
+}

@@ -2,12 +2,15 @@
 
 Both begin with the weights that PyTorch drew, under the names of its state_dict, and train by SGD on the same batches. Without
 --time: the losses at steps 1, 10, 50, 200 and their relative difference, exit 1 when one is too large. With --time: a step of
-each in turns, seconds of this thread's processor time: medians, and between which values half of them lie."""
+each in turns, seconds of this thread's processor time: medians, and between which values half of them lie. With --fixture: what
+tests/unit/test_torch_networks.cpp compares with, from PyTorch alone, in double precision."""
 import argparse
 import csv
+import json
 import os
 import platform
 import statistics
+import struct
 import sys
 import time
 
@@ -16,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 import library
-from torch_models import NETWORKS
+from torch_models import FIXTURES, NETWORKS
 
 ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of the loss by step
 ROWS = 1024
@@ -93,6 +96,55 @@ def timed(k, name, batch, winograd, seconds):
             "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a), "steps": len(taken[0])}
 
 
+def drawn(state, n):
+    """n bytes, the same as in the test."""
+    out = np.empty(n, np.uint8)
+    for i in range(n):
+        state = (state * 1664525 + 1013904223) % 2 ** 32
+        out[i] = state >> 24
+    return out, state
+
+
+def fixture_data(twin):
+    """Rows of the fixture: bytes one after the other, inputs, then labels; tokens and labels modulo what they are of."""
+    shape = (twin.rows,) + twin.shape
+    inputs, state = drawn(1, int(np.prod(shape)))
+    labels, _ = drawn(state, twin.rows * (twin.positions or 1))
+    labels = (labels % twin.classes).reshape((twin.rows, twin.positions) if twin.positions else twin.rows)
+    if twin.tokens:
+        return {"tokens": (inputs % twin.tokens).astype(np.int32).reshape(shape), "labels": labels}
+    return {"images": inputs.reshape(shape), "labels": labels}
+
+
+def fixture(name, folder):
+    """folder/NAME.safetensors: the weights; folder/NAME.json: logits of all rows, losses of the steps."""
+    torch.manual_seed(1)
+    twin = FIXTURES[name]
+    theirs = Theirs(twin, fixture_data(twin))
+    state = {k: v.clone() for k, v in theirs.model.state_dict().items() if v.is_floating_point()}
+    header, data = {}, b""
+    for key, v in state.items():
+        raw = v.numpy().astype("<f4").tobytes()
+        header[key] = {"dtype": "F32", "shape": list(v.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(os.path.join(folder, name + ".safetensors"), "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+    theirs.model.double()
+    theirs.x = theirs.x.double() if theirs.x.is_floating_point() else theirs.x
+    with torch.no_grad():
+        logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
+    theirs.model.train()
+    losses = [theirs.step([(s * twin.batch + j) % twin.rows for j in range(twin.batch)]) for s in range(twin.steps)]
+    kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
+            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr}
+    with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
+        f.write("{" + json.dumps(kept)[1:-1] + ",\n")
+        for key, values in (("losses", losses), ("logits", logits)):
+            f.write('"%s": [%s]%s\n' % (key, ", ".join("%.9g" % v for v in values), "," if key == "losses" else "}"))
+
+
 def write(path, rows, machine):
     columns = list(dict.fromkeys(key for row in rows for key in row))
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -110,6 +162,7 @@ def arguments():
     a.add_argument("--no-winograd", action="store_true", help="convolutions without it; --time takes both where they differ")
     a.add_argument("--time", action="store_true", help="time steps instead")
     a.add_argument("--seconds", type=float, default=10, help="of a row of --time, and five steps at least (default: 10)")
+    a.add_argument("--fixture", metavar="FOLDER", help="instead: write the fixtures of the tests (tests/fixtures/networks)")
     a.add_argument("--csv", help="write the table here too, such as results/networks/steps.csv")
     args = a.parse_args()
     args.networks = args.networks.split(",")
@@ -122,6 +175,10 @@ def arguments():
 def main():
     args = arguments()
     torch.set_num_threads(1)
+    if args.fixture:
+        for name in FIXTURES:
+            fixture(name, args.fixture)
+        return 0
     k, rows, bad = library.Library(args.build), [], 0
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
