@@ -1,6 +1,6 @@
-/* adapters.c - an objective of low rank over another one: every matrix W (m x n) but the head's becomes base + B A with B (m x r)
- * and A (r x n). Trained are these and the head's layer, the last one, as it is; base and everything else are frozen
- * (federated-structured-robust 5, with lora_alpha = rank).
+/* adapters.c - an objective of low rank over another one: every matrix W (m x n) but the head's and tables of embeddings becomes
+ * base + B A with B (m x r) and A (r x n). Trained are these and the head's layer, the last one, as it is; base and everything
+ * else are frozen (federated-structured-robust 5, with lora_alpha = rank).
  *
  *   f(A, B, head) = inner f(base + B A, head)        dA = B^T G,  dB = G A^T,  G = the inner gradient
  *
@@ -163,7 +163,7 @@ static int make_layout(fl_adapters *o, char *err, size_t size) {
   o->frozen = last < l->n ? l->tensor[last].offset : l->d;
   for (size_t i = 0; i < last; i++) {
     const fl_tensor *t = &l->tensor[i];
-    if (t->ndim != 2) continue;
+    if (t->ndim != 2 || t->role == FL_EMBED) continue;
     const size_t most = t->shape[0] < t->shape[1] ? t->shape[0] : t->shape[1];
     if (o->rank > most)
       return snprintf(err, size, "adapters of rank %zu: %s of model %s is %zu x %zu; allowed: at most rank %zu", o->rank, t->name,

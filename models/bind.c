@@ -67,6 +67,7 @@ static size_t add_tensor(fl_binder *b, const char *part, fl_role role, fl_start 
 void fl_bind_tensor(fl_binder *b, const char *part, fl_role role, fl_start start, int ndim, const size_t *shape) {
   b->module->at[b->module->n_tensors++] = add_tensor(b, part, role, start, ndim, shape);
 }
+void fl_bind_heads(fl_binder *b, int heads) { b->m->tensor[b->m->layout.n - 1].heads = heads; }
 void fl_bind_buffer(fl_binder *b, const char *part, double start, int ndim, const size_t *shape) {
   const fl_start begin = { FL_START_VALUE, start };
   b->module->buffer[b->module->n_buffers++] = add_tensor(b, part, FL_BUFFER, begin, ndim, shape);

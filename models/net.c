@@ -13,6 +13,8 @@ static const fl_net *const nets[] = {
   &fl_net_vgg11,
   &fl_net_resnet18,
   &fl_net_resnet18_bn,
+  &fl_net_vit_tiny,
+  &fl_net_mini_gpt,
 };
 
 size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }

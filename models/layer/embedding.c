@@ -3,13 +3,14 @@
 
 enum { TOKENS, OUT };
 static const fl_param params[] = {
-  { "tokens", 256, 1, 1048576, NULL, "rows of the table: tokens are below it", FL_WHOLE },
+  { "tokens", 256, 0, 1048576, NULL, "rows of the table: tokens are below it; 0: as many as the data has classes", FL_WHOLE },
   { "out", 64, 1, 65536, NULL, "features", FL_WHOLE },
 };
 
 static int bind(fl_module *m, fl_binder *b) {
   char text[64];
-  const size_t tokens = (size_t)m->h[TOKENS], out = (size_t)m->h[OUT];
+  const size_t tokens = m->h[TOKENS] > 0 ? (size_t)m->h[TOKENS] : fl_bind_classes(b), out = (size_t)m->h[OUT];
+  m->h[TOKENS] = (double)tokens;
   if (m->from.kind != FL_TOKENS) return fl_bind_refuse(b, "it reads %s; allowed: tokens", fl_shape_text(&m->from, text));
   const int32_t bad = fl_bind_token_outside(b, tokens);
   if (bad) return fl_bind_refuse(b, "tokens = %zu, and the data have token %d; allowed: above all of the data", tokens, bad);

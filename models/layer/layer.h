@@ -56,8 +56,19 @@ typedef enum {
   FL_START_NORMAL                               /* Gaussian with deviation `of` */
 } fl_start_kind;
 typedef struct { fl_start_kind kind; double of; } fl_start;
+/* Matrices and biases of layers that have this parameter. */
+#define FL_PARAM_STD \
+  { "std", 0, 0, 1e6, NULL, "standard deviation of the initial weights, biases 0; 0: all uniform in +-1/sqrt(inputs)", 0 }
+static inline fl_start fl_start_weight(double std, size_t in) {
+  return std > 0 ? (fl_start){ FL_START_NORMAL, std } : (fl_start){ FL_START_UNIFORM, (double)in };
+}
+static inline fl_start fl_start_bias(double std, size_t in) {
+  return std > 0 ? (fl_start){ FL_START_VALUE, 0 } : (fl_start){ FL_START_UNIFORM, (double)in };
+}
 /* One more tensor, named MODULE.part. */
 void fl_bind_tensor(fl_binder *, const char *part, fl_role, fl_start, int ndim, const size_t *shape);
+/* The last tensor's rows or columns are those of so many heads. */
+void fl_bind_heads(fl_binder *, int heads);
 /* One more buffer, that is not trained, but moves with training steps, is averaged and saved; it begins at `start`. */
 void fl_bind_buffer(fl_binder *, const char *part, double start, int ndim, const size_t *shape);
 /* -1, with the network, the layer and the text as the message. */
@@ -96,6 +107,12 @@ const fl_layer *fl_layer_find(const char *name);
 /* conv_pool.c: what the plan makes of a convolution, ReLU and pooling in a row, where its kernel fits. */
 extern const fl_layer fl_layer_conv_pool;
 int fl_conv_pool_replaces(const fl_module *conv, const fl_module *relu, const fl_module *pool);
+/* linear.c: y = x W^T + b of rows of `in` numbers, W (out, in), and its way back, weight gradients cut at `piece` rows; b, db, dx
+ * NULL: none. */
+typedef struct { size_t rows, in, out, piece; } fl_linear;
+void fl_linear_forward(const fl_kernels *, const fl_linear *, const float *x, const float *w, const float *b, float *y);
+void fl_linear_back(const fl_kernels *, const fl_linear *, const float *x, const float *w, const float *dy, float *dw,
+                    float *db, float *dx);
 /* conv.c: the shape as the kernels take it, and its multiply-adds a sample. */
 fl_conv fl_conv_of(const fl_module *);
 double fl_conv_macs(const fl_module *);

@@ -2,11 +2,16 @@
 #include "models/layer/layer.h"
 #include <string.h>
 
+enum { STD };
+static const fl_param params[] = {
+  { "std", 1, 0, 1e6, NULL, "standard deviation of the initial rows", 0 },
+};
+
 static int bind(fl_module *m, fl_binder *b) {
   char text[64];
   if (m->from.kind != FL_SEQUENCE) return fl_bind_refuse(b, "it reads %s; allowed: a sequence", fl_shape_text(&m->from, text));
   m->to = m->from;
-  fl_bind_tensor(b, "weight", FL_EMBED, (fl_start){ FL_START_NORMAL, 1 }, 2, m->from.dim);
+  fl_bind_tensor(b, "weight", FL_EMBED, (fl_start){ FL_START_NORMAL, m->h[STD] }, 2, m->from.dim);
   return 0;
 }
 
@@ -22,5 +27,6 @@ static void backward(const fl_module *m, const fl_pass *s) {
 }
 
 const fl_layer fl_layer_position = {
-  .name = "position", .help = "adds a trained row to each position of a sequence", .least = 1, .most = 1,
+  .name = "position", .help = "adds a trained row to each position of a sequence", .params = params,
+  .n_params = sizeof params / sizeof *params, .least = 1, .most = 1,
   .acts = FL_IN_PLACE | FL_BACK_IN_PLACE, .bind = bind, .forward = forward, .backward = backward };

@@ -22,8 +22,8 @@ const char *const nets[] = { "lenet5", "mlp", "logistic" };
 }
 
 TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
-  CHECK(fl_net_count() == 8);
-  CHECK(fl_net_at(8) == nullptr);
+  CHECK(fl_net_count() == 10);
+  CHECK(fl_net_at(10) == nullptr);
   CHECK(fl_net_find("lenet", nullptr) == nullptr);
   const reference::Samples s(2, 1);
   const size_t want[] = { 61706, 199210, 7850 };
@@ -65,7 +65,7 @@ TEST_CASE("The CNNs of the literature have their published numbers of parameters
   CHECK(fl_model_macs(p.get()) == 900. * 32 * 27 + 784. * 64 * 32 * 9 + 12544. * 128 + 1280);
   CHECK(fl_model_objective(p.get())->grad != nullptr);
   const struct { const char *name; size_t d, buffers; } deep[] = {
-    { "vgg11", 9225610, 0 }, { "resnet18", 11173962, 0 }, { "resnet18_bn", 11173962, 2 * 4800 },
+    { "vgg11", 9225610, 0 }, { "vit_tiny", 5362762, 0 }, { "resnet18", 11173962, 0 }, { "resnet18_bn", 11173962, 2 * 4800 },
   };
   for (const auto &net : deep) {
     const Model m2 = build(net.name, &colours, nullptr);
@@ -73,6 +73,52 @@ TEST_CASE("The CNNs of the literature have their published numbers of parameters
     CHECK(fl_model_objective(m2.get())->layout->d == net.d);
     CHECK(fl_model_objective(m2.get())->layout->buffers == net.buffers);
   }
+}
+
+TEST_CASE("Mini GPT: 46,289 parameters, begun as PyTorch begins its layers; adapters on what attention projects", "[model]") {
+  const size_t t = 8, d = 24, ff = 96, vocabulary = 65;
+  std::vector<int32_t> token(2 * t, 64);
+  std::vector<uint8_t> label(2 * t, 1);
+  fl_samples s = {};
+  s.n = 2, s.c = s.h = 1, s.w = s.positions = t, s.classes = vocabulary, s.tokens = token.data(), s.label = label.data();
+  const Model m = build("mini_gpt", &s, nullptr);
+  REQUIRE(m);
+  const fl_objective *o = fl_model_objective(m.get());
+  const size_t block = 3 * d * d + d * d + d + d * ff + ff + ff * d + d + 4 * d;
+  CHECK(o->layout->d == vocabulary * d + t * d + 6 * block + d * vocabulary + vocabulary);
+  CHECK(o->layout->d == 46289);
+  CHECK(fl_model_macs(m.get()) == 6. * (4 * t * d * d + 2 * 36 * d + 2 * t * d * ff) + t * d * vocabulary);
+  std::vector<float> x(o->layout->d);
+  o->init(o->self, 1, x.data());
+  for (size_t i = 0; i < o->layout->n; i++) {
+    const fl_tensor &w = o->layout->tensor[i];
+    const std::string name = w.name;
+    const auto ends = [&](const std::string &with) {
+      return name.size() > with.size() && name.substr(name.size() - with.size()) == with;
+    };
+    CHECK((w.role == FL_QKV) == ends("attn.qkv.weight"));
+    CHECK((w.role == FL_O) == ends("attn.proj.weight"));
+    CHECK(w.heads == (w.role == FL_QKV || w.role == FL_O ? 6 : 0));
+    CHECK((w.role == FL_EMBED) == (name == "embed.weight" || name == "pos.weight"));
+    double most = 0;
+    for (size_t j = 0; j < w.size; j++) most = std::max(most, std::fabs(double(x[w.offset + j])));
+    INFO(name);
+    if (w.role == FL_EMBED) CHECK((most > 2 && most < 6));
+    else CHECK((w.role == FL_NORM ? most <= 1 : most <= 1 / std::sqrt(ends("fc2.weight") || ends("fc2.bias") ? ff : d) + 1e-7));
+  }
+  const Model lora = build("mini_gpt_lora8", &s, nullptr);
+  REQUIRE(lora);
+  const fl_objective *a = fl_model_objective(lora.get());
+  CHECK(a->layout->d == 6 * 8 * (3 * d + d + d + d + 2 * (d + ff)) + d * vocabulary + vocabulary);
+  CHECK(a->layout->buffers == 46289 - d * vocabulary - vocabulary);
+  std::string names;
+  for (size_t i = 0; i < 8; i++) names += std::string(a->layout->tensor[i].name) + " ";
+  CHECK(names == "blocks.0.attn.qkv.lora_A blocks.0.attn.qkv.lora_B_T blocks.0.attn.proj.lora_A blocks.0.attn.proj.lora_B_T "
+                 "blocks.0.mlp.fc1.lora_A blocks.0.mlp.fc1.lora_B_T blocks.0.mlp.fc2.lora_A blocks.0.mlp.fc2.lora_B_T ");
+  token[3] = 65;
+  std::string message;
+  CHECK(!build("mini_gpt", &s, nullptr, &message));
+  CHECK(message == "model mini_gpt, layer embed: tokens = 65, and the data have token 65; allowed: above all of the data");
 }
 
 TEST_CASE("Perceptrons of any hidden widths by name: mlp_200_200 is mlp, bit for bit", "[model]") {
