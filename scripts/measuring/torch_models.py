@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -77,6 +78,89 @@ def two_groups(c):
     return nn.GroupNorm(2, c)
 
 
+# ---- attention -------------------------------------------------------------------------------------------------------------
+class Attention(nn.Module):
+    def __init__(self, d, heads, causal, qkv_bias):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(d, 3 * d, bias=qkv_bias), nn.Linear(d, d)
+        self.heads, self.causal = heads, causal
+
+    def forward(self, x):
+        n, t, d = x.shape
+        q, k, v = self.qkv(x).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.proj(y.transpose(1, 2).reshape(n, t, d))
+
+
+class Mlp(nn.Module):
+    def __init__(self, d, hidden, act):
+        super().__init__()
+        self.fc1, self.fc2, self.act = nn.Linear(d, hidden), nn.Linear(hidden, d), act
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class AttentionBlock(nn.Module):
+    def __init__(self, d, heads, hidden, act, eps=1e-5, causal=False, qkv_bias=True):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(d, eps=eps), nn.LayerNorm(d, eps=eps)
+        self.attn, self.mlp = Attention(d, heads, causal, qkv_bias), Mlp(d, hidden, act)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class MiniGpt(nn.Module):
+    def __init__(self, vocabulary=65, context=8, d=24, blocks=6, heads=6):
+        super().__init__()
+        self.embed, self.pos = nn.Embedding(vocabulary, d), nn.Embedding(context, d)
+        self.blocks = nn.Sequential(*[AttentionBlock(d, heads, 4 * d, F.relu, causal=True, qkv_bias=False)
+                                      for _ in range(blocks)])
+        self.head = nn.Linear(d, vocabulary)
+
+    def forward(self, x):
+        return self.head(self.blocks(self.embed(x) + self.pos.weight))
+
+
+class ClassToken(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(d))
+
+    def forward(self, x):
+        return torch.cat((self.weight.expand(len(x), 1, -1), x), 1)
+
+
+class Patches(nn.Module):
+    def __init__(self, d, side):
+        super().__init__()
+        self.proj = nn.Conv2d(3, d, side, side)
+
+    def forward(self, x):
+        return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class Vit(nn.Module):
+    """ViT-Tiny/4 by default; matrices, positions and class token begin as in DeiT."""
+
+    def __init__(self, side=32, d=192, blocks=12, heads=3):
+        super().__init__()
+        self.patch_embed, self.cls, self.pos = Patches(d, 4), ClassToken(d), nn.Embedding((side // 4) ** 2 + 1, d)
+        self.blocks = nn.Sequential(*[AttentionBlock(d, heads, 4 * d, F.gelu, eps=1e-6) for _ in range(blocks)])
+        self.norm, self.head = nn.LayerNorm(d, eps=1e-6), nn.Linear(d, 10)
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding, ClassToken)):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        x = self.cls(self.patch_embed(x)) + self.pos.weight
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
 # ---- what they train on: made, so that there is something to learn -----------------------------------------------------------
 def images(c, side):
     """Each class a coarse picture, each sample that picture under noise."""
@@ -84,6 +168,16 @@ def images(c, side):
         labels = r.integers(0, classes, n).astype(np.uint8)
         coarse = r.integers(0, 256, (classes, c, 4, 4)).repeat(side // 4, 2).repeat(side // 4, 3)
         return {"images": ((coarse[labels] + r.integers(0, 256, (n, c, side, side))) // 2).astype(np.uint8), "labels": labels}
+    return make
+
+
+def sentences(length):
+    """Each token mostly follows from the one before it; labels are the next tokens."""
+    def make(r, n, classes):
+        t = r.integers(0, classes, (n, length + 1))
+        for i in range(length):
+            t[:, i + 1] = np.where(r.random(n) < 0.8, (7 * t[:, i] + 3) % classes, t[:, i + 1])
+        return {"tokens": t[:, :-1].astype(np.int32), "labels": t[:, 1:].astype(np.uint8)}
     return make
 
 
@@ -104,6 +198,8 @@ NETWORKS = {
     "vgg11": Twin(Vgg11, images(3, 32), winograd=True),
     "resnet18": Twin(lambda: ResNet(two_groups), images(3, 32), lr=1e-4, winograd=True),
     "resnet18_bn": Twin(lambda: ResNet(nn.BatchNorm2d), images(3, 32), lr=1e-4, winograd=True),
+    "vit_tiny": Twin(Vit, images(3, 32), lr=0.01),
+    "mini_gpt": Twin(MiniGpt, sentences(8), lr=0.1, classes=65, timed=(1, 4, 16, 64)),
 }
 
 
@@ -123,5 +219,7 @@ class Small:
 
 # tests/fixtures/networks/NAME.yaml describes each, unless the list of networks has one of that name.
 FIXTURES = {
+    "mini_gpt": Small(MiniGpt, (8,), tokens=65, positions=8, classes=65, rows=12, lr=0.1),
+    "vit_narrow": Small(lambda: Vit(16, 24, 2, 3), (3, 16, 16)),
     "resnet_narrow": Small(lambda: ResNet(two_groups, (16, 32), 1), (3, 16, 16)),
 }
