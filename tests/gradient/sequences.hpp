@@ -15,6 +15,7 @@ using Vector = std::vector<double>;
 struct Value { Vector x; size_t rows, cols; };   // positions and features; an image: channels and places
 
 class Net {
+protected:
   const fl_net &net;
   const fl_layout &layout;
   const Vector &p;

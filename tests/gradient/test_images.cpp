@@ -1,0 +1,120 @@
+// Layers of images, with every option: loss and gradients of networks against central differences of a forward pass in double.
+#include "images.hpp"
+#include <catch2/catch.hpp>
+#include <memory>
+#include <random>
+
+namespace {
+using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
+struct Network {
+  std::string name;
+  std::vector<fl_layer_spec> layers;
+};
+#define HEAD FL_NEXT("global_pool", "g", ""), FL_NEXT("linear", "head", "")
+std::vector<Network> networks() {
+  return {
+    { "strided", { FL_NEXT("conv", "a", "out=6 kernel=3 stride=2 pad=1 bias=no"), FL_NEXT("tanh", "t", ""),
+                   FL_NEXT("conv", "b", "out=9 kernel=2 stride=3 groups=3 pad=1"), FL_NEXT("silu", "s", ""),
+                   FL_NEXT("conv", "c", "out=18 kernel=3 pad=2 groups=9 bias=no"), FL_NEXT("linear", "head", "bias=no") } },
+    { "pointwise", { FL_NEXT("conv", "a", "out=40 kernel=1"), FL_NEXT("relu", "r", ""),
+                     FL_NEXT("conv", "b", "out=20 kernel=1 stride=2 bias=no"), FL_NEXT("sigmoid", "s", ""),
+                     FL_NEXT("conv", "c", "out=20 kernel=5 pad=2 groups=20"), HEAD } },
+    { "winograd", { FL_NEXT("conv", "a", "out=16 kernel=3 pad=1"), FL_NEXT("relu", "r1", ""),
+                    FL_NEXT("conv", "b", "out=32 pad=1"), FL_NEXT("relu", "r2", ""),
+                    FL_NEXT("conv", "c", "out=16 pad=1 bias=no"), HEAD } },
+    { "plain", { FL_NEXT("conv", "a", "out=16 kernel=3 pad=1"), FL_NEXT("relu", "r1", ""),
+                 FL_NEXT("conv", "b", "out=32 pad=1 winograd=no"), FL_NEXT("relu", "r2", ""),
+                 FL_NEXT("conv", "c", "out=16 pad=1 bias=no winograd=no"), HEAD } },
+    { "groups", { FL_NEXT("conv", "a", "out=12 pad=1 bias=no"), FL_NEXT("group_norm", "n1", "groups=3 eps=1e-2"),
+                  FL_NEXT("relu", "r1", ""), FL_NEXT("conv", "b", "out=12 pad=1 bias=no"),
+                  FL_NEXT("group_norm", "n2", "groups=12"),
+                  FL_READS("add", "s", "", "n2 r1"), FL_NEXT("relu", "r2", ""), FL_NEXT("group_norm", "n3", ""), HEAD } },
+    { "batch", { FL_NEXT("batch_norm", "n0", ""), FL_NEXT("conv", "a", "out=7 stride=2 pad=1 bias=no"),
+                 FL_NEXT("batch_norm", "n1", "eps=1e-2"), FL_NEXT("relu", "r", ""), FL_NEXT("conv", "b", "out=7 pad=1"),
+                 FL_READS("add", "s", "", "b r n1"), HEAD } },
+    { "dropped", { FL_NEXT("conv", "a", "out=8"), FL_NEXT("relu", "r1", ""), FL_NEXT("dropout", "d1", "drop=0.25"),
+                   FL_NEXT("linear", "f", "out=30"), FL_NEXT("tanh", "t", ""), FL_NEXT("dropout", "d2", ""),
+                   FL_NEXT("linear", "head", "") } },
+  };
+}
+
+struct Case {
+  enum { N = 4, C = 3, H = 9, W = 8, CLASSES = 5 };
+  fl_net net;
+  std::vector<uint8_t> pixels, label;
+  images::Batch input{ {}, N, C, H, W };
+  std::map<std::string, images::Vector> drawn;
+  Model model{ nullptr, fl_model_free };
+  const fl_objective *o = nullptr;
+  std::vector<float> x, g;
+  const fl_key draws = { 3, FL_PURPOSE_MASK, 1, 2, 4 };
+  explicit Case(const Network &spec) : net{ spec.name.c_str(), "", spec.layers.size(), spec.layers.data() } {
+    std::mt19937 r(11);
+    pixels.resize(N * C * H * W), label.resize(N);
+    for (uint8_t &v : pixels) v = uint8_t(r() >> 24);
+    for (uint8_t &v : label) v = uint8_t(r() % CLASSES);
+    for (uint8_t v : pixels) input.x.push_back((v / 255.0 - 0.5) / 0.25);
+    fl_samples d = {};
+    d.n = N, d.c = C, d.h = H, d.w = W, d.classes = CLASSES, d.pixels = pixels.data(), d.label = label.data();
+    char err[256] = "";
+    model.reset(fl_model_new(&net, &d, nullptr, 0.5, 0.25, err, sizeof err));
+    INFO(spec.name << ": " << err);
+    REQUIRE(model);
+    o = fl_model_objective(model.get());
+    x.resize(o->layout->d + o->layout->buffers), g.assign(o->layout->d, NAN);
+    o->init(o->self, 3, x.data());
+    for (size_t i = 0; i < o->layout->n; i++)    // norms that do nothing at first are given something to do
+      for (size_t j = 0; o->layout->tensor[i].role == FL_NORM && j < o->layout->tensor[i].size; j++)
+        x[o->layout->tensor[i].offset + j] += float(r() % 1000) / 1000 - 0.5f;
+  }
+  double loss() {
+    std::vector<char> work(o->work(o->self, N), char(0x7f));
+    const uint32_t index[N] = { 0, 1, 2, 3 };
+    fl_rows rows = {};
+    rows.index = index, rows.count = N, rows.draws = &draws;
+    const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+    return o->grad ? o->grad(o->self, k, x.data(), &rows, g.data(), work.data())
+                   : o->loss_grad(o->self, k, x.data(), index, N, g.data(), work.data());
+  }
+  // What each dropout multiplies by: drawn by the plain kernel, from the key of the layer's place.
+  void draw(const std::string &name, uint32_t place, size_t size, double drop) {
+    const fl_key key = fl_key_child(&draws, place);
+    std::vector<float> ones(size, 1), kept(size);
+    std::vector<uint32_t> mask(fl_dropout_words(size));
+    fl_kernels_of(FL_ISA_SCALAR)->dropout(size, kept.data(), ones.data(), 0, &key, drop, mask.data());
+    drawn[name] = images::Vector(kept.begin(), kept.end());
+  }
+};
+}
+
+TEST_CASE("Gradients of networks of images agree with differences of a forward pass in double", "[gradient]") {
+  const Network spec = networks()[GENERATE(range(size_t(0), size_t(7)))];
+  REQUIRE(networks().size() == 7);
+  Case c(spec);
+  if (spec.name == "dropped") c.draw("d1", 2, Case::N * 8 * 7 * 6, 0.25), c.draw("d2", 5, Case::N * 30, 0.5);
+  const double loss = c.loss();
+  images::Vector p(c.x.begin(), c.x.end());
+  const images::Net truth(c.net, *c.o->layout, p, c.drawn);
+  INFO(spec.name);
+  CHECK(loss == Approx(truth.loss(c.input, c.label.data())).epsilon(1e-6));
+  std::mt19937 r(2);
+  for (size_t t = 0; t < c.o->layout->n; t++) {
+    const fl_tensor &tensor = c.o->layout->tensor[t];
+    if (tensor.role == FL_BUFFER) continue;
+    double norm = 0;
+    for (size_t i = 0; i < tensor.size; i++) norm = std::max(norm, std::fabs(double(c.g[tensor.offset + i])));
+    INFO(tensor.name << ": |g| = " << norm);
+    CHECK(norm > 0);
+    for (int draw = 0; draw < 5; draw++) {
+      const size_t i = tensor.offset + r() % tensor.size;
+      const double old = p[i], h = 1e-6;
+      p[i] = old + h;
+      const double up = truth.loss(c.input, c.label.data());
+      p[i] = old - h;
+      const double down = truth.loss(c.input, c.label.data());
+      p[i] = old;
+      INFO("coordinate " << i - tensor.offset);
+      CHECK(std::fabs((up - down) / (2 * h) - c.g[i]) <= 1e-5 * norm + 1e-8);
+    }
+  }
+}
