@@ -21,6 +21,11 @@ static void param_text(const fl_param *p, char *def, size_t def_size, char *rang
     range[n] = 0;
     return;
   }
+  if (p->flags & FL_NUMBERS) {
+    snprintf(def, def_size, "none");
+    snprintf(range, size, "a list, each %.10g to %.10g", p->lo, p->hi);
+    return;
+  }
   if (p->flags & FL_LIST) {
     snprintf(def, def_size, "none");
     snprintf(range, size, "whole, rising, at most %d", FL_MAX_MILESTONES);

@@ -115,6 +115,31 @@ static fl_layer_spec *new_layer(reader *r, const char *where) {
   return &r->layer[r->net->n++];
 }
 
+/* name=value, behind a blank; -1: there is no room. */
+static int append(char out[TEXT], const char *name, const char *value, size_t length) {
+  const size_t at = strlen(out), own = strlen(name);
+  if (at + own + length + 3 > TEXT) return -1;
+  char *end = out + at;
+  if (at) *end++ = ' ';
+  memcpy(end, name, own);
+  end[own] = '=';
+  memcpy(end + own + 1, value, length);
+  end[own + 1 + length] = 0;
+  return 0;
+}
+
+/* [1, 0.5, 2] as 1+0.5+2 */
+static const char *list_of(reader *r, const scope *s, const fl_node *node, char out[TEXT]) {
+  *out = 0;
+  for (size_t i = 0; i < node->n; i++) {
+    const char *one = text_of(r, s, node->child[i]);
+    if (!one) return NULL;
+    if (strlen(out) + strlen(one) + 2 > TEXT) return refuse(r, node->where, node->key, "a shorter list"), NULL;
+    snprintf(out + strlen(out), TEXT - strlen(out), "%s%s", i ? "+" : "", one);
+  }
+  return *out ? out : (refuse(r, node->where, node->key, "one number or more"), NULL);
+}
+
 /* The parameters that are not at their defaults, as text. */
 static int read_params(reader *r, const scope *s, const fl_layer *type, const fl_node *map, char out[TEXT]) {
   const char *names[FL_LAYER_PARAMS + 2] = { "name", "from" };
@@ -130,14 +155,17 @@ static int read_params(reader *r, const scope *s, const fl_layer *type, const fl
     if (i == type->n_params + 2) return fl_unknown(child->key_where, what, child->key, names, i, r->err, r->size);
     if (i < 2) continue;
     const fl_param *p = &type->params[i - 2];
-    const char *text = text_of(r, s, child);
+    char list[TEXT];
+    const char *text = p->flags & FL_NUMBERS && child->kind == FL_NODE_LIST ? list_of(r, s, child, list) : text_of(r, s, child);
     if (!text || fl_param_read(p, &(fl_setting){ p->name, text, child->where }, &v, r->err, r->size)) return -1;
     const char *choice = p->choices;
     for (int k = 0; choice && k < (int)v; k++) choice = strchr(choice, '|') + 1;
     if (v == p->def) continue;
-    const size_t at = strlen(out);
-    if (choice) snprintf(out + at, TEXT - at, "%s%s=%.*s", at ? " " : "", p->name, (int)strcspn(choice, "|"), choice);
-    else snprintf(out + at, TEXT - at, "%s%s=%.17g", at ? " " : "", p->name, v);
+    char number[32];
+    snprintf(number, sizeof number, "%.17g", v);
+    if (choice ? append(out, p->name, choice, strcspn(choice, "|"))
+               : append(out, p->name, p->flags & FL_NUMBERS ? text : number, strlen(p->flags & FL_NUMBERS ? text : number)))
+      return refuse(r, child->where, p->name, "a shorter value");
   }
   return 0;
 }

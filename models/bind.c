@@ -37,6 +37,8 @@ int fl_bind_refuse(fl_binder *b, const char *format, ...) {
 }
 
 size_t fl_bind_classes(const fl_binder *b) { return b->m->objective.classes; }
+size_t fl_bind_positions(const fl_binder *b) { return b->m->train.positions; }
+size_t fl_bind_outputs(const fl_binder *b) { return b->m->outputs; }
 
 int32_t fl_bind_token_outside(const fl_binder *b, size_t tokens) {
   const fl_samples *from[2] = { &b->m->train, &b->m->test };
@@ -96,6 +98,14 @@ static int move_buffers(fl_model *m) {
 }
 
 /* ---- one layer ----------------------------------------------------------------------------------------------------------- */
+static int read_numbers(fl_binder *b, fl_module *s, const char *value) {
+  if (!s->n_numbers) return 0;
+  free(s->number);
+  if (!(s->number = malloc(s->n_numbers * sizeof *s->number))) return fl_bind_refuse(b, "no memory");
+  fl_param_numbers(value, s->number);
+  return 0;
+}
+
 /* settings: "key=value key=value" */
 static int read_settings(fl_binder *b, fl_module *s, const char *settings) {
   const fl_layer *type = s->type;
@@ -104,7 +114,7 @@ static int read_settings(fl_binder *b, fl_module *s, const char *settings) {
   place_text(b, s, place, sizeof place);
   for (size_t i = 0; i < type->n_params; i++) names[i] = type->params[i].name, s->h[i] = type->params[i].def;
   for (const char *at = settings ? settings : ""; *(at += strspn(at, " "));) {
-    char word[64], *value;
+    char word[1024], *value;
     const size_t length = strcspn(at, " ");
     if (length >= sizeof word) return fl_bind_refuse(b, "'%.*s'; allowed: key=value", (int)length, at);
     snprintf(word, sizeof word, "%.*s", (int)length, at);
@@ -119,6 +129,9 @@ static int read_settings(fl_binder *b, fl_module *s, const char *settings) {
       return fl_unknown(place, what, word, names, type->n_params, b->err, b->size);
     }
     if (fl_param_read(&type->params[i], &(fl_setting){ word, value, place }, &s->h[i], b->err, b->size)) return -1;
+    if (!(type->params[i].flags & FL_NUMBERS)) continue;
+    s->n_numbers = (size_t)s->h[i];
+    if (read_numbers(b, s, value)) return -1;
   }
   return 0;
 }
@@ -150,8 +163,7 @@ static int read_from(fl_binder *b, fl_module *s, size_t i, const char *from) {
   return 0;
 }
 
-static int bind_layer(fl_binder *b, size_t i, const fl_layer_spec *l) {
-  fl_module *s = b->module = &b->m->module[i];
+static int find_type(fl_binder *b, fl_module *s, const fl_layer_spec *l) {
   char place[300];
   s->name = keep(b, l->name);
   s->where = l->where ? keep(b, l->where) : NULL;
@@ -162,6 +174,13 @@ static int bind_layer(fl_binder *b, size_t i, const fl_layer_spec *l) {
     for (size_t k = 0; k < n; k++) names[k] = fl_layer_at(k)->name;
     return fl_unknown(place, "type of layer", l->type, names, n, b->err, b->size);
   }
+  return 0;
+}
+
+static int bind_layer(fl_binder *b, size_t i, const fl_layer_spec *l) {
+  fl_module *s = b->module = &b->m->module[i];
+  if (find_type(b, s, l)) return -1;
+  if (s->type->loss) return fl_bind_refuse(b, "%s is a loss; allowed: as the last of the layers", s->type->name);
   if (!strcmp(l->name, "input") || !*l->name || strpbrk(l->name, " \t"))
     return fl_bind_refuse(b, "the name is empty, has a blank, or is 'input'; allowed: a name of its own");
   if (find_value(b->m, i, l->name) >= 0) return fl_bind_refuse(b, "a layer before it has this name; allowed: a name of its own");
@@ -208,19 +227,53 @@ static int check_ends(fl_binder *b) {
   b->module = &m->module[m->n - 1];
   const size_t positions = m->train.positions;
   const fl_shape *to = &b->module->to;
-  if (positions && (to->kind != FL_SEQUENCE || to->dim[0] != positions || to->dim[1] != m->objective.classes))
+  if (positions && (to->kind != FL_SEQUENCE || to->dim[0] != positions || to->dim[1] != m->outputs))
     return fl_bind_refuse(b, "its output is %s; allowed: of the last layer, as rows have %zu labels, a sequence of %zux%zu",
-                          fl_shape_text(to, text), positions, positions, m->objective.classes);
-  if (!positions && (fl_shape_size(to) != m->objective.classes || to->kind == FL_TOKENS))
-    return fl_bind_refuse(b, "its output is %s; allowed: of the last layer one number for each of the %zu classes",
-                          fl_shape_text(to, text), m->objective.classes);
+                          fl_shape_text(to, text), positions, positions, m->outputs);
+  if (!positions && (fl_shape_size(to) != m->outputs || to->kind == FL_TOKENS))
+    return fl_bind_refuse(b, "its output is %s; allowed: of the last layer one number%s %zu classes", fl_shape_text(to, text),
+                          m->outputs == 1 ? ", as its loss has of" : " for each of the", m->objective.classes);
   if (!b->module->trains) return fl_bind_refuse(b, "no layer of the network has parameters; allowed: one or more");
   return 0;
 }
 
+/* ---- the loss ------------------------------------------------------------------------------------------------------------ */
+/* Every label must be of a class, or the one that does not count. */
+static int check_labels(fl_binder *b, const fl_samples *from, const char *what) {
+  const fl_model *m = b->m;
+  const size_t n = from->n * m->labels;
+  for (size_t i = 0; (from->label || from->label32) && i < n; i++) {
+    const uint32_t label = from->label32 ? from->label32[i] : from->label[i];
+    if (label >= m->objective.classes && label != m->loss.ignore)
+      return fl_bind_refuse(b, "label %u of %s row %zu; allowed: 0 to %zu%s", label, what, i / m->labels,
+                            m->objective.classes - 1, m->loss.type->acts & FL_SOFTMAX ? ", or the one that `ignore` names" : "");
+  }
+  return 0;
+}
+
+/* NULL: none is said. */
+static const fl_layer_spec *loss_of(const fl_net *net) {
+  const fl_layer *type = fl_layer_find(net->layer[net->n - 1].type);
+  return type && type->loss ? &net->layer[net->n - 1] : NULL;
+}
+
+static int bind_loss(fl_binder *b, const fl_layer_spec *l) {
+  fl_module *s = b->module = &b->m->loss;
+  const fl_module *last = &b->m->module[b->m->n - 1];
+  if (find_type(b, s, l) || read_settings(b, s, l->settings)) return -1;
+  if (l->from && strcmp(l->from, last->name))
+    return fl_bind_refuse(b, "from = '%s'; allowed: of a loss '%s', the layer before it", l->from, last->name);
+  s->from = last->to;
+  s->ignore = FL_IGNORE_NONE;
+  return s->type->bind(s, b) || check_labels(b, &b->m->train, "training") || check_labels(b, &b->m->test, "test") ? -1 : 0;
+}
+
 int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
+  static const fl_layer_spec none = FL_NEXT("cross_entropy", "loss", "");
+  const fl_layer_spec *loss = loss_of(net);
+  const size_t layers = net->n - (loss != NULL);
   fl_binder b = { .m = m, .err = err, .size = size };
-  size_t text = 1;
+  size_t text = sizeof "loss";
   for (size_t i = 0; i < net->n; i++) {
     const fl_layer_spec *l = &net->layer[i];
     const size_t name = strlen(l->name) + 1;
@@ -236,9 +289,12 @@ int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
              : m->train.features && m->train.c == 1 && m->train.h == 1 ? (fl_shape){ FL_VECTOR, { m->train.w } }
              : m->train.features && m->train.c == 1 ? (fl_shape){ FL_SEQUENCE, { m->train.h, m->train.w } }
                                                     : (fl_shape){ FL_IMAGE, { m->train.c, m->train.h, m->train.w } };
-  for (; m->n < net->n; m->n++)
+  const fl_layer *type = fl_layer_find((loss ? loss : &none)->type);
+  m->outputs = type->logits ? type->logits(m->objective.classes) : m->objective.classes;
+  for (; m->n < layers; m->n++)
     if (bind_layer(&b, m->n, &net->layer[m->n])) return -1;
-  if (check_ends(&b)) return -1;
+  if (!layers) return snprintf(err, size, "model %s: a loss and no layer; allowed: one layer or more before it", net->name), -1;
+  if (check_ends(&b) || bind_loss(&b, loss ? loss : &none)) return -1;
   if (m->layout.buffers && move_buffers(m)) return snprintf(err, size, "model %s: no memory", net->name), -1;
   fuse_pooling(m);
   for (size_t i = 0; i < m->n; i++) m->draws |= m->module[i].type->acts & FL_DRAWS;

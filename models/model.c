@@ -29,8 +29,8 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
                  size_t err_size) {
   if (!net || !net->n || !train || !train->n || !train->c || !train->h || !train->w)
     snprintf(err, err_size, "a model needs a network of one layer or more and at least one training sample");
-  else if (train->classes < 2 || train->classes > 256)
-    snprintf(err, err_size, "model %s: %zu classes, allowed 2 to 256", net->name, train->classes);
+  else if (train->classes < 2 || train->classes > (train->label32 ? 1u << 24 : 256))
+    snprintf(err, err_size, "model %s: %zu classes, allowed 2 to %u", net->name, train->classes, train->label32 ? 1u << 24 : 256);
   else if (test && test->n && (test->c != train->c || test->h != train->h || test->w != train->w))
     snprintf(err, err_size, "model %s: test samples are %zux%zux%zu, training samples %zux%zux%zu", net->name, test->c, test->h,
              test->w, train->c, train->h, train->w);
@@ -38,7 +38,7 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
     snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes,
         train->classes);
   else if (test && test->n && (test->positions != train->positions || !test->features != !train->features ||
-                               !test->tokens != !train->tokens))
+                               !test->tokens != !train->tokens || !test->label32 != !train->label32))
     snprintf(err, err_size, "model %s: rows or labels of the test samples are of another kind than of the training samples",
              net->name);
   else if (!(std > 0) || !isfinite(std) || !isfinite(mean))
@@ -82,6 +82,7 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
     .sampled_grad = fl_plan_sampled_grad, .flipped_grad = fl_plan_flipped_grad,
     .evaluate = m->test.n ? fl_plan_evaluate : NULL, .evaluate_samples = fl_plan_evaluate_samples };
   if (fl_bind(m, net, err, err_size)) return fl_model_free(m), NULL;
+  if (!fl_loss_draws(m)) m->objective.sampled_grad = NULL;
   if (fl_arena_plan(&m->arena[0], m->module, m->n, &m->input, 0) || fl_arena_plan(&m->arena[1], m->module, m->n, &m->input, 1))
     return fl_model_free(m), snprintf(err, err_size, "model %s: no memory", net->name), NULL;
   const size_t rank = fl_net_rank(net);
@@ -98,6 +99,8 @@ void fl_model_free(fl_model *m) {
   if (!m) return;
   fl_adapters_free(m->adapters);
   for (size_t i = 0; i < 2; i++) fl_arena_free(&m->arena[i]);
+  for (size_t i = 0; i < m->n; i++) free(m->module[i].number);
+  free(m->loss.number);
   free(m->module);
   free(m->tensor);
   free(m->start);

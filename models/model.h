@@ -10,7 +10,8 @@
 typedef struct { const char *type, *name, *settings, *from, *where; } fl_layer_spec;
 #define FL_READS(type, name, settings, from) { type, name, settings, from, NULL }
 #define FL_NEXT(type, name, settings) FL_READS(type, name, settings, NULL)        /* the layer before it */
-/* The last layer's output is the network's: one logit a class. */
+/* The last layer's output is the network's: one logit a class, or as many as the loss wants that stands behind it: a layer of
+ * type cross_entropy, binary_entropy or multi_margin; without one it is cross_entropy. */
 typedef struct { const char *name, *help; size_t n; const fl_layer_spec *layer; } fl_net;
 enum { FL_SIZED_LAYERS = 17 };
 typedef struct { fl_net net; char name[64]; fl_layer_spec layer[FL_SIZED_LAYERS]; char text[FL_SIZED_LAYERS][16]; } fl_net_sized;
@@ -33,6 +34,7 @@ typedef struct {
   const float *features; const int32_t *tokens;
   size_t positions;                             /* 0: one label a row */
   const double *channel;
+  const uint32_t *label32;                      /* in the place of label, where classes are more than 256 */
 } fl_samples;
 
 typedef struct fl_model fl_model;
@@ -52,7 +54,7 @@ void fl_model_begin(fl_model *, const float *x);
  * same at every access: drawn from `key` with the row as its client. sigma (n floats) must outlive the model; NULL: no noise. */
 void fl_model_noise(fl_model *, const float *sigma, const fl_key *key);
 const fl_objective *fl_model_objective(const fl_model *);
-/* Logits (count x classes) of rows given by index (of train, or of test). */
+/* Logits (of every row of output as many as the loss has, mostly one a class) of rows given by index (of train, or of test). */
 void fl_model_logits(const fl_model *, const fl_kernels *, const float *x, const fl_samples *from, const uint32_t *index,
                      size_t count, float *logits, void *work);
 /* Activation bytes at this batch and multiply-adds a sample, forward. */

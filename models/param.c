@@ -74,6 +74,36 @@ static int read_number(const fl_param *p, const fl_setting *s, double *out, char
   return 0;
 }
 
+/* a+b+c, each a number of the parameter's. */
+static int read_numbers(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
+  size_t n = 0;
+  char word[64];
+  double one;
+  *out = 0;
+  if (!strcmp(s->value, "none")) return 0;
+  for (const char *at = s->value; ; at += *at == '+') {
+    const size_t length = strcspn(at, "+");
+    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : 0), at);
+    if (read_number(p, &(fl_setting){ s->key, word, s->where }, &one, err, size)) return -1;
+    if (++n > FL_MAX_NUMBERS)
+      return snprintf(err, size, "%s: %s has more than %d numbers", s->where, p->name, FL_MAX_NUMBERS), -1;
+    at += length;
+    if (!*at) break;
+  }
+  *out = (double)n;
+  return 0;
+}
+
+void fl_param_numbers(const char *value, float *out) {
+  const locale_t before = fl_locale_enter();
+  for (const char *at = value; strcmp(value, "none") && *at;) {
+    char *end;
+    *out++ = (float)strtod(at, &end);
+    at = *end == '+' ? end + 1 : end;
+  }
+  fl_locale_leave(before);
+}
+
 int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err, size_t size) {
   if (p->choices) {
     const int index = choice_of(p->choices, s->value);
@@ -82,7 +112,7 @@ int fl_param_read(const fl_param *p, const fl_setting *s, double *out, char *err
     return 0;
   }
   const locale_t before = fl_locale_enter();
-  const int bad = read_number(p, s, out, err, size);
+  const int bad = (p->flags & FL_NUMBERS ? read_numbers : read_number)(p, s, out, err, size);
   fl_locale_leave(before);
   return bad;
 }

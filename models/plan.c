@@ -9,7 +9,7 @@
 
 /* What lies behind the arena: labels, losses and predictions of the rows, one row as it is made or its noise, the scratch of the
  * modules. Offsets in bytes. */
-typedef struct { size_t label, loss, pred, row, work, total; } tail;
+typedef struct { size_t label, word, loss, pred, row, work, total; } tail;
 
 static size_t take(size_t *at, size_t bytes) {
   size_t begin = *at;
@@ -21,7 +21,8 @@ static tail tail_of(const fl_model *m, const fl_arena *a, size_t batch) {
   tail t;
   size_t at = a->bytes * batch;
   t.label = take(&at, batch * m->labels);
-  t.loss = take(&at, batch * m->labels * sizeof(float));
+  t.word = take(&at, fl_label_words(m) ? batch * m->labels * sizeof(uint32_t) : 0);
+  t.loss = take(&at, batch * m->labels * fl_loss_numbers(m) * sizeof(float));
   t.pred = take(&at, batch * m->labels * sizeof(int32_t));
   t.row = take(&at, fl_shape_size(&m->input) * sizeof(float));
   t.work = at;
@@ -73,6 +74,7 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
                         : from->features ? (const uint8_t *)from->features
                                          : (const uint8_t *)from->tokens;
   uint8_t *label = (uint8_t *)b->base + t->label;
+  uint32_t *word = (uint32_t *)(void *)(b->base + t->word);
   float *x = fl_batch_span(b, b->arena->place[0].value), *row_scratch = floats(b->base, t->row);
   fl_mark(k, FL_AT_INPUT, 0);
   if (from == &m->train && m->make) {
@@ -91,7 +93,8 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
     if (width == 1) scale_row(m, k, data + row * in, x + r * in);
     else memcpy(x + r * in, data + row * in * width, in * width);
     if (noisy && m->sigma[row] > 0) add_noise(m, k, row, x + r * in, row_scratch);
-    memcpy(label + r * m->labels, from->label + row * m->labels, m->labels);
+    if (from->label32) memcpy(word + r * m->labels, from->label32 + row * m->labels, m->labels * sizeof *word);
+    else memcpy(label + r * m->labels, from->label + row * m->labels, m->labels);
   }
 }
 
@@ -148,30 +151,6 @@ static const float *forward(const fl_batch *b) {
   return fl_batch_span(b, b->arena->place[b->m->n].value);
 }
 
-static float *gradient_of_logits(const fl_batch *b) { return fl_batch_span(b, b->arena->place[b->m->n].gradient); }
-
-/* Sum of row losses by the fixed tree over pieces of whole samples, as the gradients are cut. */
-static double sum_rows(const fl_kernels *k, const float *loss, size_t n, size_t piece) {
-  if (n <= piece) return k->sum(n, loss);
-  const size_t leaves = (n + piece - 1) / piece;
-  size_t left = 1;
-  while (2 * left < leaves) left *= 2;
-  return sum_rows(k, loss, left * piece, piece) + sum_rows(k, loss + left * piece, n - left * piece, piece);
-}
-
-/* Labels of the batch drawn from the softmax, instead of the data's. */
-static void draw_labels(const fl_batch *b, const tail *t, const float *logits, const fl_key *key) {
-  float *uniform = floats(b->base, t->loss);
-  const size_t rows = b->n * b->m->labels;
-  b->k->uniform(rows, uniform, 0, key);
-  b->k->softmax_sample(rows, b->m->objective.classes, logits, uniform, gradient_of_logits(b), (uint8_t *)b->base + t->label);
-}
-
-static void flip_labels(const fl_batch *b, const tail *t) {
-  uint8_t *label = (uint8_t *)b->base + t->label;
-  for (size_t r = 0; r < b->n * b->m->labels; r++) label[r] = (uint8_t)(b->m->objective.classes - 1 - label[r]);
-}
-
 static fl_batch enter(const fl_model *m, const fl_kernels *k, const float *p, size_t count, int training, void *work, tail *t) {
   const fl_arena *a = &m->arena[training];
   char *base = aligned(work);
@@ -179,22 +158,26 @@ static fl_batch enter(const fl_model *m, const fl_kernels *k, const float *p, si
   return (fl_batch){ .m = m, .arena = a, .k = k, .p = p, .training = training, .n = count, .base = base, .work = base + t->work };
 }
 
+static fl_labels labels_of(const fl_batch *b, const tail *t) {
+  char *base = b->base;
+  return (fl_labels){ .rows = b->n * b->m->labels, .byte = (uint8_t *)base + t->label, .loss = floats(base, t->loss),
+                      .word = fl_label_words(b->m) ? (uint32_t *)(void *)(base + t->word) : NULL,
+                      .pred = (int32_t *)(void *)(base + t->pred) };
+}
+
 double fl_plan_grad(void *self, const fl_kernels *k, const float *x, const fl_rows *rows, float *g, void *work) {
   const fl_model *m = self;
-  const size_t count = rows->count, labels = count * m->labels, piece = fl_sample_piece(m->labels) * m->labels;
   tail t;
-  fl_batch b = enter(m, k, x, count, 1, work, &t);
-  float *loss = floats(b.base, t.loss);
+  fl_batch b = enter(m, k, x, rows->count, 1, work, &t);
+  const fl_labels labels = labels_of(&b, &t);
   b.g = g, b.draws = rows->draws, b.moves = rows->buffers;
   gather(&b, &t, &m->train, rows->index, 0);
   const float *logits = forward(&b);
-  if (rows->labels) draw_labels(&b, &t, logits, rows->labels);
-  if (rows->flipped) flip_labels(&b, &t);
-  k->softmax_xent(labels, m->objective.classes, logits, (const uint8_t *)b.base + t.label, (float)(1.0 / (double)labels),
-                  gradient_of_logits(&b), loss);
+  if (rows->labels) fl_labels_draw(&b, &labels, logits, rows->labels);
+  if (rows->flipped) fl_labels_flip(&b, &labels);
+  const double loss = rows->labels ? fl_loss_of_drawn(&b, &labels, logits) : fl_loss_gradient(&b, &labels, logits);
   for (size_t i = m->n; i-- > 0;) fl_batch_backward(&b, i);
-  fl_mark(k, FL_AT_LOSS, 0);
-  return sum_rows(k, loss, labels, piece) / (double)labels;
+  return loss;
 }
 
 double fl_plan_loss_grad(void *self, const fl_kernels *k, const float *x, const uint32_t *index, size_t count, float *g,
@@ -213,24 +196,13 @@ double fl_plan_flipped_grad(void *self, const fl_kernels *k, const float *x, con
 /* Rows of `from`: those of index, or with NULL first..first+count-1. */
 static void evaluate(const fl_model *m, const fl_kernels *k, const float *x, const fl_samples *from, const uint32_t *index,
                      size_t first, size_t count, fl_eval *out, void *work) {
-  const size_t rows = count * m->labels;
   tail t;
-  *out = (fl_eval){ .count = rows };
+  *out = (fl_eval){ .count = 0 };
   if (!count) return;
   const fl_batch b = enter(m, k, x, count, 0, work, &t);
-  const uint8_t *label = (const uint8_t *)b.base + t.label;
-  float *loss = floats(b.base, t.loss);
+  const fl_labels labels = labels_of(&b, &t);
   gather(&b, &t, from, index, first);
-  const float *logits = forward(&b);
-  int32_t *pred = (int32_t *)(void *)(b.base + t.pred);
-  k->softmax_xent(rows, m->objective.classes, logits, label, 1.0f, gradient_of_logits(&b), loss);
-  k->argmax_rows(rows, m->objective.classes, logits, pred);
-  for (size_t r = 0; r < rows; r++) {
-    out->correct += pred[r] == label[r];
-    out->diverged |= pred[r] < 0;
-  }
-  out->loss = sum_rows(k, loss, rows, fl_sample_piece(m->labels) * m->labels);
-  if (!(out->loss - out->loss == 0)) out->diverged = 1;
+  fl_loss_evaluate(&b, &labels, forward(&b), out);
 }
 
 void fl_plan_evaluate(void *self, const fl_kernels *k, const float *x, size_t first, size_t count, fl_eval *out, void *work) {
@@ -248,5 +220,5 @@ void fl_model_logits(const fl_model *m, const fl_kernels *k, const float *x, con
   tail t;
   const fl_batch b = enter(m, k, x, count, 0, work, &t);
   gather(&b, &t, from, index, 0);
-  memcpy(logits, forward(&b), count * m->labels * m->objective.classes * sizeof(float));
+  memcpy(logits, forward(&b), count * m->labels * m->outputs * sizeof(float));
 }

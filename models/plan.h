@@ -29,6 +29,8 @@ struct fl_model {
   size_t channels; float *scale, *shift, *noise_scale;  /* of each: input = fma(byte, scale, shift) */
   const float *sigma;                           /* noise of each training row, or NULL; in inputs it is times noise_scale */
   size_t labels;                                /* of a row */
+  fl_module loss;
+  size_t outputs;                               /* logits of a label */
   fl_key noise_key;
   size_t n; fl_module *module;
   fl_shape input;
@@ -54,6 +56,23 @@ typedef struct {
 } fl_batch;
 void fl_batch_forward(const fl_batch *, size_t module);
 void fl_batch_backward(const fl_batch *, size_t module);
+/* loss.c. The labels of a batch, a byte each or, word not NULL, a word each; the losses' numbers; predictions. */
+typedef struct { size_t rows; uint8_t *byte; uint32_t *word; float *loss; int32_t *pred; } fl_labels;
+/* Numbers of loss of a row. */
+static inline size_t fl_loss_numbers(const fl_model *m) { return m->loss.type->acts & FL_LOSS_OF_LOGITS ? m->outputs : 1; }
+static inline int fl_label_words(const fl_model *m) { return m->loss.words || m->train.label32; }
+/* Whether labels can be drawn: from a softmax, for every row one of up to 256 classes. */
+static inline int fl_loss_draws(const fl_model *m) {
+  return m->loss.type->acts & FL_SOFTMAX && m->loss.ignore == FL_IGNORE_NONE && !m->train.label32;
+}
+/* Labels drawn from the softmax of the logits, instead of the data's; classes - 1 - label, in the place of each. */
+void fl_labels_draw(const fl_batch *, const fl_labels *, const float *logits, const fl_key *);
+void fl_labels_flip(const fl_batch *, const fl_labels *);
+/* Mean loss; the logits' gradient is written. Of drawn labels: cross-entropy without weights and smoothing. */
+double fl_loss_gradient(const fl_batch *, const fl_labels *, const float *logits);
+double fl_loss_of_drawn(const fl_batch *, const fl_labels *, const float *logits);
+void fl_loss_evaluate(const fl_batch *, const fl_labels *, const float *logits, fl_eval *);
+
 static inline float *fl_batch_span(const fl_batch *b, int span) {
   return span == FL_NOWHERE ? NULL : (float *)(void *)(b->base + b->arena->span[span].offset * b->n);
 }

@@ -28,6 +28,8 @@ typedef struct {
   size_t n_tensors, at[FL_LAYER_TENSORS];
   size_t n_buffers, buffer[FL_LAYER_BUFFERS];   /* the same of its buffers: behind the trained floats */
   int trains;                                   /* it, or what it reads, has parameters: its backward runs */
+  size_t n_numbers; float *number;              /* of its parameter that is a list (FL_NUMBERS) */
+  int words; uint32_t ignore;                   /* of a loss: it takes labels of 32 bits; the label that does not count */
 } fl_module;
 
 /* One call of a module over n samples. Arrays of samples are dense, a sample after the other. */
@@ -46,6 +48,15 @@ typedef struct {
   const float *dy;
   float *dx[FL_LAYER_INPUTS];                   /* NULL: nobody asks for it; dx[0] may be dy where the type says so */
 } fl_pass;
+
+/* One call of a loss: rows of `width` logits and their labels, as bytes or, where the module or the data want words, as words. */
+typedef struct {
+  const fl_kernels *k;
+  size_t rows, width;
+  const float *logits;
+  const uint8_t *byte; const uint32_t *word;    /* word NULL: the bytes count */
+  float scale, *dlogits, *loss;                 /* the gradient of the sum times scale; the losses of the rows */
+} fl_loss_pass;
 
 /* What bind tells about a module, beside its `to`. */
 typedef struct fl_binder fl_binder;
@@ -74,6 +85,9 @@ void fl_bind_buffer(fl_binder *, const char *part, double start, int ndim, const
 /* -1, with the network, the layer and the text as the message. */
 int fl_bind_refuse(fl_binder *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t fl_bind_classes(const fl_binder *);
+size_t fl_bind_positions(const fl_binder *);     /* labels of a row of the data; 0: one of the whole row */
+/* Numbers of a row of the network's output, as its loss wants them: one a class, of some losses one. */
+size_t fl_bind_outputs(const fl_binder *);
 /* Shape of input i, which are fl_module.n_in. */
 const fl_shape *fl_bind_input(const fl_binder *, size_t i);
 /* A token of the data that is not in 0..tokens-1, 0: there is none. */
@@ -84,7 +98,9 @@ const char *fl_shape_text(const fl_shape *, char out[64]);
 enum { FL_IN_PLACE = 1,                         /* forward: y may be x[0] */
        FL_KEEPS_INPUT = 2, FL_KEEPS_OUTPUT = 4, /* backward reads x, y */
        FL_BACK_IN_PLACE = 8,                    /* backward: dx[0] may be dy */
-       FL_DRAWS = 16 };                         /* draws while it trains */
+       FL_DRAWS = 16,                           /* draws while it trains */
+       FL_LOSS_OF_LOGITS = 32,                  /* a loss of which every logit has a number, not every row */
+       FL_SOFTMAX = 64 };                       /* a loss of the softmax: labels can be drawn from that */
 struct fl_layer {
   const char *name, *help;
   const fl_param *params; size_t n_params;
@@ -98,6 +114,9 @@ struct fl_layer {
   /* Writes the gradients of its tensors and every dx that is asked for. NULL: every input's gradient is dy. */
   void (*backward)(const fl_module *, const fl_pass *);
   double (*macs)(const fl_module *);            /* multiply-adds a sample, forward; NULL: 0 */
+  /* A loss stands behind the last layer, and has these in the place of the three above. logits of a row; NULL: one a class. */
+  size_t (*logits)(size_t classes);
+  void (*loss)(const fl_module *, const fl_loss_pass *);
 };
 
 size_t fl_layer_count(void);

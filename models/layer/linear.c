@@ -4,7 +4,7 @@
 
 enum { OUT, BIAS, STD };
 static const fl_param params[] = {
-  { "out", 0, 0, 65536, NULL, "features; 0: as many as the data has classes", FL_WHOLE },
+  { "out", 0, 0, 65536, NULL, "features; 0: as many as the loss wants, one a class", FL_WHOLE },
   { "bias", 1, 0, 0, "no|yes", "whether a bias is added", 0 },
   FL_PARAM_STD,
 };
@@ -14,7 +14,7 @@ static size_t width(const fl_module *m) { return fl_shape_size(&m->from) / posit
 static size_t outputs(const fl_module *m) { return m->to.dim[m->to.kind == FL_SEQUENCE]; }
 
 static int bind(fl_module *m, fl_binder *b) {
-  const size_t in = width(m), out = m->h[OUT] > 0 ? (size_t)m->h[OUT] : fl_bind_classes(b);
+  const size_t in = width(m), out = m->h[OUT] > 0 ? (size_t)m->h[OUT] : fl_bind_outputs(b);
   if (m->from.kind == FL_TOKENS) return fl_bind_refuse(b, "it reads tokens; allowed: numbers");
   m->to = m->from.kind == FL_SEQUENCE ? (fl_shape){ FL_SEQUENCE, { m->from.dim[0], out } } : (fl_shape){ FL_VECTOR, { out } };
   const fl_role role = m->h[OUT] > 0 ? FL_MATRIX : FL_HEAD;

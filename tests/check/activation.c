@@ -22,7 +22,7 @@ void check_silu_back(check *t) { elementwise(t, call_silu_back, &(call){ 0 }, "o
 void check_tanh_back(check *t) { elementwise(t, call_tanh_back, &(call){ 0 }, "oii", ALIASES("01", "02")); }
 void check_sigmoid_back(check *t) { elementwise(t, call_sigmoid_back, &(call){ 0 }, "oii", ALIASES("01", "02")); }
 void check_binary_entropy(check *t) {
-  elementwise(t, call_binary, &(call){ .f = { 0.02f } }, "ooii", ALIASES("02", "12"));
+  elementwise(t, call_binary, &(call){ .f = { 0.02f } }, "ooii", ALIASES("02", "12", "03"));
 }
 
 /* ---- losses of rows --------------------------------------------------------------------------------------------------- */

@@ -122,3 +122,17 @@ TEST_CASE("Errors in networks name the place, the value and what is allowed", "[
   CHECK(refusal("layers:\n- linear: {out: [3, 4]}\n") == "net.yaml:2:17: out; allowed: one value");
   CHECK(refusal("layers:\n- [relu]\n").find("net.yaml:2:3: a layer; allowed: TYPE") == 0);
 }
+
+TEST_CASE("A loss with weights for its classes: a list, its text, and the same again", "[config]") {
+  const Net net = read("layers:\n- linear\n- cross_entropy: {smoothing: 0.1, weights: [1, 0.5, 2e1], ignore: 255}\n");
+  REQUIRE(net);
+  CHECK(lines(net.get()) == "linear linear1\ncross_entropy cross_entropy1 smoothing=0.10000000000000001 weights=1+0.5+2e1 "
+                            "ignore=255\n");
+  const Net text = read("layers:\n- linear\n- cross_entropy: {smoothing: 0.1, weights: 1+0.5+2e1, ignore: 255}\n");
+  REQUIRE(text);
+  CHECK(fl_net_same(net.get(), text.get()));
+  CHECK(refusal("layers:\n- linear\n- cross_entropy: {weights: [1, x]}\n")
+            .find("weights = 'x'; allowed: a number from 0 to 1000000") != std::string::npos);
+  CHECK(refusal("layers:\n- linear\n- cross_entropy: {weights: []}\n").find("weights; allowed: one number or more") !=
+        std::string::npos);
+}

@@ -1,0 +1,32 @@
+/* gru.c - reset gate, update gate and new state, in this order; the reset gate multiplies what comes of the state, its bias with
+ * it, as in torch.nn.GRU. Several in a row are several layers of a network. */
+#include "models/layer/recurrent.h"
+
+enum { GATES = 3 };
+static const fl_param params[] = { FL_RECURRENT_PARAMS };
+
+static int bind(fl_module *m, fl_binder *b) { return bind_recurrent(m, b, GATES); }
+static size_t kept(const fl_module *m) { return kept_bytes(m, GATES); }
+
+static void forward(const fl_module *m, const fl_pass *s) {
+  const fl_recurrent r = recurrent_of(m);
+  const fl_recurrent_weights w = weights_of(m, s);
+  const kept_of k = find_kept(m, s, GATES);
+  fl_gru(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, s->work);
+  give_last(m, s, k.y);
+}
+
+static void backward(const fl_module *m, const fl_pass *s) {
+  const fl_recurrent r = recurrent_of(m);
+  const fl_recurrent_weights w = weights_of(m, s);
+  const fl_recurrent_gradients g = gradients_of(m, s);
+  const kept_of k = find_kept(m, s, GATES);
+  fl_gru_back(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, spread_last(m, s), s->dx[0], &g, s->work);
+}
+
+static double macs(const fl_module *m) { return recurrent_macs(m, GATES); }
+
+const fl_layer fl_layer_gru = {
+  .name = "gru", .help = "gated recurrent unit over a sequence; gates r, z, n", .params = params,
+  .n_params = sizeof params / sizeof *params, .least = 1, .most = 1, .acts = FL_KEEPS_INPUT | FL_KEEPS_OUTPUT, .bind = bind,
+  .kept = kept, .work = recurrent_work, .forward = forward, .backward = backward, .macs = macs };
