@@ -161,6 +161,28 @@ class Vit(nn.Module):
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
+# ---- recurrent -------------------------------------------------------------------------------------------------------------
+class Characters(nn.Module):
+    """Two recurrent layers, nn.LSTM or nn.GRU, over characters; what the last state tells, or each."""
+
+    def __init__(self, kind, names, vocabulary, d, hidden, classes, each=True):
+        super().__init__()
+        self.embedding, self.names, self.each = nn.Embedding(vocabulary, d), names, each
+        for name, width in zip(names, (d, hidden)):
+            setattr(self, name, kind(width, hidden, batch_first=True))
+        self.fc = nn.Linear(hidden, classes)
+
+    def forward(self, x):
+        x = self.embedding(x)
+        for name in self.names:
+            x = getattr(self, name)(x)[0]
+        return self.fc(x if self.each else x[:, -1])
+
+
+def char_lstm():
+    return Characters(nn.LSTM, ("lstm1", "lstm2"), 80, 8, 256, 80)
+
+
 # ---- what they train on: made, so that there is something to learn -----------------------------------------------------------
 def images(c, side):
     """Each class a coarse picture, each sample that picture under noise."""
@@ -200,6 +222,7 @@ NETWORKS = {
     "resnet18_bn": Twin(lambda: ResNet(nn.BatchNorm2d), images(3, 32), lr=1e-4, winograd=True),
     "vit_tiny": Twin(Vit, images(3, 32), lr=0.01),
     "mini_gpt": Twin(MiniGpt, sentences(8), lr=0.1, classes=65, timed=(1, 4, 16, 64)),
+    "char_lstm": Twin(char_lstm, sentences(80), lr=1.0, classes=80),
 }
 
 
@@ -222,4 +245,8 @@ FIXTURES = {
     "mini_gpt": Small(MiniGpt, (8,), tokens=65, positions=8, classes=65, rows=12, lr=0.1),
     "vit_narrow": Small(lambda: Vit(16, 24, 2, 3), (3, 16, 16)),
     "resnet_narrow": Small(lambda: ResNet(two_groups, (16, 32), 1), (3, 16, 16)),
+    "lstm_narrow": Small(lambda: Characters(nn.LSTM, ("lstm1", "lstm2"), 13, 5, 9, 7), (6,), tokens=13, positions=6, classes=7,
+                         lr=0.5),
+    "gru_narrow": Small(lambda: Characters(nn.GRU, ("gru1", "gru2"), 13, 5, 9, 7, each=False), (6,), tokens=13, classes=7,
+                        lr=0.5),
 }

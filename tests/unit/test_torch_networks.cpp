@@ -71,7 +71,7 @@ struct Described {
 }
 
 TEST_CASE("Networks with PyTorch's weights give its logits and the losses of its training steps", "[torch]") {
-  const std::string name = GENERATE("resnet_narrow", "mini_gpt", "vit_narrow");
+  const std::string name = GENERATE("resnet_narrow", "mini_gpt", "vit_narrow", "lstm_narrow", "gru_narrow");
   const std::string path = std::string(FEDLANE_FIXTURES "/networks/") + name;
   const Kept kept(path + ".json");
   const Described net(name);
