@@ -80,13 +80,25 @@ static json_t *series_json(const fl_report_groups *g) {
   return list;
 }
 
+/* {problem: the setting that its runs share}, for the captions of its figures. */
+static json_t *settings_json(const fl_report_runs *all, const fl_report_groups *g) {
+  json_t *settings = json_object();
+  for (size_t i = 0; i < g->n; i++) {
+    if (json_object_get(settings, g->series[i].problem)) continue;
+    char *text = fl_report_setting(all, g->series[i].problem);
+    json_object_set_new(settings, g->series[i].problem, json_string(text));
+    free(text);
+  }
+  return settings;
+}
+
 static int write_series(const fl_report_runs *all, const fl_report_groups *g, const fl_report_table *table, json_t *files,
                         const char *out, char *err, size_t size) {
   char path[4400];
   json_t *tables = json_array();
   for (int k = 0; k < FL_TABLES; k++) if (table[k].rows) json_array_append_new(tables, fl_report_table_json(&table[k]));
-  json_t *o = json_pack("{s:i, s:o, s:o, s:o, s:O}", "schema", 1, "runs", runs_json(all), "series", series_json(g), "tables",
-                        tables, "published", files);
+  json_t *o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:O}", "schema", 1, "runs", runs_json(all), "series", series_json(g),
+                        "settings", settings_json(all, g), "tables", tables, "published", files);
   snprintf(path, sizeof path, "%s/series.json", out);
   const int bad = !o || fl_file_write_json(path, o, err, size);
   json_decref(o);

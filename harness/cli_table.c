@@ -44,13 +44,14 @@ static void take(row *r, const json_t *s) {
   r->runs++;
 }
 
-/* A target that one seed missed is missed. */
-static void print_row(const row *r, int width) {
+/* A target that one seed missed is missed: "inf", as in a report. "-": no target, or no times of one machine alone. */
+static void print_row(const row *r, int width, int target) {
   char accuracy[48] = "-", rounds[24] = "-", seconds[24] = "-", rate[24] = "-", up[32], down[32], hash[65];
   const fl_spread over = fl_spread_of(r->accuracy, r->n_accuracy);
   if (over.n > 1) snprintf(accuracy, sizeof accuracy, "%.2f +- %.2f", 100 * over.mean, 100 * over.deviation);
   if (over.n == 1) snprintf(accuracy, sizeof accuracy, "%.2f", 100 * over.mean);
   if (r->diverged) snprintf(accuracy, sizeof accuracy, "diverged (%zu)", r->diverged);
+  if (target && r->missed) strcpy(rounds, "inf"), strcpy(seconds, "inf");
   if (!r->missed) snprintf(rounds, sizeof rounds, "%.1f", mean(&r->rounds));
   if (!r->missed && !r->mixed) snprintf(seconds, sizeof seconds, "%.2f", mean(&r->seconds));
   if (!r->mixed) snprintf(rate, sizeof rate, "%.0f", mean(&r->rate));
@@ -95,7 +96,8 @@ int fl_suite_write(const fl_suite *suite, int resume, const char *dir, char *err
 }
 
 int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t size) {
-  int width = 9;
+  int width = 9, mixed = 0;
+  const double target = suite->run[0].target_accuracy;
   row r, none = { .accuracy = malloc(suite->n * sizeof(double)), .hashes = malloc(64 * suite->n) };
   if (!none.accuracy || !none.hashes) return free(none.accuracy), free(none.hashes), snprintf(err, size, "out of memory"), -1;
   for (size_t i = 0; i < suite->n; i++)
@@ -110,13 +112,14 @@ int fl_table_print(const fl_suite *suite, const char *dir, char *err, size_t siz
       if (s) take(&r, s);
       json_decref(s);
     }
-    if (r.runs) print_row(&r, width);
+    mixed |= r.mixed > 0;
+    if (r.runs) print_row(&r, width, target > 0);
   }
-  const double target = suite->run[0].target_accuracy;
   printf("accuracy: mean of the last 5 evaluations, mean +- sample deviation over seeds");
   if (target > 0)
-    printf("; %s and seconds to %.3g %% (-: a seed missed it)", suite->run[0].central ? "epochs" : "rounds", 100 * target);
-  printf("; bytes of a run; %s\n", "hash over all seeds");
+    printf("; %s and seconds to %.3g %% (inf: a seed missed it)", suite->run[0].central ? "epochs" : "rounds", 100 * target);
+  if (mixed) printf("; no times (-) of runs that were trained beside others, or resumed with other threads or elsewhere");
+  printf("; bytes of a run; hash over all seeds\n");
   free(none.accuracy);
   free(none.hashes);
   return 0;

@@ -32,6 +32,12 @@ typedef struct { fl_report_series *series; size_t n, problems; } fl_report_group
 fl_report_groups fl_report_group(fl_report_runs *);
 void fl_report_groups_free(fl_report_groups *);
 json_t *fl_report_leaves(const json_t *config, const char *but);       /* {"federated.rounds": 30, ...}; but: a key left out */
+char *fl_report_shown(const json_t *);          /* a value as a person writes it */
+
+/* For captions. The setting that the runs of a problem (NULL: all, and then with the rounds) share, "100 clients, participation
+ * 0.1, partition ..."; the machines, instruction sets and threads that made the times. "": nothing to say; the caller frees. */
+char *fl_report_setting(const fl_report_runs *, const char *problem);
+char *fl_report_machines(const fl_report_runs *);
 
 typedef struct { double mean, deviation; size_t n; } fl_spread;         /* deviation: of the sample, 0 of one value */
 fl_spread fl_spread_of(const double *, size_t n);

@@ -32,7 +32,7 @@ json_t *fl_report_leaves(const json_t *config, const char *but) {
 }
 
 /* As a person writes it: a real with the fewest digits that give it back, a flag as yes or no. */
-static char *shown(const json_t *v) {
+char *fl_report_shown(const json_t *v) {
   if (json_is_string(v)) return made("%s%s", json_string_value(v), "");
   if (json_is_boolean(v)) return made("%s%s", json_is_true(v) ? "yes" : "no", "");
   if (!json_is_real(v)) {
@@ -80,7 +80,7 @@ static char *partition_text(const json_t *partition, const json_t *all) {
     json_object_foreach((json_t *)(uintptr_t)all, other_key, other)
       differs |= !strcmp(kind_of(other), kind_of(partition)) && !json_equal(json_object_get(other, key), value);
     if (!differs) continue;
-    char *v = shown(value), *word = made("%s=%s", key, v);
+    char *v = fl_report_shown(value), *word = made("%s=%s", key, v);
     append(&text, " ", word);
     free(v);
     free(word);
@@ -144,7 +144,7 @@ static char *difference(const fl_report_runs *all, const part *parts, const size
       differs = !json_equal(json_object_get(all->run[parts[alike[i]].first].conditions, key), value);
     if (!differs) continue;
     const char *dot = strrchr(key, '.');
-    char *v = shown(value), *word = made("%s=%s", dot ? dot + 1 : key, v);
+    char *v = fl_report_shown(value), *word = made("%s=%s", dot ? dot + 1 : key, v);
     append(&text, ", ", word);
     free(v);
     free(word);

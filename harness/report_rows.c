@@ -138,16 +138,32 @@ static char *targets_text(const fl_report_runs *all) {
   return list;
 }
 
+/* A sentence before the caption's others, and a part of one: without the machine no second can be cited. */
+static char *setting_text(const fl_report_runs *all) {
+  char *setting = fl_report_setting(all, NULL), *out = text(*setting ? "%s. " : "%s", setting);
+  if (*out >= 'a' && *out <= 'z') *out = (char)(*out - 'a' + 'A');
+  free(setting);
+  return out;
+}
+static char *times_text(const fl_report_runs *all, const char *before, const char *behind) {
+  char *machines = fl_report_machines(all), *out = *machines ? text("%s%s%s", before, machines, behind) : text("%s", "");
+  free(machines);
+  return out;
+}
+
 static void main_table(const fl_report_runs *all, const row *rows, size_t n, fl_report_table *t) {
   static const char *const header[] = { "data, model", "method", "seeds", "accuracy (%)", "rounds to target", "seconds to target",
                                         "samples/s", "MB up", "MB down" };
   int mixed = 0;
   for (size_t i = 0; i < all->n; i++) mixed |= all->run[i].mixed;
-  char *targets = targets_text(all);
+  char *targets = targets_text(all), *setting = setting_text(all), *times = times_text(all, "; times are of ", "");
   start(t, "table", header, 9, n,
-        text("Accuracy: mean of the last 5 evaluations of a run, then " OVER_SEEDS ". Seconds leave evaluation out. "
-             "Target: %s; ∞: not reached by every seed; a dash: none set%s. " STRONG, targets, mixed ? OF_PARTS : ""));
+        text("%sAccuracy: mean of the last 5 evaluations of a run, then " OVER_SEEDS ". Seconds leave evaluation out%s. "
+             "Target: %s; ∞: not reached by every seed; a dash: none set%s. " STRONG, setting, times, targets,
+             mixed ? OF_PARTS : ""));
   free(targets);
+  free(setting);
+  free(times);
   for (size_t i = 0; i < n; i++) {
     const row *r = &rows[i];
     char **c = t->cell + 9 * i;
@@ -161,11 +177,13 @@ static void targets_table(const fl_report_runs *all, const row *rows, size_t n, 
   static const char *const header[] = { "data, model", "method", "reached", "rounds", "seconds", "MB", "gradients" };
   int any = 0;
   for (size_t i = 0; i < n; i++) any |= rows[i].with_target > 0;
-  char *targets = targets_text(all);
+  char *targets = targets_text(all), *setting = setting_text(all), *times = times_text(all, " (", ")");
   start(t, "targets", header, 7, any ? n : 0,
-        text("What it takes until the target accuracy (%s) is first evaluated: rounds, seconds without evaluation, megabytes up "
-             "and down, and gradient evaluations; " OVER_SEEDS "; ∞: a seed missed it. " STRONG, targets));
+        text("%sWhat it takes until the target accuracy (%s) is first evaluated: rounds, seconds without evaluation%s, megabytes "
+             "up and down, and gradient evaluations; " OVER_SEEDS "; ∞: a seed missed it. " STRONG, setting, targets, times));
   free(targets);
+  free(setting);
+  free(times);
   for (size_t i = 0; i < t->rows; i++) {
     const row *r = &rows[i];
     char **c = t->cell + 7 * i;
@@ -176,7 +194,9 @@ static void targets_table(const fl_report_runs *all, const row *rows, size_t n, 
 }
 
 /* Methods by problems, as papers print them. from: the table of all; only where a problem has a label once. */
-static void accuracy_table(const fl_report_groups *g, const fl_report_table *from, fl_report_table *t) {
+static void accuracy_table(const fl_report_runs *all, const fl_report_groups *g, const fl_report_table *from,
+                           fl_report_table *t) {
+  char *setting = setting_text(all);
   json_t *labels = json_object(), *problems = json_object(), *where;
   const char *label;
   size_t i = 0;
@@ -188,7 +208,8 @@ static void accuracy_table(const fl_report_groups *g, const fl_report_table *fro
   }
   const size_t columns = 1 + g->problems, rows = g->problems > 1 && g->problems <= 12 ? json_object_size(labels) : 0;
   start(t, "accuracy", NULL, columns, rows,
-        text("Test accuracy in percent: mean of the last 5 evaluations of a run, then " OVER_SEEDS ". " STRONG));
+        text("%sTest accuracy in percent: mean of the last 5 evaluations of a run, then " OVER_SEEDS ". " STRONG, setting));
+  free(setting);
   t->header[0] = text("method");
   const char *problem;
   json_object_foreach(problems, problem, where) t->header[1 + json_integer_value(where)] = text("%s", problem);
@@ -225,7 +246,7 @@ void fl_report_tables(const fl_report_runs *all, const fl_report_groups *g, fl_r
     for (int k = 0; k < FL_COSTS && table[FL_TABLE_TARGETS].rows; k++)
       mark(rows + from, to - from, REACH + k, 0, (size_t)(3 + k), &table[FL_TABLE_TARGETS], from);
   }
-  accuracy_table(g, &table[FL_TABLE_MAIN], &table[FL_TABLE_ACCURACY]);
+  accuracy_table(all, g, &table[FL_TABLE_MAIN], &table[FL_TABLE_ACCURACY]);
   free(rows);
 }
 

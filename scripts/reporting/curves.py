@@ -43,17 +43,19 @@ def chosen(report, notes):
     return out
 
 
-def caption(what, problem, drawn, band):
+def caption(what, problem, drawn, band, setting=""):
     """What a reader must know to judge the figure, and the run ids as comment."""
     runs = [r for s in drawn for r in s.runs]
     central = all(r.central for r in runs)
-    parts = ["%s: %s." % (what, problem)]
+    parts = ["%s: %s." % (what, problem)] + (["%s." % (setting[0].upper() + setting[1:])] if setting else [])
     several = any(len(s.runs) > 1 for s in drawn)
     parts.append(("Lines: mean over seeds %s" if several else "One run a line: seed %s") %
                  figures.span(r.seed for r in runs) + ("; band: smallest to largest seed." if several and band else "."))
-    parts.append("%s %s." % (figures.span(r.end.get("round", 0) for r in runs), "epochs" if central else "rounds"))
+    trained = figures.span(r.end.get("round", 0) for r in runs)
+    parts.append("%s %s%s." % (trained, "epoch" if central else "round", "s" * (trained != "1")))
     machines = dict.fromkeys(r.cpu for r in runs)
-    parts.append("%s; %s threads." % (", ".join(machines), figures.span(r.record.get("threads", 0) or 0 for r in runs)))
+    threads = figures.span(r.record.get("threads", 0) or 0 for r in runs)
+    parts.append("%s; %s." % (", ".join(machines), figures.in_threads(threads)))
     if len(runs) <= IDS:
         parts.append("Runs: " + "; ".join("%s %s" % (s.label, ", ".join(i[:8] for i in figures.ids(s))) for s in drawn) + ".")
     else:
@@ -79,7 +81,7 @@ def evaluations(report, shown, style):
                 made.append(figures.Plot("-".join((quantity, axis, figures.slug(problem))), title, words, y,
                                          [figures.Line(s.label, style[s.label], len(s.runs), p) for s, p in found],
                                          caption("%s against %s" % (y[0].upper() + y[1:], words), problem, [s for s, _ in found],
-                                                 True), (problem, y, words), whole=axis == "rounds"))
+                                                 True, report.settings[problem]), (problem, y, words), whole=axis == "rounds"))
     return made
 
 
@@ -95,7 +97,8 @@ def diagnostics(report, shown, style):
                 what = words[0].upper() + words[1:]
                 made.append(figures.Plot("-".join((column.replace("_", "-"), figures.slug(problem))), "%s: %s" % (what, problem),
                                          x, words, [figures.Line(s.label, style[s.label], len(s.runs), p) for s, p in found],
-                                         caption(what, problem, [s for s, _ in found], True), (problem, words, x), whole=True))
+                                         caption(what, problem, [s for s, _ in found], True, report.settings[problem]),
+                                         (problem, words, x), whole=True))
     return made
 
 

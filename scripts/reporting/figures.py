@@ -159,7 +159,10 @@ def partitions(runs, out, venue, notes):
     for i, (sha, r) in enumerate(list(seen.items())[:MAX_PARTITIONS]):
         partition = r.config.get("partition")
         kind = partition.get("name", "") if isinstance(partition, dict) else str(partition or "")
-        title = ("Classes of the clients' samples: %s %s" % (r.data, kind)).strip()
+        options = ", ".join("%s=%s" % (k, v) for k, v in partition.items() if k not in ("name", "path", "seed")) \
+            if isinstance(partition, dict) else ""
+        title = "Classes of the samples of %d clients: %s%s%s" % (
+            len(r.class_counts()), r.data, kind and ", %s" % kind, options and " (%s)" % options)
         text = "%s; partition seed %s, SHA-256 %s." % (title, (r.record.get("seeds") or {}).get("partition", "-"), sha[:8])
         made.append(class_bars(r.class_counts(), out, "clients" if len(seen) == 1 else "clients-%d" % (i + 1), title, venue,
                                (text, [])))
@@ -195,8 +198,8 @@ def times(all_series, out, venue, notes):
     ax.set_xlabel("thread-seconds of a run (mean over seeds)")
     ax.legend(ncol=6 if venue.text > 6 else 3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     threads = sorted({str(r.record.get("threads")) for s, _ in bars for r in s.runs})
-    text = "Where the time of a run went: thread-seconds, mean over seeds; %s threads, %s." % (
-        ", ".join(threads), ", ".join(dict.fromkeys(s.cpu for s, _ in bars)))
+    text = "Where the time of a run went: thread-seconds, mean over seeds; %s, %s." % (
+        in_threads(", ".join(threads)), ", ".join(dict.fromkeys(s.cpu for s, _ in bars)))
     return [save(fig, out, "time", "Where the time went", ("run", "part", "thread-seconds", "share"), rows,
                  (text, caption_ids(s for s, _ in bars)))]
 
@@ -208,6 +211,10 @@ def ids(series):
 def caption_ids(all_series):
     """A line of comment a series: all of its run ids, whole."""
     return ["%s: run ids %s" % (s.label, " ".join(ids(s))) for s in all_series]
+
+
+def in_threads(count):
+    return "1 thread" if count == "1" else "%s threads" % count
 
 
 def span(values):

@@ -134,7 +134,7 @@ class Series:
 
 
 class Report:
-    """runs, series, tables (as series.json has them) and the paths of published figures."""
+    """runs, series, tables, settings by problem (as series.json has them) and the paths of published figures."""
 
     def __init__(self, path):
         found = read_json(path)
@@ -147,6 +147,7 @@ class Report:
                 p["class_counts"] = partitions.setdefault(str(p.get("sha256")), p["class_counts"])
         self.series = [Series(s["label"], s["cpu"], s["problem"], [self.runs[i] for i in s["runs"]]) for s in found["series"]]
         self.tables = {t["name"]: t for t in found["tables"]}
+        self.settings = found["settings"]
         self.published = found["published"]
 
     def problems(self):

@@ -13,7 +13,12 @@ MAX_ROWS = 2000    # of the lists of runs
 
 
 def shown(value):
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+    """As `fedlane info` and a configuration have it."""
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return ", ".join(value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return {None: "unknown", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def first(rows):

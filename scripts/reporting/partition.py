@@ -15,6 +15,8 @@ def dots(figures, plt, stats, out):
                c=[figures.CLASSES[r[1] % len(figures.CLASSES)] for r in rows])
     ax.set_xlabel("client" if len(clients) == len(stats["client"]) else "client (the first %d)" % len(clients))
     ax.set_ylabel("class")
+    if max(r[1] for r in rows) < 20:                # of more there is no room
+        ax.set_yticks(range(max(r[1] for r in rows) + 1))
     ax.set_title("largest dot: %d samples" % most, fontsize=8)
     figures.save(fig, out, "partition-dots", "Classes of the clients' samples", ("client", "class", "samples"), rows)
 

@@ -29,8 +29,8 @@ def settings(venue):
     goes with Times, in which these venues set their text."""
     made = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "fedlane", "font.size": venue.size,
             "axes.labelsize": venue.size, "axes.titlesize": venue.size, "xtick.labelsize": venue.small,
-            "ytick.labelsize": venue.small, "legend.fontsize": venue.small, "axes.grid": True, "grid.alpha": 0.3,
-            "grid.linewidth": 0.5, "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
+            "ytick.labelsize": venue.small, "legend.fontsize": venue.small, "axes.grid": True, "axes.axisbelow": True,
+            "grid.alpha": 0.3, "grid.linewidth": 0.5, "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False,
             "figure.constrained_layout.use": True}
     if venue.serif:
         made.update({"font.family": "STIXGeneral", "mathtext.fontset": "stix"})

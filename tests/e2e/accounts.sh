@@ -113,7 +113,7 @@ for name in sorted(os.listdir("runs")):
     reached.setdefault(method, []).append(first and first["round"])
     curved.setdefault(method, []).append([line["accuracy"] for line in lines])
 
-# The table: mean and sample deviation over seeds; "-" when a seed missed the target.
+# The table: mean and sample deviation over seeds; "inf" when a seed missed the target.
 table = {line.split()[0]: line.split() for line in open("table.txt") if line.split()[0] in UP}
 same("methods of the table", sorted(table), sorted(UP))
 for method, words in table.items():
@@ -121,7 +121,7 @@ for method, words in table.items():
     want = "%.2f +- %.2f" % (100 * statistics.fmean(accuracy[method]), 100 * statistics.stdev(accuracy[method]))
     same("table, %s: accuracy" % method, " ".join(words[2:5]), want)
     same("table, %s: rounds to the target" % method, words[5],
-         "-" if None in reached[method] else "%.1f" % statistics.fmean(reached[method]))
+         "inf" if None in reached[method] else "%.1f" % statistics.fmean(reached[method]))
     if statistics.stdev(accuracy[method]) < 1e-3:
         bad.append("%s: the deviation over seeds is too small to tell one formula from another" % method)
 if not any(None in r for r in reached.values()) or all(None in r for r in reached.values()):

@@ -40,6 +40,12 @@ for table in table targets accuracy; do
   cmp "$scratch/bare/$table.csv" "$scratch/icml/$table.csv" || fail "$table.csv depends on Python"
   for part in .tex -caption.tex; do [ -s "$scratch/bare/$table$part" ] || fail "$table$part is missing"; done
 done
+for words in '10 clients, participation 0.5, partition ' 'rounds: 4, local epochs: 1, batch size 10\. ' ', 2 threads'; do
+  for table in table targets; do
+    grep -q "$words" "$scratch/bare/$table-caption.tex" ||
+      fail "the caption of $table lacks '$words': $(cat "$scratch/bare/$table-caption.tex")"
+  done
+done
 code=0
 "$fedlane" report "$scratch/suite" --venue nature > "$scratch/out" 2> "$scratch/err" || code=$?
 [ $code = 2 ] && grep -q "'nature'; allowed: neurips, icml, ieee" "$scratch/err" ||
@@ -108,7 +114,7 @@ done
 caption=$scratch/icml/accuracy-rounds-idx-mlp-caption.tex
 id=$(/usr/bin/python3 -c "import json; print(json.load(open('$scratch/suite/fedavg_model=mlp-s2/run.json'))['run_id'])") ||
   fail "no run id: $(ls "$scratch/suite")"
-for words in 'seeds 1, 2, 3' 'band: smallest to largest seed' '4 rounds' "${id:0:8}" 'local\\_adamw'; do
+for words in 'batch size ' 'seeds 1, 2, 3' 'band: smallest to largest seed' '4 rounds' "${id:0:8}" 'local\\_adamw'; do
   grep -q "^.caption{.*$words" "$caption" || fail "the caption lacks '$words': $(cat "$caption")"
 done
 grep -q "^% fedavg: run ids .*$id" "$caption" || fail "the caption has not the whole run id $id: $(cat "$caption")"
