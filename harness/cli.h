@@ -9,6 +9,9 @@ int fl_cli_run(int argc, char **argv);
 int fl_cli_tune(int argc, char **argv);
 int fl_cli_list(int argc, char **argv);
 int fl_cli_info(int argc, char **argv);
+/* info --data: of a path or a known set; format NULL: as its name looks; set: "key=value,..." of the format's keys. */
+typedef struct { const char *path, *test, *format, *set; int json; } fl_info_data_options;
+int fl_info_data(const fl_info_data_options *);
 int fl_cli_privacy(int argc, char **argv);
 void fl_tell_order(const char *what, double order);    /* on stderr, when it is an end of the accountant's grid */
 int fl_cli_partition(int argc, char **argv);

@@ -118,19 +118,31 @@ static json_t *plugin_json(const fl_loaded_plugin *p) {
 
 int fl_cli_info(int argc, char **argv) {
   static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' },
-                                         { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES]]\n";
+                                         { "data", 1, NULL, 'd' }, { "test", 1, NULL, 't' }, { "format", 1, NULL, 'f' },
+                                         { "set", 1, NULL, 'e' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' },
+                                         { NULL, 0, NULL, 0 } };
+  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES]]\n"
+                              "       fedlane info --data PATH|NAME [--test PATH] [--format FORMAT] [--set key=value,...] "
+                              "[--json]\n";
   const char *model = NULL, *shape = NULL, *isa = NULL, *key;
+  fl_info_data_options data = { 0 };
   int as_json = 0;
   for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
     case 'm': model = optarg; break;
     case 's': shape = optarg; break;
     case 'i': isa = optarg; break;
-    case 'j': as_json = 1; break;
+    case 'd': data.path = optarg; break;
+    case 't': data.test = optarg; break;
+    case 'f': data.format = optarg; break;
+    case 'e': data.set = optarg; break;
+    case 'j': as_json = data.json = 1; break;
     case 'h': fputs(usage, stdout); return FL_EXIT_DONE;
     default: fputs(usage, stderr); return FL_EXIT_USAGE;
   }
   if (optind != argc) return fprintf(stderr, "fedlane: info takes no '%s'\n%s", argv[optind], usage), FL_EXIT_USAGE;
+  if ((data.test || data.format || data.set) && !data.path)
+    return fprintf(stderr, "fedlane: --test, --format and --set; allowed: only with --data\n%s", usage), FL_EXIT_USAGE;
+  if (data.path) return fl_info_data(&data);
   if (model) return print_model(model, shape);
   fl_work w;
   char err[FL_ERR];

@@ -162,9 +162,15 @@ static void data_and_tune(void) {
     const char *help = "", *name = fl_dataset_known(i, &help);
     printf("- `%s`: %s\n", name, help ? help : "");
   }
-  puts("\n`format: synthetic` ([partial-work.md](partial-work.md)):\n");
-  const fl_section_keys made = { "data", fl_population_keys, fl_population_key_count };
-  section(&made);
+  puts("\nKeys of some formats alone ([data.md](data.md); `synthetic`: [partial-work.md](partial-work.md)):\n");
+  for (size_t i = 0; i < fl_format_key_count;) {
+    fl_param p[32];
+    size_t n = 0;
+    const char *formats = fl_format_keys[i].formats;
+    printf("`format: %s`\n\n", formats);
+    for (; i < fl_format_key_count && !strcmp(fl_format_keys[i].formats, formats); i++) p[n++] = fl_format_keys[i].key.param;
+    table(p, n, NULL);
+  }
   puts("## tune\n\nOf `fedlane tune` ([tune.md](tune.md)).\n");
   help_table(fl_tune_keys, fl_tune_key_count);
 }

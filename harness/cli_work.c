@@ -1,5 +1,6 @@
 /* cli_work.c - data set, partition, model and session of a run, kept from one run to the next. */
 #include "cli.h"
+#include "config_keys.h"
 #include "config_net.h"
 #include "safetensors.h"
 #include <stdio.h>
@@ -46,14 +47,18 @@ const fl_kernels *fl_work_kernels(const fl_work *w, const fl_config *c) {
 
 static int is_made(const fl_config *c) { return !strcmp(c->data_format, "synthetic"); }
 
+static int same_options(const fl_config *a, const fl_config *b) {
+  for (size_t i = 0; i < fl_format_key_count; i++)
+    if (fl_key_get(&fl_format_keys[i].key, a) != fl_key_get(&fl_format_keys[i].key, b)) return 0;
+  return 1;
+}
+
 static int same_data(const fl_config *a, const fl_config *b) {
-  const fl_population_config *p = &a->population, *q = &b->population;
-  if (is_made(a) && (a->clients != b->clients || p->seed != q->seed || p->min_samples != q->min_samples ||
-                     p->max_samples != q->max_samples || p->label_skew != q->label_skew)) return 0;
+  if (is_made(a) && a->clients != b->clients) return 0;
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
       !strcmp(a->data_train, b->data_train) &&
          !strcmp(a->data_test, b->data_test) && a->validation == b->validation &&
-         a->validation_from == b->validation_from && a->scaling == b->scaling;
+         a->validation_from == b->validation_from && a->scaling == b->scaling && same_options(a, b);
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
@@ -99,8 +104,9 @@ void fl_work_end(fl_work *w) {
 
 fl_split_data fl_work_split_data(const fl_work *w) {
   const fl_samples *t = &w->data.train;
-  return (fl_split_data){ .n = t->n, .classes = t->classes, .label = t->label, .client = w->data.client, .pixels = t->pixels,
-                          .sample_bytes = t->c * t->h * t->w };
+  const uint8_t *none = w->data.unlabelled;     /* rows have several labels: to a partition they are alike */
+  return (fl_split_data){ .n = t->n, .classes = none ? 1 : t->classes, .label = none ? none : t->label,
+                          .client = w->data.client, .pixels = t->pixels, .sample_bytes = t->c * t->h * t->w };
 }
 
 int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
@@ -110,7 +116,10 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (is_made(c)) snprintf(w->data.name, sizeof w->data.name, "%s", c->data_name);
     const char *format = c->data_format[0] ? c->data_format : NULL;
     if (!is_made(c) && fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
-                        c->data_test[0] ? c->data_test : NULL, err, size)) return -1;
+                        c->data_test[0] ? c->data_test : NULL, &c->data_options, err, size)) return -1;
+    if (!w->data.train.pixels && !w->data.population && c->scaling != FL_SCALING_STANDARD)
+      return fl_dataset_free(&w->data),
+             snprintf(err, size, "data.scaling would do nothing; allowed: only with data of pixels"), -1;
     fl_dataset_scale(&w->data, c->scaling);
     w->data_of = c;
     if (c->validation > 0 && c->validation_from == FL_VALIDATION_ROWS &&
@@ -129,6 +138,9 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
       drop_model(w);                            /* it looks at the test rows that are replaced */
       if (fl_split_holdout(&w->split, &w->data, c->validation, err, size)) return drop_split(w), -1;
     }
+    if (w->split.sigma && !t->pixels)
+      return drop_split(w), snprintf(err, size, "partition %s: its noise is of pixels; allowed: data of pixels",
+                                     c->partition.kind->name), -1;
     if (w->split.sigma) {
       if (!(w->sigma = malloc(t->n * sizeof *w->sigma))) return snprintf(err, size, "out of memory for %zu samples", t->n), -1;
       fl_split_noise(&w->split, w->sigma);

@@ -18,6 +18,7 @@ typedef struct {                                /* one resolved run */
   int validation_from;                          /* FL_VALIDATION_*: of all training rows, or of each client's */
   fl_scaling scaling;
   fl_population_config population;              /* data_format "synthetic" */
+  fl_data_options data_options;
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */
   fl_partition_config partition;
   char model[64];

@@ -65,19 +65,31 @@ int fl_config_key(context *c, const fl_key_entry *k, fl_config *run, const char 
 }
 
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
-/* format: synthetic. v, at: of fl_data_keys. */
-static int population_keys(context *c, const fl_node *map, fl_config *run, const char *const v[], const char *const at[]) {
+/* Those of the run's format, or their defaults; others are refused. */
+static int format_keys(context *c, const fl_node *map, fl_config *run, const char *format) {
   int bad = 0;
-  for (size_t i = 2; i < 5; i++)
-    if (v[i]) return fl_config_fail(c, at[i], fl_data_keys[i].name, v[i], "not beside 'format: synthetic'");
-  for (size_t i = 0; i < fl_population_key_count; i++) {
-    const fl_key_entry *k = &fl_population_keys[i];
-    const fl_node *child = fl_node_get(map, k->param.name);
+  for (size_t i = 0; i < fl_format_key_count; i++) {
+    const fl_key_entry *k = &fl_format_keys[i].key;
+    const fl_node *child = map->kind == FL_NODE_MAP ? fl_node_get(map, k->param.name) : NULL;
+    const int own = fl_format_has(&fl_format_keys[i], format);
+    if (child && !own)
+      return snprintf(c->err, c->size, "%s: %s would do nothing; allowed: only with format = %s", child->key_where, child->key,
+                      fl_format_keys[i].formats), -1;
+    if (!own) continue;
     const char *where = c->path, *text = child ? fl_config_text(c, child, &where, &bad) : NULL;
     char def[40];
     snprintf(def, sizeof def, "%.17g", k->param.def);
-    if (bad || fl_config_key(c, k, run, where, text ? text : def)) return -1;
+    if (bad) return -1;
+    if (!text && k->param.choices) continue;    /* its first one, which is 0 */
+    if (fl_config_key(c, k, run, where, text ? text : def)) return -1;
   }
+  return 0;
+}
+
+/* format: synthetic. v, at: of fl_data_keys. */
+static int population_keys(context *c, fl_config *run, const char *const v[], const char *const at[]) {
+  for (size_t i = 2; i < 5; i++)
+    if (v[i]) return fl_config_fail(c, at[i], fl_data_keys[i].name, v[i], "not beside 'format: synthetic'");
   const fl_node *partition = fl_node_get(c->root, "partition");
   if (partition)
     return snprintf(c->err, c->size, "%s: partition beside 'format: synthetic'; allowed: none, its clients have samples already",
@@ -87,16 +99,6 @@ static int population_keys(context *c, const fl_node *map, fl_config *run, const
   const char *name = v[0] ? v[0] : v[1];
   return fl_config_copy(c, run->data_name, sizeof run->data_name, at[v[0] ? 0 : 1], "name", name) ||
          fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ? -1 : 0;
-}
-
-static int refuse_population_keys(context *c, const fl_node *map) {
-  for (size_t i = 0; i < fl_population_key_count; i++) {
-    const fl_node *child = map->kind == FL_NODE_MAP ? fl_node_get(map, fl_population_keys[i].param.name) : NULL;
-    if (child)
-      return snprintf(c->err, c->size, "%s: %s would do nothing; allowed: only with format = synthetic", child->key_where,
-                      child->key), -1;
-  }
-  return 0;
 }
 
 static int validation_from(context *c, fl_config *run, const char *value, const char *where) {
@@ -110,16 +112,45 @@ static int validation_from(context *c, fl_config *run, const char *value, const 
   return run->validation > 0 ? 0 : fl_config_fail(c, where, from.name, value, "only with a validation above 0");
 }
 
+/* A set known by name. */
+static int known_set(context *c, fl_config *run, const char *where, const char *const v[], const char *const at[]) {
+  if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
+  const size_t n = fl_dataset_known_count();
+  size_t j = 0;
+  const char *sets[32];
+  for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
+  while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
+  if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
+  if (v[2] || v[3])
+    return fl_config_fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3], "only beside a 'format'");
+  return fl_config_copy(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
+}
+
+static int files(context *c, fl_config *run, const char *const v[], const char *const at[], const int from_set[]) {
+  const char *formats[16];
+  const size_t n = fl_data_format_count;
+  size_t f = 0;
+  for (size_t i = 0; i < n; i++) formats[i] = fl_data_formats[i];
+  formats[n] = "synthetic";
+  while (f < n && strcmp(v[1], formats[f])) f++;
+  if (f == n) return fl_unknown(at[1], "format", v[1], formats, n + 1, c->err, c->size);
+  if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
+  return fl_config_copy(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
+         fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
+         fl_config_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2]) ||
+         (v[3] && fl_config_path(c, run->data_test, sizeof run->data_test, at[3], "test", v[3], from_set[3])) ? -1 : 0;
+}
+
 int fl_config_data(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[16], *where = map->where, *v[7] = { 0 }, *at[7] = { 0 };
+  const char *names[40], *where = map->where, *v[7] = { 0 }, *at[7] = { 0 };
   int bad = 0, from_set[7] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
   } else {
     for (size_t i = 0; i < fl_data_key_count; i++) names[i] = fl_data_keys[i].name;
-    for (size_t i = 0; i < fl_population_key_count; i++) names[fl_data_key_count + i] = fl_population_keys[i].param.name;
-    if (fl_config_known(c, map, "key of data", names, fl_data_key_count + fl_population_key_count)) return -1;
+    for (size_t i = 0; i < fl_format_key_count; i++) names[fl_data_key_count + i] = fl_format_keys[i].key.param.name;
+    if (fl_config_known(c, map, "key of data", names, fl_data_key_count + fl_format_key_count)) return -1;
     for (size_t i = 0; i < fl_data_key_count; i++) {
       const fl_node *child = fl_node_get(map, names[i]);
       if (child) v[i] = fl_config_text(c, child, &at[i], &bad), from_set[i] = child->from_set;
@@ -135,29 +166,7 @@ int fl_config_data(context *c, fl_config *run) {
   double index = FL_SCALING_STANDARD;
   if (v[6] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
   run->scaling = (fl_scaling)index;
-  if (v[1] && !strcmp(v[1], "synthetic")) return population_keys(c, map, run, v, at);
-  if (refuse_population_keys(c, map)) return -1;
-  if (!v[1]) {
-    if (!v[0]) return snprintf(c->err, c->size, "%s: data has no name; allowed: name, or format and train", where), -1;
-    const size_t n = fl_dataset_known_count();
-    size_t j = 0;
-    const char *sets[32];
-    for (size_t i = 0; i < n && i < 32; i++) sets[i] = fl_dataset_known(i, NULL);
-    while (j < n && j < 32 && strcmp(sets[j], v[0])) j++;
-    if (j == n) return fl_unknown(at[0], "data set", v[0], sets, n < 32 ? n : 32, c->err, c->size);
-    if (v[2] || v[3])
-      return fl_config_fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3],
-                  "only beside a 'format'");
-    return fl_config_copy(c, run->data_name, sizeof run->data_name, at[0], "name", v[0]);
-  }
-  static const char *const formats[] = { "idx", "npz", "cifar10", "cifar100", "synthetic" };
-  size_t f = 0;
-  while (f < 4 && strcmp(v[1], formats[f])) f++;
-  if (f == 4) return fl_unknown(at[1], "format", v[1], formats, 5, c->err, c->size);
-  if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
-  return fl_config_copy(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
-         fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
-         fl_config_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2]) ||
-         (v[3] && fl_config_path(c, run->data_test, sizeof run->data_test, at[3], "test", v[3], from_set[3])) ? -1 : 0;
+  if (format_keys(c, map, run, v[1] ? v[1] : "")) return -1;
+  if (v[1] && !strcmp(v[1], "synthetic")) return population_keys(c, run, v, at);
+  return v[1] ? files(c, run, v, at, from_set) : known_set(c, run, where, v, at);
 }
-

@@ -72,8 +72,12 @@ json_t *fl_config_json(const fl_config *c) {
   json_object_set_new(data, "name", json_string(c->data_name));
   if (c->data_format[0]) json_object_set_new(data, "format", json_string(c->data_format));
   const int made = !strcmp(c->data_format, "synthetic");
-  for (size_t i = 0; made && i < fl_population_key_count; i++)
-    json_object_set_new(data, fl_population_keys[i].param.name, number(fl_key_get(&fl_population_keys[i], c)));
+  for (size_t i = 0; i < fl_format_key_count; i++) {
+    const fl_key_entry *k = &fl_format_keys[i].key;
+    if (!fl_format_has(&fl_format_keys[i], c->data_format)) continue;
+    const double v = fl_key_get(k, c);
+    json_object_set_new(data, k->param.name, k->param.choices ? choice(k->param.choices, (int)v) : number(v));
+  }
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));
   if (c->validation_from != FL_VALIDATION_ROWS)
     json_object_set_new(data, "validation_from", choice(FL_VALIDATION_CHOICES, c->validation_from));

@@ -167,11 +167,11 @@ const fl_key_help fl_top_keys[] = {
 const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
 const fl_key_help fl_data_keys[] = {
   { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
-  { "format", "idx, npz, cifar10 or cifar100, with train; or synthetic: clients of a population, made when they are drawn, no "
-    "partition" },
-  { "train", "images file, folder or prefix (idx), the file (npz), the folder of the binary version (cifar10, cifar100); "
-    "relative to the configuration's folder" },
-  { "test", "the same of the test rows (idx; npz has them inside)" },
+  { "format", "idx, npz, npy, cifar10, cifar100, libsvm, text or sentences, with train (docs/data.md); or synthetic: clients of "
+    "a population, made when they are drawn, no partition" },
+  { "train", "images file, folder or prefix (idx), the file (npz, libsvm, text, sentences), the folder of the arrays (npy) or of "
+    "the binary version (cifar10, cifar100); relative to the configuration's folder" },
+  { "test", "the same of the test rows (idx, libsvm, text, sentences; the others have them inside)" },
   { "validation", "part of the training rows that replaces the test set, to choose parameters by; 0 to below 1, default 0" },
   { "validation_from", "what validation takes its part of: rows (all of them, before they are divided; default), or clients "
                        "(of each, after that)" },
@@ -189,17 +189,35 @@ const fl_key_help fl_tune_keys[] = {
   { "seed", "of the draws; 0 to 2^53, default 1" },
 };
 const size_t fl_tune_key_count = sizeof fl_tune_keys / sizeof *fl_tune_keys;
-/* Of format synthetic. */
-const fl_key_entry fl_population_keys[] = {
-  { { "seed", 1, 0, 9007199254740992.0, NULL, "of the population (synthetic); every seed of a run sees the same", FL_WHOLE },
-    FL_KEY_U64, FED(population.seed) },
-  { { "min_samples", 1, 1, 1e6, NULL, "of a client (synthetic); sizes up to max_samples are equally likely", FL_WHOLE },
-    FL_KEY_SIZE, FED(population.min_samples) },
-  { { "max_samples", 200, 1, 1e6, NULL, "see min_samples", FL_WHOLE }, FL_KEY_SIZE, FED(population.max_samples) },
-  { { "label_skew", 0.5, 0, 1, NULL, "chance that a sample has its client's favourite class (synthetic)", 0 }, FL_KEY_REAL,
-    FED(population.label_skew) },
+const fl_format_key fl_format_keys[] = {
+  { "synthetic", { { "seed", 1, 0, 9007199254740992.0, NULL, "of the population; every seed of a run sees the same", FL_WHOLE },
+    FL_KEY_U64, FED(population.seed) } },
+  { "synthetic", { { "min_samples", 1, 1, 1e6, NULL, "of a client; sizes up to max_samples are equally likely", FL_WHOLE },
+    FL_KEY_SIZE, FED(population.min_samples) } },
+  { "synthetic", { { "max_samples", 200, 1, 1e6, NULL, "see min_samples", FL_WHOLE }, FL_KEY_SIZE,
+    FED(population.max_samples) } },
+  { "synthetic", { { "label_skew", 0.5, 0, 1, NULL, "chance that a sample has its client's favourite class", 0 }, FL_KEY_REAL,
+    FED(population.label_skew) } },
+  { "libsvm", { { "index_base", FL_INDEX_AUTO, 0, 0, FL_INDEX_CHOICES, "first index: zero, one, or auto (zero if an index is 0)",
+    0 }, FL_KEY_CHOICE, FED(data_options.index_base) } },
+  { "text|sentences", { { "length", 80, 1, 65536, NULL, "positions of a row: characters, or bytes of a sentence, which is cut or "
+    "filled up with 0", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.length) } },
+  { "text", { { "stride", 0, 0, 1e9, NULL, "characters between the beginnings of two rows; 0: as many as length", FL_WHOLE },
+    FL_KEY_SIZE, FED(data_options.stride) } },
+  { "text", { { "predict", FL_PREDICT_EVERY, 0, 0, FL_PREDICT_CHOICES, "labels: the next character of every position, or of the "
+    "last one", 0 }, FL_KEY_CHOICE, FED(data_options.predict) } },
+  { "text", { { "clients", 0, 0, 1, "none|speakers", "clients for partition natural: who speaks (a line 'NAME:' after an empty "
+    "one)", 0 }, FL_KEY_FLAG, FED(data_options.speakers) } },
+  { "text", { { "test_part", 0, 0, 1, NULL, "so much of the text, at the end (of each speaker's), is for testing", FL_BELOW },
+    FL_KEY_REAL, FED(data_options.test_part) } },
 };
-const size_t fl_population_key_count = sizeof fl_population_keys / sizeof *fl_population_keys;
+const size_t fl_format_key_count = sizeof fl_format_keys / sizeof *fl_format_keys;
+int fl_format_has(const fl_format_key *k, const char *format) {
+  const size_t n = strlen(format);
+  for (const char *at = k->formats; *at; at += strcspn(at, "|"), at += *at == '|')
+    if (strcspn(at, "|") == n && !strncmp(at, format, n)) return 1;
+  return 0;
+}
 const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t size) {

@@ -25,8 +25,11 @@ void fl_key_set_text(const char *choices, unsigned set, const char *between, cha
 const char *fl_section_with(const char *key, int central);
 typedef struct { const char *name, *help; } fl_key_help;
 extern const fl_key_help fl_top_keys[], fl_data_keys[], fl_tune_keys[];
-extern const fl_key_entry fl_population_keys[];
-extern const size_t fl_population_key_count;
+/* A key of data that only some formats have: their names, joined by '|'. */
+typedef struct { const char *formats; fl_key_entry key; } fl_format_key;
+extern const fl_format_key fl_format_keys[];
+extern const size_t fl_format_key_count;
+int fl_format_has(const fl_format_key *, const char *format);
 extern const size_t fl_top_key_count, fl_data_key_count, fl_tune_key_count;
 /* A network by name (fl_net_find), or NULL with a message that says what is allowed. */
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t err_size);

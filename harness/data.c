@@ -62,7 +62,7 @@ static int statistics(fl_dataset *d, const char *path, char *err, size_t err_siz
 
 /* Largest label of a split against `allowed` classes (0: any). */
 static int count_classes(const fl_part *p, size_t allowed, size_t *classes, char *err, size_t err_size) {
-  for (size_t i = 0; i < p->n; i++) {
+  for (size_t i = 0; i < p->n * (p->positions ? p->positions : 1); i++) {
     if (allowed && p->label[i] >= allowed) {
       snprintf(err, err_size, "%s: label %u of sample %zu; allowed 0 to %zu", p->file[1].path, p->label[i], i, allowed - 1);
       return -1;
@@ -75,15 +75,14 @@ static int count_classes(const fl_part *p, size_t allowed, size_t *classes, char
 static void adopt(fl_dataset *d, fl_part part[2], size_t classes) {
   fl_samples *to[2] = { &d->train, &d->test };
   for (size_t i = 0; i < 2; i++) {
-    *to[i] = (fl_samples){ .n = part[i].n, .c = part[i].c, .h = part[i].h, .w = part[i].w, .classes = part[i].n ? classes : 0,
-                             .pixels = part[i].pixels, .label = part[i].label };
-    d->memory[2 * i] = part[i].pixels;
-    d->memory[2 * i + 1] = part[i].label;
+    const fl_part *p = &part[i];
+    *to[i] = (fl_samples){ .n = p->n, .c = p->c, .h = p->h, .w = p->w, .classes = p->n ? classes : 0, .pixels = p->pixels,
+                           .label = p->label, .features = p->features, .tokens = p->tokens, .positions = p->positions,
+                           .begin = p->begin, .column = p->column, .value = p->value };
     for (size_t f = 0; f < sizeof part[i].file / sizeof *part[i].file; f++)
       if (part[i].file[f].path[0]) d->file[d->n_files++] = part[i].file[f];
   }
   d->client = part[0].client;
-  d->memory[4] = part[0].client;
 }
 
 static const struct cifar *cifar_of(const char *name) {
@@ -92,25 +91,30 @@ static const struct cifar *cifar_of(const char *name) {
   return NULL;
 }
 
+static int check_parts(const fl_part part[2], size_t classes, const char *path, char *err, size_t err_size) {
+  const fl_part *a = &part[0], *b = &part[1];
+  if (classes < 2)
+    return snprintf(err, err_size, "%s: every label is 0; a classifier needs at least 2 classes", path), -1;
+  if (b->n && (b->c != a->c || b->h != a->h || b->w != a->w))
+    return snprintf(err, err_size, "%s: test samples are %zux%zux%zu, training samples %zux%zux%zu (channels, rows, columns)",
+                    path, b->c, b->h, b->w, a->c, a->h, a->w), -1;
+  if (b->n && (b->positions != a->positions || !b->pixels != !a->pixels || !b->tokens != !a->tokens))
+    return snprintf(err, err_size, "%s: test samples are not of the training samples' kind (bytes, numbers or tokens; labels a "
+                                   "row)", path), -1;
+  if (a->n > UINT32_MAX || b->n > UINT32_MAX) return snprintf(err, err_size, "%s: more than 2^32 - 1 samples", path), -1;
+  return 0;
+}
+
 static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const char *path, char *err, size_t err_size) {
-  const size_t allowed = k ? k->classes : 0;
+  const size_t allowed = k ? k->classes : d->n_values;
   size_t classes = allowed;
   for (size_t i = 0; i < 2; i++)
     if (count_classes(&part[i], allowed, &classes, err, err_size)) return -1;
   adopt(d, part, classes);
-  if (classes < 2) {
-    snprintf(err, err_size, "%s: every label is 0; a classifier needs at least 2 classes", path);
-    return -1;
-  }
-  if (part[1].n && (part[1].c != part[0].c || part[1].h != part[0].h || part[1].w != part[0].w)) {
-    snprintf(err, err_size, "%s: test samples are %zux%zux%zu, training samples %zux%zux%zu (channels, rows, columns)",
-             path, part[1].c, part[1].h, part[1].w, part[0].c, part[0].h, part[0].w);
-    return -1;
-  }
-  if (part[0].n > UINT32_MAX || part[1].n > UINT32_MAX) {
-    snprintf(err, err_size, "%s: more than 2^32 - 1 samples", path);
-    return -1;
-  }
+  if (check_parts(part, classes, path, err, err_size)) return -1;
+  if (d->train.positions && !(d->unlabelled = calloc(d->train.n, 1)))
+    return snprintf(err, err_size, "%s: no memory for %zu rows", path, d->train.n), -1;
+  if (!d->train.pixels) return d->std = 1, 0;   /* inputs as they are */
   if (!k) return statistics(d, path, err, err_size);
   d->mean = k->mean;
   d->std = k->std;
@@ -184,7 +188,7 @@ static const struct known *find_name(const char *name, char *err, size_t err_siz
   }
   fl_unknown("data.name", "data set", name, names, N_KNOWN, err, err_size);
   const size_t at = strlen(err);
-  snprintf(err + at, err_size - at, "; or {format: idx|npz, train: PATH, test: PATH}");
+  snprintf(err + at, err_size - at, "; or {format: FORMAT, train: PATH, test: PATH}");
   return NULL;
 }
 
@@ -194,33 +198,61 @@ static const struct known *cifar_format(const char *format) {
   return NULL;
 }
 
-int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test, char *err,
-    size_t err_size) {
+const char *const fl_data_formats[] = { "idx", "npz", "npy", "cifar10", "cifar100", "libsvm", "text", "sentences" };
+const size_t fl_data_format_count = sizeof fl_data_formats / sizeof *fl_data_formats;
+const fl_data_options fl_data_defaults = { .length = 80 };
+
+static int is_format(const char *format) {
+  size_t i = 0;
+  while (i < fl_data_format_count && strcmp(fl_data_formats[i], format)) i++;
+  return i < fl_data_format_count;
+}
+
+/* Whether training and test rows are files of their own. */
+static int has_test_file(const char *format) {
+  return !strcmp(format, "idx") || !strcmp(format, "libsvm") || !strcmp(format, "text") || !strcmp(format, "sentences");
+}
+
+static int load_format(fl_dataset *d, const char *format, const char *train, const char *test, const fl_data_options *o,
+                       fl_part part[2], char *err, size_t size) {
+  const char *other = test && *test ? test : NULL;
+  if (!is_format(format)) {
+    const size_t at = (size_t)snprintf(err, size, "data.format: unknown format \"%s\"; allowed:", format);
+    for (size_t i = 0, n = at; i < fl_data_format_count && n < size; i++)
+      n += (size_t)snprintf(err + n, size - n, "%s %s", i ? "," : "", fl_data_formats[i]);
+    return -1;
+  }
+  if (!train || !*train)
+    return snprintf(err, size, "data.train: missing; format %s needs the path of the training data", format), -1;
+  if (other && !has_test_file(format))
+    return snprintf(err, size, "data.test: \"%s\"; not allowed with format %s (data.train has the test rows, too)", test, format),
+           -1;
+  if (!strcmp(format, "idx")) return load_idx(d, NULL, train, test, part, err, size);
+  if (cifar_format(format)) return load_cifar(d, cifar_format(format), train, part, err, size);
+  const int bad = !strcmp(format, "npz")      ? fl_npz_load(train, part, err, size)
+                  : !strcmp(format, "npy")    ? fl_npy_load(train, part, err, size)
+                  : !strcmp(format, "libsvm") ? fl_libsvm_load(d, train, other, o, part, err, size)
+                  : !strcmp(format, "text")   ? fl_text_load(d, train, other, o, part, err, size)
+                                              : fl_sentences_load(train, other, o, part, err, size);
+  return bad || finish(d, part, NULL, train, err, size) ? -1 : 0;
+}
+
+int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test,
+                    const fl_data_options *o, char *err, size_t err_size) {
   fl_part part[2] = { 0 };
   int failed = -1;
   const int plain = !format || !*format;
-  const struct known *k = NULL;
   *d = (fl_dataset){ 0 };
   if (plain) {
-    k = find_name(name ? name : "", err, err_size);
+    const struct known *k = find_name(name ? name : "", err, err_size);
     if (!k) return -1;
     failed = cifar_of(k->name) ? load_cifar(d, k, NULL, part, err, err_size) : load_idx(d, k, NULL, NULL, part, err, err_size);
-  } else if (strcmp(format, "idx") && strcmp(format, "npz") && !cifar_format(format)) {
-    snprintf(err, err_size, "data.format: unknown format \"%s\"; allowed: idx, npz, cifar10, cifar100", format);
-  } else if (!train || !*train) {
-    snprintf(err, err_size, "data.train: missing; format %s needs the path of the training data", format);
-  } else if (!strcmp(format, "idx")) {
-    failed = load_idx(d, NULL, train, test, part, err, err_size);
-  } else if (test && *test) {
-    snprintf(err, err_size, "data.test: \"%s\"; not allowed with format %s (data.train has the test rows, too)", test, format);
-  } else if (cifar_format(format)) {
-    failed = load_cifar(d, cifar_format(format), train, part, err, err_size);
   } else {
-    failed = fl_npz_load(train, part, err, err_size) || finish(d, part, NULL, train, err, err_size) ? -1 : 0;
+    failed = load_format(d, format, train, test, o ? o : &fl_data_defaults, part, err, err_size);
   }
   snprintf(d->name, sizeof d->name, "%s", name && *name ? name : plain ? "" : format);
   if (failed) {
-    if (!d->memory[0]) adopt(d, part, 0);
+    if (!d->train.n) d->n_files = 0, adopt(d, part, 0);
     fl_dataset_free(d);
   }
   return failed;

@@ -85,3 +85,30 @@ int fl_reader_take(fl_reader *r, void *out, size_t n, size_t *got, char *err, si
 void fl_reader_close(fl_reader *r) {
   if (r->gzip) inflateEnd(&r->z);
 }
+
+char *fl_text_read(fl_data_file *file, const char *path, size_t *size, char *err, size_t err_size) {
+  fl_blob b;
+  fl_reader r;
+  if (strlen(path) >= sizeof file->path) return snprintf(err, err_size, "%.200s...: the path is too long", path), NULL;
+  if (fl_blob_read(&b, path, err, err_size)) return NULL;
+  strcpy(file->path, path);
+  memcpy(file->sha256, b.sha256, sizeof b.sha256);
+  size_t room = b.size + 1, at = 0, got = 0;
+  char *text = malloc(room + 1);
+  int bad = !text || fl_reader_open(&r, &b, err, err_size);
+  if (!text) snprintf(err, err_size, "%s: no memory for %zu bytes", path, room);
+  while (!bad) {
+    bad = fl_reader_take(&r, text + at, room - at, &got, err, err_size);
+    at += got;
+    if (bad || at < room) break;
+    char *more = realloc(text, 2 * room + 1);   /* inflated it is longer */
+    if (more) text = more, room *= 2;
+    else bad = -1, snprintf(err, err_size, "%s: no memory for %zu bytes", path, 2 * room);
+  }
+  if (text && (!bad || got)) fl_reader_close(&r);
+  fl_blob_free(&b);
+  if (bad) return free(text), NULL;
+  text[at] = 0;
+  *size = at;
+  return text;
+}

@@ -16,10 +16,17 @@ int fl_reader_open(fl_reader *, const fl_blob *, char *err, size_t err_size);
 int fl_reader_take(fl_reader *, void *out, size_t n, size_t *got, char *err, size_t err_size);
 void fl_reader_close(fl_reader *);
 
-/* One split of a data set: images and labels of one pair of IDX files. Fields are malloc'ed; hashes of the two files. */
+/* The whole of a file, inflated, with a 0 behind it: text, free it. file: path and hash. NULL with a message. */
+char *fl_text_read(fl_data_file *file, const char *path, size_t *size, char *err, size_t err_size);
+
+/* One split of a data set, its arrays as in fl_samples but malloc'ed, and the files that it came from. positions 0: one label a
+ * row. */
 typedef struct {
-  size_t n, c, h, w;
+  size_t n, c, h, w, positions;
   uint8_t *pixels, *label;
+  float *features;
+  int32_t *tokens;
+  size_t *begin; uint32_t *column; float *value;
   int32_t *client;
   fl_data_file file[5];
 } fl_part;
@@ -27,8 +34,17 @@ typedef struct {
 int fl_idx_find(const char *path, const char *split, fl_part *, char *err, size_t err_size);
 /* Reads the pairs of n parts, all files at the same time. */
 int fl_idx_load(fl_part *part, size_t n, char *err, size_t err_size);
-/* Reads x_train y_train x_test y_test [client_train] of an NPZ file; part[1].n = 0 when there is no test. */
+/* Reads x_train y_train x_test y_test [client_train] of an NPZ file, or of a folder of NPY files of these names; part[1].n = 0
+ * when there is no test. */
 int fl_npz_load(const char *path, fl_part part[2], char *err, size_t err_size);
+int fl_npy_load(const char *folder, fl_part part[2], char *err, size_t err_size);
+/* data_libsvm.c, data_text.c, data_sentences.c: part[1].n = 0 without test. Classes' values go to the data set. */
+int fl_libsvm_load(fl_dataset *, const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
+                   size_t err_size);
+int fl_text_load(fl_dataset *, const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
+                 size_t err_size);
+int fl_sentences_load(const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
+                      size_t err_size);
 /* Reads the binary version of CIFAR-10 or CIFAR-100 (fine labels) from its folder, all files at the same time. */
 int fl_cifar_load(const char *folder, size_t classes, fl_part part[2], char *err, size_t err_size);
 #endif

@@ -6,18 +6,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int copy_rows(const fl_dataset *d, const uint32_t *row, size_t n, fl_samples *out, void **pixels, void **label) {
-  const size_t bytes = d->train.c * d->train.h * d->train.w;
-  uint8_t *p = fl_pixels_alloc(n * bytes), *l = malloc(n);
-  *pixels = p, *label = l;
-  if (!p || !l) return -1;
+static uint8_t *copy_labels(const fl_samples *from, const uint32_t *row, size_t n) {
+  const size_t labels = from->positions ? from->positions : 1;
+  uint8_t *out = malloc(n * labels + 1);
+  for (size_t i = 0; out && i < n; i++) memcpy(out + i * labels, from->label + row[i] * labels, labels);
+  return out;
+}
+
+static void *copy_inputs(const void *from, size_t bytes, const uint32_t *row, size_t n) {
+  uint8_t *out = fl_pixels_alloc(n * bytes);
+  for (size_t i = 0; out && i < n; i++) memcpy(out + i * bytes, (const uint8_t *)from + row[i] * bytes, bytes);
+  return out;
+}
+
+static int copy_sparse(const fl_samples *from, const uint32_t *row, size_t n, fl_samples *out) {
+  size_t total = 0, *begin = malloc((n + 1) * sizeof *begin);
+  for (size_t i = 0; i < n; i++) total += from->begin[row[i] + 1] - from->begin[row[i]];
+  uint32_t *column = malloc((total + 1) * sizeof *column);
+  float *value = malloc((total + 1) * sizeof *value);
+  out->begin = begin, out->column = column, out->value = value;
+  if (!begin || !column || !value) return -1;
+  begin[0] = 0;
   for (size_t i = 0; i < n; i++) {
-    memcpy(p + i * bytes, d->train.pixels + (size_t)row[i] * bytes, bytes);
-    l[i] = d->train.label[row[i]];
+    const size_t at = from->begin[row[i]], count = from->begin[row[i] + 1] - at;
+    memcpy(column + begin[i], from->column + at, count * sizeof *column);
+    memcpy(value + begin[i], from->value + at, count * sizeof *value);
+    begin[i + 1] = begin[i] + count;
   }
-  *out = d->train;
-  out->n = n, out->pixels = p, out->label = l;
   return 0;
+}
+
+size_t fl_samples_row(const fl_samples *s) { return s->c * s->h * s->w; }
+
+int fl_samples_copy(const fl_samples *from, const uint32_t *row, size_t n, fl_samples *out) {
+  const size_t in = fl_samples_row(from);
+  *out = *from;
+  out->n = n;
+  out->pixels = NULL, out->features = NULL, out->tokens = NULL, out->begin = NULL, out->column = NULL, out->value = NULL;
+  out->label = copy_labels(from, row, n);
+  int bad = !out->label;
+  if (from->pixels) bad |= !(out->pixels = copy_inputs(from->pixels, in, row, n));
+  if (from->features) bad |= !(out->features = copy_inputs(from->features, 4 * in, row, n));
+  if (from->tokens) bad |= !(out->tokens = copy_inputs(from->tokens, 4 * in, row, n));
+  if (from->begin) bad |= copy_sparse(from, row, n, out) != 0;
+  if (bad) fl_samples_free(out);
+  return bad ? -1 : 0;
 }
 
 int fl_dataset_holdout(fl_dataset *d, double fraction, char *err, size_t size) {
@@ -27,38 +60,21 @@ int fl_dataset_holdout(fl_dataset *d, double fraction, char *err, size_t size) {
     return snprintf(err, size, "data.validation = %g of %zu training rows; allowed: a fraction that leaves rows on both sides",
                     fraction, n), -1;
   uint32_t *row = malloc(n * sizeof *row);
-  fl_samples train, test;
-  void *memory[4] = { 0 };
+  fl_samples train = { 0 }, test = { 0 };
   if (row) fl_permutation(row, n, &key);
-  if (!row || copy_rows(d, row, held, &test, &memory[0], &memory[1]) ||
-      copy_rows(d, row + held, n - held, &train, &memory[2], &memory[3])) {
-    for (int i = 0; i < 4; i++) free(memory[i]);
+  if (!row || fl_samples_copy(&d->train, row, held, &test) || fl_samples_copy(&d->train, row + held, n - held, &train)) {
+    fl_samples_free(&test);
     free(row);
     return snprintf(err, size, "data.validation: no memory for %zu rows", n), -1;
   }
   for (size_t i = 0; d->client && i < n - held; i++) row[i] = (uint32_t)d->client[row[held + i]];
   for (size_t i = 0; d->client && i < n - held; i++) d->client[i] = (int32_t)row[i];
   free(row);
-  for (size_t i = 0; i < sizeof d->memory / sizeof *d->memory; i++) {
-    if (d->memory[i] == d->client && d->client) continue;
-    free(d->memory[i]);
-    d->memory[i] = NULL;
-  }
-  for (size_t i = 0, j = 0; j < 4; i++)
-    if (!d->memory[i]) d->memory[i] = memory[j++];
+  fl_samples_free(&d->train);
+  fl_samples_free(&d->test);
   d->train = train;
   d->test = test;
   return 0;
-}
-
-/* The test rows' memory makes room for the new ones. */
-static void replace_test(fl_dataset *d, const fl_samples *test, void *const memory[2]) {
-  for (size_t i = 0, j = 0; i < sizeof d->memory / sizeof *d->memory && j < 2; i++) {
-    if (d->memory[i] && d->memory[i] != d->test.pixels && d->memory[i] != d->test.label) continue;
-    free(d->memory[i]);
-    d->memory[i] = memory[j++];
-  }
-  d->test = *test;
 }
 
 /* Moves what is held out of client i's list to `row`, the rest together; returns how many those are. */
@@ -81,8 +97,7 @@ static size_t hold_out(fl_split *s, size_t i, size_t *to, double fraction, uint3
 int fl_split_holdout(fl_split *s, fl_dataset *d, double fraction, char *err, size_t size) {
   const size_t total = s->offset[s->clients];
   size_t held = 0, to = 0;
-  void *memory[2] = { 0 };
-  fl_samples test;
+  fl_samples test = { 0 };
   if (!s->disjoint)
     return snprintf(err, size, "data.validation_from = clients; allowed: only with a partition that gives no sample to two "
                     "clients, as one's validation row would be another's training row"), -1;
@@ -94,14 +109,14 @@ int fl_split_holdout(fl_split *s, fl_dataset *d, double fraction, char *err, siz
   if (!bad && !held)
     snprintf(err, size, "data.validation = %g of each client; allowed: a fraction that takes a row of one of them (%zu clients "
              "have %zu rows)", fraction, s->clients, total);
-  else if (bad || (bad = copy_rows(d, row, held, &test, &memory[0], &memory[1])) != 0)
+  else if (bad || (bad = fl_samples_copy(&d->train, row, held, &test)) != 0)
     snprintf(err, size, "data.validation: no memory for %zu rows", total);
-  if (bad) free(memory[0]), free(memory[1]);
   free(row);
   free(order);
   free(is_held);
   if (bad || !held) return -1;
-  replace_test(d, &test, memory);
-  const fl_split_data all = { .n = d->train.n, .label = d->train.label };
+  fl_samples_free(&d->test);
+  d->test = test;
+  const fl_split_data all = { .n = d->train.n, .label = d->unlabelled ? d->unlabelled : d->train.label };
   return fl_split_finish(s, &all) ? snprintf(err, size, "data.validation: no memory for %zu rows", total), -1 : 0;
 }

@@ -12,7 +12,17 @@ void *fl_pixels_alloc(size_t n) {
   return p;
 }
 
+void fl_samples_free(fl_samples *s) {
+  const void *const own[] = { s->pixels, s->label, s->features, s->tokens, s->begin, s->column, s->value };
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++) free((void *)(uintptr_t)own[i]);
+  *s = (fl_samples){ 0 };
+}
+
 void fl_dataset_free(fl_dataset *d) {
-  for (size_t i = 0; i < sizeof d->memory / sizeof *d->memory; i++) free(d->memory[i]);
+  fl_samples_free(&d->train);
+  fl_samples_free(&d->test);
+  free(d->client);
+  free(d->unlabelled);
+  free(d->population);
   *d = (fl_dataset){ 0 };
 }

@@ -81,7 +81,7 @@ static const fl_partitioner partitioners[] = {
   { "continuous", "sorted by a property of the sample, mixed with noise, cut into near-equal parts",
     PARAMS(continuous_params), NULL },
   { "noise", "iid, and inputs with Gaussian noise that grows with the client's number", PARAMS(noise_params), NULL },
-  { "natural", "the clients that the data names (NPZ client_train), in ascending order of their numbers", NULL, 0, NULL },
+  { "natural", "the clients that the data names (client_train, speakers), in ascending order of their numbers", NULL, 0, NULL },
   { "file", "index lists saved as JSON (path)", NULL, 0, NULL },
 };
 static fl_partition_kind *const make[] = {

@@ -215,7 +215,7 @@ static int ascending(const void *a, const void *b) {
 int fl_partition_natural(fl_partition_job *j) {
   const int32_t *client = j->data->client;
   if (!client)
-    return fl_part_fail(j, "the data name no clients; needed is an NPZ file with client_train");
+    return fl_part_fail(j, "the data name no clients; needed is an NPZ file with client_train, or text with clients = speakers");
   int32_t *id = malloc(j->n * sizeof *id);
   if (!id)
     return 1;
@@ -230,5 +230,5 @@ int fl_partition_natural(fl_partition_job *j) {
     j->owner[i] = (uint32_t)((const int32_t *)bsearch(&client[i], id, ids, sizeof *id, ascending) - id);
   }
   free(id);
-  return ids == j->clients ? 0 : fl_part_fail(j, "clients = %zu; allowed: %zu, the clients in client_train", j->clients, ids);
+  return ids == j->clients ? 0 : fl_part_fail(j, "clients = %zu; allowed: %zu, the clients that the data name", j->clients, ids);
 }

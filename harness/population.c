@@ -95,7 +95,8 @@ int fl_population_open(fl_dataset *d, const fl_population_config *c, size_t clie
                     c->max_samples), -1;
   fl_population *p = calloc(1, sizeof *p);
   uint8_t *pixels = fl_pixels_alloc((size_t)FL_POPULATION_TEST * FL_POPULATION_ROW), *label = malloc(FL_POPULATION_TEST);
-  d->memory[0] = pixels, d->memory[1] = label, d->memory[2] = d->population = p;
+  d->population = p;
+  d->test.pixels = pixels, d->test.label = label;
   if (!p || !pixels || !label) return fl_dataset_free(d), snprintf(err, size, "data: no memory for the test rows"), -1;
   p->config = *c;
   p->clients = clients;

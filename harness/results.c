@@ -36,6 +36,10 @@ static json_t *data_json(const fl_dataset *data) {
   json_t *channel = json_array();
   for (size_t i = 0; i < 6; i++) json_array_append_new(channel, json_real(data->channel[i]));
   if (data->train.channel) json_object_set(o, "channels", channel);
+  json_t *values = json_array();
+  for (size_t i = 0; i < data->n_values; i++) json_array_append_new(values, json_integer(data->value[i]));
+  if (data->n_values) json_object_set(o, "class_values", values);
+  json_decref(values);
   json_decref(channel);
   return o;
 }
@@ -72,8 +76,9 @@ static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) 
   json_t *all = json_array();
   if (!split->index) return all;
   uint32_t *counts = calloc(split->clients * classes + 1, sizeof *counts);
-  if (counts && data->train.label) fl_split_counts(split, data->train.label, classes, counts);
-  for (size_t i = 0; counts && data->train.label && i < split->clients; i++) {
+  const int known = data->train.label && !data->train.positions;        /* one class a row */
+  if (counts && known) fl_split_counts(split, data->train.label, classes, counts);
+  for (size_t i = 0; counts && known && i < split->clients; i++) {
     json_t *row = json_array();
     for (size_t c = 0; c < classes; c++) json_array_append_new(row, json_integer(counts[i * classes + c]));
     json_array_append_new(all, row);

@@ -285,10 +285,11 @@ int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
   m->text = b.text = malloc(text);
   if (!m->module || !m->tensor || !m->start || !m->text) return snprintf(err, size, "model %s: no memory", net->name), -1;
   m->layout.tensor = m->tensor;
-  m->input = m->train.tokens                                                   ? (fl_shape){ FL_TOKENS, { m->train.w } }
-             : m->train.features && m->train.c == 1 && m->train.h == 1 ? (fl_shape){ FL_VECTOR, { m->train.w } }
-             : m->train.features && m->train.c == 1 ? (fl_shape){ FL_SEQUENCE, { m->train.h, m->train.w } }
-                                                    : (fl_shape){ FL_IMAGE, { m->train.c, m->train.h, m->train.w } };
+  const int features = m->train.features || m->train.begin;
+  m->input = m->train.tokens                                 ? (fl_shape){ FL_TOKENS, { m->train.w } }
+             : features && m->train.c == 1 && m->train.h == 1 ? (fl_shape){ FL_VECTOR, { m->train.w } }
+             : features && m->train.c == 1                   ? (fl_shape){ FL_SEQUENCE, { m->train.h, m->train.w } }
+                                                             : (fl_shape){ FL_IMAGE, { m->train.c, m->train.h, m->train.w } };
   const fl_layer *type = fl_layer_find((loss ? loss : &none)->type);
   m->outputs = type->logits ? type->logits(m->objective.classes) : m->objective.classes;
   for (; m->n < layers; m->n++)

@@ -25,6 +25,9 @@ static void init(void *self, uint64_t seed, float *x) {
   }
 }
 
+/* Pixels, features (however they lie) or tokens. */
+static int kind_of(const fl_samples *s) { return s->tokens ? FL_TOKENS : s->features || s->begin ? FL_VECTOR : FL_IMAGE; }
+
 static int check(const fl_net *net, const fl_samples *train, const fl_samples *test, double mean, double std, char *err,
                  size_t err_size) {
   if (!net || !net->n || !train || !train->n || !train->c || !train->h || !train->w)
@@ -37,8 +40,8 @@ static int check(const fl_net *net, const fl_samples *train, const fl_samples *t
   else if (test && test->n && test->classes > train->classes)
     snprintf(err, err_size, "model %s: %zu classes in the test set, %zu in the training set", net->name, test->classes,
         train->classes);
-  else if (test && test->n && (test->positions != train->positions || !test->features != !train->features ||
-                               !test->tokens != !train->tokens || !test->label32 != !train->label32))
+  else if (test && test->n && (test->positions != train->positions || kind_of(test) != kind_of(train) ||
+                               !test->label32 != !train->label32))
     snprintf(err, err_size, "model %s: rows or labels of the test samples are of another kind than of the training samples",
              net->name);
   else if (!(std > 0) || !isfinite(std) || !isfinite(mean))

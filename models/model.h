@@ -25,9 +25,10 @@ const fl_net *fl_net_find(const char *name, fl_net_sized *room);
 size_t fl_net_rank(const fl_net *);
 
 /* Samples in memory, c*h*w numbers a row: one of pixels, bytes as in the file, whose inputs are (byte*1/255 - mean)/std, one fma;
- * features, the inputs themselves (c 1: h positions of w, with h 1 a vector); tokens (c and h 1), whole numbers from 0. A label
- * a row, or `positions` labels a row, one for each position of the network's output. channel: NULL, or c means and c deviations
- * of the channels of pixels, in the place of the model's mean and std. */
+ * features, the inputs themselves (c 1: h positions of w, with h 1 a vector); a vector with few that are not 0: row i's are
+ * value[begin[i]] to value[begin[i + 1] - 1] at column[...], which rise; tokens (c and h 1), whole numbers from 0. A label a row,
+ * or `positions` labels a row, one for each position of the network's output. channel: NULL, or c means and c deviations of the
+ * channels of pixels, in the place of the model's mean and std. */
 typedef struct {
   size_t n, c, h, w, classes;
   const uint8_t *pixels, *label;
@@ -35,6 +36,7 @@ typedef struct {
   size_t positions;                             /* 0: one label a row */
   const double *channel;
   const uint32_t *label32;                      /* in the place of label, where classes are more than 256 */
+  const size_t *begin; const uint32_t *column; const float *value;
 } fl_samples;
 
 typedef struct fl_model fl_model;

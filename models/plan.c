@@ -66,13 +66,35 @@ static void add_noise(const fl_model *m, const fl_kernels *k, size_t row, float 
     k->axpy(run, x + c * run, m->sigma[row] * m->noise_scale[c], scratch + c * run);
 }
 
+/* Where row r begins, and its bytes: what is fetched. */
+static void fetch_row(const fl_samples *from, size_t r, size_t in) {
+  if (from->begin) {
+    const size_t at = from->begin[r], n = from->begin[r + 1] - at;
+    if (n) fetch((const uint8_t *)(from->column + at), 4 * n), fetch((const uint8_t *)(from->value + at), 4 * n);
+  } else if (from->pixels) {
+    fetch(from->pixels + r * in, in);
+  } else {
+    fetch(from->features ? (const uint8_t *)(from->features + r * in) : (const uint8_t *)(from->tokens + r * in), 4 * in);
+  }
+}
+
+static void take_row(const fl_model *m, const fl_kernels *k, const fl_samples *from, size_t r, size_t in, float *x) {
+  if (from->begin) {
+    memset(x, 0, in * sizeof *x);
+    for (size_t i = from->begin[r]; i < from->begin[r + 1]; i++) x[from->column[i]] = from->value[i];
+  } else if (from->pixels) {
+    scale_row(m, k, from->pixels + r * in, x);
+  } else if (from->features) {
+    memcpy(x, from->features + r * in, in * sizeof *x);
+  } else {
+    memcpy(x, from->tokens + r * in, in * sizeof *x);
+  }
+}
+
 static void gather(const fl_batch *b, const tail *t, const fl_samples *from, const uint32_t *index, size_t first) {
   const fl_model *m = b->m;
   const fl_kernels *k = b->k;
-  const size_t in = fl_shape_size(&m->input), width = from->pixels ? 1 : 4;
-  const uint8_t *data = from->pixels     ? from->pixels
-                        : from->features ? (const uint8_t *)from->features
-                                         : (const uint8_t *)from->tokens;
+  const size_t in = fl_shape_size(&m->input);
   uint8_t *label = (uint8_t *)b->base + t->label;
   uint32_t *word = (uint32_t *)(void *)(b->base + t->word);
   float *x = fl_batch_span(b, b->arena->place[0].value), *row_scratch = floats(b->base, t->row);
@@ -86,12 +108,11 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
     return;
   }
   const int noisy = m->sigma && from->pixels && from->pixels == m->train.pixels;
-  for (size_t r = 0; index && r < b->n && r < AHEAD; r++) fetch(data + index[r] * in * width, in * width);
+  for (size_t r = 0; index && r < b->n && r < AHEAD; r++) fetch_row(from, index[r], in);
   for (size_t r = 0; r < b->n; r++) {
-    if (index && r + AHEAD < b->n) fetch(data + index[r + AHEAD] * in * width, in * width);
+    if (index && r + AHEAD < b->n) fetch_row(from, index[r + AHEAD], in);
     const size_t row = index ? index[r] : first + r;
-    if (width == 1) scale_row(m, k, data + row * in, x + r * in);
-    else memcpy(x + r * in, data + row * in * width, in * width);
+    take_row(m, k, from, row, in, x + r * in);
     if (noisy && m->sigma[row] > 0) add_noise(m, k, row, x + r * in, row_scratch);
     if (from->label32) memcpy(word + r * m->labels, from->label32 + row * m->labels, m->labels * sizeof *word);
     else memcpy(label + r * m->labels, from->label + row * m->labels, m->labels);

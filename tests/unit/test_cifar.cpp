@@ -44,7 +44,7 @@ struct Loaded {
   char err[1200] = "";
   int status;
   Loaded(const char *name, const char *format, const char *train) {
-    status = fl_dataset_load(&d, name, format, train, nullptr, err, sizeof err);
+    status = fl_dataset_load(&d, name, format, train, nullptr, nullptr, err, sizeof err);
   }
   ~Loaded() {
     if (!status) fl_dataset_free(&d);

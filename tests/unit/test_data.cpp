@@ -106,7 +106,7 @@ struct Loaded {
   char err[1024] = "";
   int status;
   Loaded(const char *name, const char *format, const std::string &train, const char *test = nullptr) {
-    status = fl_dataset_load(&d, name, format, train.empty() ? nullptr : train.c_str(), test, err, sizeof err);
+    status = fl_dataset_load(&d, name, format, train.empty() ? nullptr : train.c_str(), test, nullptr, err, sizeof err);
     CHECK((status == 0 || (status == -1 && err[0])));
   }
   ~Loaded() { fl_dataset_free(&d); }
@@ -287,8 +287,9 @@ TEST_CASE("NPZ with the keys of Keras", "[data]") {
     };
     CHECK(load(good, label).status == 0);
     CHECK(load(good, label, 1).says({ "a.npz", "x_train", "checksum" }));
-    CHECK(load(npy("<f4", "(6, 4, 3)", x), label).says({ "x_train", "dtype", "<f4" }));
-    CHECK(load(npy("<i8", "(3, 1, 3)", x), label).says({ "x_train", "uint8" }));
+    CHECK(load(npy("<f2", "(6, 2, 3)", x), label).says({ "x_train", "dtype", "<f2" }));
+    CHECK(load(npy(">f4", "(6, 1, 3)", x), label).says({ "x_train", "dtype", ">f4" }));
+    CHECK(load(npy("|u1", "(72,)", x), label).says({ "x_train", "uint8" }));
     CHECK(load(npy("|u1", "(6, 4, 4)", x), label).says({ "x_train", "shape" }));
     CHECK(load(npy("|u1", "(6, 4, 3)", x, "True"), label).says({ "x_train", "fortran_order" }));
     CHECK(load(good, npy("<i8", "(5,)", y64.substr(8))).says({ "y_train", "5 values for 6 samples" }));

@@ -19,8 +19,6 @@ fl_dataset numbered() {
   d.train = { 50, 1, 1, 1, 5, pixels, label };
   d.test = { 10, 1, 1, 1, 5, tp, tl };
   d.client = client;
-  void *const all[5] = { pixels, label, tp, tl, client };
-  for (int i = 0; i < 5; i++) d.memory[i] = all[i];
   return d;
 }
 } // namespace

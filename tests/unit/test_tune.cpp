@@ -209,7 +209,6 @@ TEST_CASE("a validation split by client takes a part of each and leaves the rest
   for (int i = 0; i < 4; i++) tp[i] = 200, tl[i] = 0;
   d.train = { 60, 1, 1, 1, 5, pixels, label };
   d.test = { 4, 1, 1, 1, 5, tp, tl };
-  d.memory[0] = pixels, d.memory[1] = label, d.memory[2] = tp, d.memory[3] = tl;
   const size_t sizes[4] = { 30, 25, 4, 1 };
   fl_split s;
   REQUIRE(fl_split_alloc(&s, 4, 60) == 0);
