@@ -165,6 +165,10 @@ int fl_plan_export(fl_work *w, const fl_suite *suite, const char *out) {
                c->partition.kind->name);
       bad = -1;
     }
+    if (!bad && c->augment) {
+      snprintf(err, sizeof err, "--export-plan: data.augment: allowed: none, as a plan has rows by their numbers");
+      bad = -1;
+    }
     snprintf(path, sizeof path, "%s/partition.json", dir);
     if (!bad && (fl_folder_make(dir, err, sizeof err) || write_params(s, dir, err, sizeof err) ||
                  fl_split_save(&w->split, path, err, sizeof err) || write_plan(s, c, &w->data, dir, err, sizeof err)))

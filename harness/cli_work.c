@@ -58,7 +58,7 @@ static int same_data(const fl_config *a, const fl_config *b) {
   return !strcmp(a->data_name, b->data_name) && !strcmp(a->data_format, b->data_format) &&
       !strcmp(a->data_train, b->data_train) &&
          !strcmp(a->data_test, b->data_test) && a->validation == b->validation &&
-         a->validation_from == b->validation_from && a->scaling == b->scaling && same_options(a, b);
+         a->validation_from == b->validation_from && a->scaling == b->scaling && a->augment == b->augment && same_options(a, b);
 }
 
 static int same_split(const fl_config *a, const fl_config *b) {
@@ -117,9 +117,10 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     const char *format = c->data_format[0] ? c->data_format : NULL;
     if (!is_made(c) && fl_dataset_load(&w->data, c->data_name, format, c->data_train[0] ? c->data_train : NULL,
                         c->data_test[0] ? c->data_test : NULL, &c->data_options, err, size)) return -1;
-    if (!w->data.train.pixels && !w->data.population && c->scaling != FL_SCALING_STANDARD)
-      return fl_dataset_free(&w->data),
-             snprintf(err, size, "data.scaling would do nothing; allowed: only with data of pixels"), -1;
+    if (!w->data.train.pixels && !w->data.population && (c->scaling != FL_SCALING_STANDARD || c->augment))
+      return fl_dataset_free(&w->data), snprintf(err, size, "data.%s would do nothing; allowed: only with data of pixels",
+                                                 c->augment ? "augment" : "scaling"), -1;
+    w->data.train.augment = c->augment;
     fl_dataset_scale(&w->data, c->scaling);
     w->data_of = c;
     if (c->validation > 0 && c->validation_from == FL_VALIDATION_ROWS &&

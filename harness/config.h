@@ -17,6 +17,7 @@ typedef struct {                                /* one resolved run */
   double validation;                            /* part of the training rows that replaces the test set; 0: none */
   int validation_from;                          /* FL_VALIDATION_*: of all training rows, or of each client's */
   fl_scaling scaling;
+  unsigned augment;                             /* FL_AUGMENT_* */
   fl_population_config population;              /* data_format "synthetic" */
   fl_data_options data_options;
   int central;                                  /* training: rounds are epochs, local_steps caps one, clients 1; no partition */

@@ -88,8 +88,8 @@ static int format_keys(context *c, const fl_node *map, fl_config *run, const cha
 
 /* format: synthetic. v, at: of fl_data_keys. */
 static int population_keys(context *c, fl_config *run, const char *const v[], const char *const at[]) {
-  for (size_t i = 2; i < 5; i++)
-    if (v[i]) return fl_config_fail(c, at[i], fl_data_keys[i].name, v[i], "not beside 'format: synthetic'");
+  for (size_t i = 2; i < 8; i++)
+    if (v[i] && (i < 5 || i == 7)) return fl_config_fail(c, at[i], fl_data_keys[i].name, v[i], "not beside 'format: synthetic'");
   const fl_node *partition = fl_node_get(c->root, "partition");
   if (partition)
     return snprintf(c->err, c->size, "%s: partition beside 'format: synthetic'; allowed: none, its clients have samples already",
@@ -143,8 +143,8 @@ static int files(context *c, fl_config *run, const char *const v[], const char *
 
 int fl_config_data(context *c, fl_config *run) {
   const fl_node *map = fl_node_now(fl_node_get(c->root, "data"));
-  const char *names[40], *where = map->where, *v[7] = { 0 }, *at[7] = { 0 };
-  int bad = 0, from_set[7] = { 0 };
+  const char *names[40], *where = map->where, *v[8] = { 0 }, *at[8] = { 0 };
+  int bad = 0, from_set[8] = { 0 };
   if (map->kind == FL_NODE_SCALAR) {
     v[0] = map->text; at[0] = where;
   } else {
@@ -166,6 +166,11 @@ int fl_config_data(context *c, fl_config *run) {
   double index = FL_SCALING_STANDARD;
   if (v[6] && fl_param_read(&scaling, &how, &index, c->err, c->size)) return -1;
   run->scaling = (fl_scaling)index;
+  static const fl_param augment = { "augment", 0, 0, 0, FL_AUGMENT_CHOICES, "", 0 };
+  const fl_setting drawn = { "augment", v[7], at[7] };
+  index = 0;
+  if (v[7] && fl_param_read(&augment, &drawn, &index, c->err, c->size)) return -1;
+  run->augment = (unsigned)index;
   if (format_keys(c, map, run, v[1] ? v[1] : "")) return -1;
   if (v[1] && !strcmp(v[1], "synthetic")) return population_keys(c, run, v, at);
   return v[1] ? files(c, run, v, at, from_set) : known_set(c, run, where, v, at);

@@ -82,6 +82,7 @@ json_t *fl_config_json(const fl_config *c) {
   if (c->validation_from != FL_VALIDATION_ROWS)
     json_object_set_new(data, "validation_from", choice(FL_VALIDATION_CHOICES, c->validation_from));
   if (c->scaling != FL_SCALING_STANDARD) json_object_set_new(data, "scaling", choice(FL_SCALING_CHOICES, (int)c->scaling));
+  if (c->augment) json_object_set_new(data, "augment", choice(FL_AUGMENT_CHOICES, (int)c->augment));
   json_object_set_new(o, "data", data);
   const fl_section_keys *own = fl_section_of(c->central);
   settings s = { algorithm, c->central };

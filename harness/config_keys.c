@@ -177,6 +177,8 @@ const fl_key_help fl_data_keys[] = {
                        "(of each, after that)" },
   { "scaling", "inputs from pixels: standard (minus the set's mean, over its deviation; default), unit (0 to 1), symmetric "
                "(-1 to 1)" },
+  { "augment", "what training rows of pixels go through when they are drawn: none (default), crop (4 pixels of padding, a random "
+               "part of the old size), flip (a random half is mirrored), crop_flip" },
 };
 const fl_key_help fl_tune_keys[] = {
   { "trials", "of every method, whatever its space; 1 to 10000" },

@@ -40,6 +40,8 @@ void fl_dataset_free(fl_dataset *);
 /* Inputs are (pixel/255 - mean)/std. standard: the set's own mean and deviation (as loaded); unit: 0 to 1; symmetric: -1 to 1. */
 #define FL_SCALING_CHOICES "standard|unit|symmetric"
 typedef enum { FL_SCALING_STANDARD, FL_SCALING_UNIT, FL_SCALING_SYMMETRIC } fl_scaling;
+/* data.augment, in the order of the bits of FL_AUGMENT_*. */
+#define FL_AUGMENT_CHOICES "none|crop|flip|crop_flip"
 void fl_dataset_scale(fl_dataset *, fl_scaling);
 /* A validation split for choosing hyper-parameters: `fraction` of the training rows (FL_PURPOSE_VALIDATION, seed 0) becomes the
  * test set, the rest stays; the real test rows are dropped. 0, or -1 with a message. */

@@ -299,6 +299,6 @@ int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
   if (m->layout.buffers && move_buffers(m)) return snprintf(err, size, "model %s: no memory", net->name), -1;
   fuse_pooling(m);
   for (size_t i = 0; i < m->n; i++) m->draws |= m->module[i].type->acts & FL_DRAWS;
-  if (m->draws || m->layout.buffers) m->objective.grad = fl_plan_grad;
+  if (m->draws || m->layout.buffers || m->train.augment) m->objective.grad = fl_plan_grad;
   return 0;
 }

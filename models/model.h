@@ -28,7 +28,9 @@ size_t fl_net_rank(const fl_net *);
  * features, the inputs themselves (c 1: h positions of w, with h 1 a vector); a vector with few that are not 0: row i's are
  * value[begin[i]] to value[begin[i + 1] - 1] at column[...], which rise; tokens (c and h 1), whole numbers from 0. A label a row,
  * or `positions` labels a row, one for each position of the network's output. channel: NULL, or c means and c deviations of the
- * channels of pixels, in the place of the model's mean and std. */
+ * channels of pixels, in the place of the model's mean and std. augment: bits of FL_AUGMENT_*, what a gradient that may draw does
+ * to training rows of pixels: up to 4 pixels of shift, 0 beyond the edge, and a mirror image of every other one. */
+enum { FL_AUGMENT_CROP = 1, FL_AUGMENT_FLIP = 2 };
 typedef struct {
   size_t n, c, h, w, classes;
   const uint8_t *pixels, *label;
@@ -37,7 +39,13 @@ typedef struct {
   const double *channel;
   const uint32_t *label32;                      /* in the place of label, where classes are more than 256 */
   const size_t *begin; const uint32_t *column; const float *value;
+  unsigned augment;
 } fl_samples;
+/* How one row is augmented: by how much it is shifted (-4 to 4), whether it is mirrored; drawn from the key of the gradient and
+ * the row's number. And the row, c planes of h*w. */
+typedef struct { int down, right, mirrored; } fl_augmented;
+fl_augmented fl_augment_draw(unsigned augment, const fl_key *draws, uint32_t row);
+void fl_augment_row(const fl_augmented *, size_t c, size_t h, size_t w, const uint8_t *from, uint8_t *to);
 
 typedef struct fl_model fl_model;
 /* Builds net for samples of train's shape; NULL with a message in err when shapes do not fit (names the layer). The

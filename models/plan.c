@@ -78,10 +78,16 @@ static void fetch_row(const fl_samples *from, size_t r, size_t in) {
   }
 }
 
-static void take_row(const fl_model *m, const fl_kernels *k, const fl_samples *from, size_t r, size_t in, float *x) {
+/* scratch: of a row as it was augmented. draws: NULL, nothing is. */
+static void take_row(const fl_model *m, const fl_kernels *k, const fl_samples *from, size_t r, size_t in, const fl_key *draws,
+                     float *x, void *scratch) {
   if (from->begin) {
     memset(x, 0, in * sizeof *x);
     for (size_t i = from->begin[r]; i < from->begin[r + 1]; i++) x[from->column[i]] = from->value[i];
+  } else if (from->pixels && draws && from->augment && from == &m->train) {
+    const fl_augmented how = fl_augment_draw(from->augment, draws, (uint32_t)r);
+    fl_augment_row(&how, from->c, from->h, from->w, from->pixels + r * in, scratch);
+    scale_row(m, k, scratch, x);
   } else if (from->pixels) {
     scale_row(m, k, from->pixels + r * in, x);
   } else if (from->features) {
@@ -112,7 +118,7 @@ static void gather(const fl_batch *b, const tail *t, const fl_samples *from, con
   for (size_t r = 0; r < b->n; r++) {
     if (index && r + AHEAD < b->n) fetch_row(from, index[r + AHEAD], in);
     const size_t row = index ? index[r] : first + r;
-    take_row(m, k, from, row, in, x + r * in);
+    take_row(m, k, from, row, in, b->draws, x + r * in, row_scratch);
     if (noisy && m->sigma[row] > 0) add_noise(m, k, row, x + r * in, row_scratch);
     if (from->label32) memcpy(word + r * m->labels, from->label32 + row * m->labels, m->labels * sizeof *word);
     else memcpy(label + r * m->labels, from->label + row * m->labels, m->labels);

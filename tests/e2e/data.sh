@@ -136,6 +136,21 @@ training: {epochs: 2, batch_size: 10}
 algorithms: [{rule: sgd, lr: 0.5}]
 YAML
 try 0 run sentences.yaml --verify
+bash "$2/tests/e2e/make_data.sh" images 200 40 3
+cat > augment.yaml << 'YAML'
+data: {format: idx, train: images, augment: crop_flip}
+model: logistic
+federated: {clients: 5, participation: 0.6, rounds: 3, batch_size: 10}
+algorithms: [{name: fedavg, lr: 0.1}, {stack: [sam], rule: sgd, lr: 0.1}]
+YAML
+try 0 run augment.yaml --verify
+try 0 run augment.yaml --out augmented
+try 0 run augment.yaml --set data.augment=none --out plain
+! cmp -s augmented/fedavg-s1/params.safetensors plain/fedavg-s1/params.safetensors || fail "augment changes nothing"
+try 1 run sparse.yaml --set data.augment=flip --out no
+told 'data.augment would do nothing'
+try 2 run augment.yaml --set data.augment=rotate --out no
+told 'none|crop|flip|crop_flip'
 try 1 run text.yaml --set partition=noise --out no
 told 'partition noise: its noise is of pixels'
 try 1 run sparse.yaml --set data.scaling=unit --out no
