@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t *copy_labels(const fl_samples *from, const uint32_t *row, size_t n) {
-  const size_t labels = from->positions ? from->positions : 1;
-  uint8_t *out = malloc(n * labels + 1);
-  for (size_t i = 0; out && i < n; i++) memcpy(out + i * labels, from->label + row[i] * labels, labels);
-  return out;
-}
-
 static void *copy_inputs(const void *from, size_t bytes, const uint32_t *row, size_t n) {
   uint8_t *out = fl_pixels_alloc(n * bytes);
   for (size_t i = 0; out && i < n; i++) memcpy(out + i * bytes, (const uint8_t *)from + row[i] * bytes, bytes);
@@ -39,12 +32,14 @@ static int copy_sparse(const fl_samples *from, const uint32_t *row, size_t n, fl
 size_t fl_samples_row(const fl_samples *s) { return s->c * s->h * s->w; }
 
 int fl_samples_copy(const fl_samples *from, const uint32_t *row, size_t n, fl_samples *out) {
-  const size_t in = fl_samples_row(from);
+  const size_t in = fl_samples_row(from), labels = from->positions ? from->positions : 1;
   *out = *from;
   out->n = n;
   out->pixels = NULL, out->features = NULL, out->tokens = NULL, out->begin = NULL, out->column = NULL, out->value = NULL;
-  out->label = copy_labels(from, row, n);
-  int bad = !out->label;
+  out->label = NULL, out->label32 = NULL;
+  int bad = 0;
+  if (from->label) bad |= !(out->label = copy_inputs(from->label, labels, row, n));
+  if (from->label32) bad |= !(out->label32 = copy_inputs(from->label32, 4 * labels, row, n));
   if (from->pixels) bad |= !(out->pixels = copy_inputs(from->pixels, in, row, n));
   if (from->features) bad |= !(out->features = copy_inputs(from->features, 4 * in, row, n));
   if (from->tokens) bad |= !(out->tokens = copy_inputs(from->tokens, 4 * in, row, n));

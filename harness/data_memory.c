@@ -13,7 +13,8 @@ void *fl_pixels_alloc(size_t n) {
 }
 
 void fl_samples_free(fl_samples *s) {
-  const void *const own[] = { s->pixels, s->label, s->features, s->tokens, s->begin, s->column, s->value };
+  const void *const own[] = { s->pixels, s->label, s->features, s->tokens, s->begin, s->column, s->value,
+                             s->label32 };
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) free((void *)(uintptr_t)own[i]);
   *s = (fl_samples){ 0 };
 }

@@ -1,6 +1,6 @@
 /* augment.c - what a training gradient does to rows of pixels before they are scaled: the usual crop out of an image with 4
- * pixels of padding on every side, and the mirror image. From counters alone: seed, round, client, step and gradient by the key, and the
- * row; so neither threads nor the order of rows nor a resumed run can change it. */
+ * pixels of padding on every side, and the mirror image. From counters alone: seed, round, client, step and gradient by the key,
+ * and the row; so neither threads nor the order of rows nor a resumed run can change it. */
 #include "models/model.h"
 #include <string.h>
 
