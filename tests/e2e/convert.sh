@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# scripts/convert: tables, LEAF's JSON and image folders become NPZ files that the program reads, rows and classes as they were.
+# usage: convert.sh FEDLANE SOURCE_DIR SCRATCH_DIR
+set -euo pipefail
+fedlane=$1 source=$2 scratch=$3
+. "$source/tests/e2e/try.bash"
+export PYTHONDONTWRITEBYTECODE=1
+cd "$scratch"
+convert() { # EXIT_CODE ARGUMENTS...
+  local want=$1 got=0; shift
+  "$source/scripts/convert" "$@" > "$scratch/out" 2> "$scratch/err" || got=$?
+  [ $got = "$want" ] || fail "exit code $got, not $want: scripts/convert $*"
+}
+info() { try 0 info --data "$1"; }
+
+printf 'a,who,b,kind\n1,ann,0.5,yes\n-2,bo,1e3,no\n3,ann,0,yes\n' > t.csv
+convert 0 table t.csv t.npz --client who
+info t.npz
+told 'train        3 rows of 1x1x2 features, 1 label a row, 5 numbers not 0'
+told 'clients      2, of 1 to 2 rows'
+cp t.npz again.npz
+convert 0 table t.csv t.npz --client who
+cmp -s t.npz again.npz || fail "the same table gives other bytes"
+convert 1 table t.csv no.npz
+told "t.csv:2: column 'who' is 'ann'; allowed: finite numbers, or --drop it"
+convert 1 table t.csv no.npz --label color
+told "no column 'color'; allowed: a, who, b, kind"
+printf 'a,b\n1,2\n3\n' > short.csv
+convert 1 table short.csv no.npz
+told 'short.csv:3: 1 columns; allowed: 2'
+
+python3 - << 'PY'
+import json
+def put(name, users):
+    json.dump({"users": list(users), "num_samples": [len(u["x"]) for u in users.values()], "user_data": users}, open(name, "w"))
+put("f.json", {"u1": {"x": [[0.0, 1.0, 128 / 255, 0.2]] * 3, "y": [0, 1, 5]}, "u2": {"x": [[1.0] * 4], "y": [1]}})
+put("s.json", {"A": {"x": ["abca", "bcab"], "y": ["b", "c"]}, "B": {"x": ["ccba"], "y": ["a"]}})
+put("n.json", {"A": {"x": [[0.5, -7.0], [2.0, 1.0]], "y": [3.0, 4.0]}})
+put("bad.json", {"A": {"x": [[0.5, -7.0]], "y": []}})
+PY
+convert 0 leaf f.json f.npz
+info f.npz
+told 'train        4 rows of 1x2x2 pixels'
+told 'clients      2, of 1 to 3 rows'
+convert 0 leaf s.json s.npz --test s.json
+info s.npz
+told 'test         3 rows of 1x1x4 tokens, 1 label a row'
+convert 0 leaf n.json n.npz
+info n.npz
+told 'train        2 rows of 1x1x2 features'
+convert 1 leaf bad.json no.npz
+told "user 'A' has not as many y as x"
+convert 1 leaf t.csv no.npz
+told 'not JSON'
+python3 - << 'PY' || fail "other rows than LEAF's"
+import struct, sys, zipfile
+good = zipfile.ZipFile("s.npz").read("tokens_train.npy")[-48:] == struct.pack("<12i", 0, 1, 2, 0, 1, 2, 0, 1, 2, 2, 1, 0)
+good = good and zipfile.ZipFile("f.npz").read("x_train.npy")[-16:] == bytes([0, 255, 128, 51] * 3 + [255] * 4)
+good = good and zipfile.ZipFile("n.npz").read("x_train.npy")[-16:] == struct.pack("<4f", 0.5, -7, 2, 1)
+sys.exit(not good)
+PY
+
+if python3 -c 'import PIL' 2> /dev/null; then
+  python3 - << 'PY'
+from PIL import Image
+import os
+for name, color in (("cat", (255, 0, 10)), ("dog", (0, 200, 30))):
+    os.makedirs("pictures/" + name)
+    for i in range(2): Image.new("RGB", (5, 3 + i), color).save("pictures/%s/%d.png" % (name, i))
+PY
+  convert 1 images pictures no.npz
+  told '4x5 pixels, those before it 3x5; allowed: one size, or --size HxW'
+  convert 0 images pictures p.npz --size 4x4
+  info p.npz
+  told 'train        4 rows of 3x4x4 pixels'
+else
+  convert 1 images pictures no.npz
+  told 'images need Pillow'
+fi
+rm -rf "$scratch"
