@@ -64,15 +64,21 @@ static void print_roles(const fl_layout *l) {
   }
 }
 
-static int print_network(const fl_net *net, size_t c, size_t h, size_t w, size_t classes) {
+/* one: a row of pixels, or with `tokens` of those. */
+static int print_network(const fl_net *net, fl_samples one, int tokens) {
   char err[FL_ERR], text[32];
-  uint8_t *pixels = calloc(c * h * w, 1), label = 0;
-  const fl_samples one = { .n = 1, .c = c, .h = h, .w = w, .classes = classes, .pixels = pixels, .label = &label };
-  fl_model *m = pixels ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
-  if (!m) return free(pixels), fprintf(stderr, "fedlane: %s\n", pixels ? err : "out of memory"), FL_EXIT_FAILED;
+  const size_t size = one.c * one.h * one.w;
+  void *row = calloc(2 * size, sizeof(int32_t));        /* and its labels */
+  if (tokens) one.tokens = row;
+  else one.pixels = row;
+  one.label = (uint8_t *)row + size * sizeof(int32_t);
+  fl_model *m = row ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
+  if (!m) return free(row), fprintf(stderr, "fedlane: %s\n", row ? err : "out of memory"), FL_EXIT_FAILED;
   const fl_layout *l = fl_model_objective(m)->layout;
-  printf("%s: %s\ninput %zu x %zu x %zu, %zu classes\n\n%-24s %-20s %10s\n", net->name, net->help, c, h, w, classes, "tensor",
-         "shape", "size");
+  printf("%s: %s\n", net->name, net->help);
+  if (tokens) printf("input %zu tokens, %zu label%s, ", size, one.positions ? one.positions : 1, one.positions ? "s" : "");
+  else printf("input %zu x %zu x %zu, ", one.c, one.h, one.w);
+  printf("%zu classes\n\n%-24s %-20s %10s\n", one.classes, "tensor", "shape", "size");
   for (size_t i = 0; i < l->n; i++) {
     char dims[64] = "";
     for (int k = 0; k < l->tensor[i].ndim; k++)
@@ -87,22 +93,29 @@ static int print_network(const fl_net *net, size_t c, size_t h, size_t w, size_t
   const double macs = fl_model_macs(m);         /* backward: as many again for the inputs' gradients, and for the weights' */
   printf("multiply-adds a sample   %.0f forward; %.3g FLOP, about %.3g with the gradient\n", macs, 2 * macs, 6 * macs);
   fl_model_free(m);
-  free(pixels);
+  free(row);
   return FL_EXIT_DONE;
 }
 
 static int print_model(const char *name, const char *shape) {
   char err[FL_ERR];
-  size_t c = 1, h = 28, w = 28, classes = 10;
-  if (shape && sscanf(shape, "%zux%zux%zux%zu", &c, &h, &w, &classes) != 4)
-    return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10\n", shape), FL_EXIT_USAGE;
-  if (!c || !h || !w || !classes || classes > 256 || c > 4096 || h > 4096 || w > 4096)
-    return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 x 1..4096 x 1..4096 x 1..256\n", shape), FL_EXIT_USAGE;
+  size_t d[4] = { 1, 28, 28, 10 };
+  const int n = shape ? sscanf(shape, "%zux%zux%zux%zu", &d[0], &d[1], &d[2], &d[3]) : 4;
+  if (n < 3)
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10, or TOKENSxLABELSxCLASSES, e.g. "
+                   "80x1x80\n", shape), FL_EXIT_USAGE;
+  for (int i = 0; i < n; i++)
+    if (!d[i] || d[i] > (i == n - 1 ? 256 : 4096))
+      return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 each, of classes 1..256\n", shape), FL_EXIT_USAGE;
+  if (n == 3 && d[1] != 1 && d[1] != d[0])
+    return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1 label, or %zu, one a token\n", shape, d[0]), FL_EXIT_USAGE;
+  fl_samples one = { .n = 1, .c = d[0], .h = d[1], .w = d[2], .classes = d[3] };
+  if (n == 3) one.c = one.h = 1, one.w = d[0], one.positions = d[1] > 1 ? d[1] : 0, one.classes = d[2];
   fl_net_sized room;
   fl_net *own = fl_net_is_file(name) ? fl_net_read_file(name, err, sizeof err) : NULL;
   const fl_net *net = fl_net_is_file(name) ? own : fl_net_named("--model", name, &room, err, sizeof err);
   if (!net) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
-  const int code = print_network(net, c, h, w, classes);
+  const int code = print_network(net, one, n == 3);
   fl_net_free(own);
   return code;
 }
@@ -121,7 +134,8 @@ int fl_cli_info(int argc, char **argv) {
                                          { "data", 1, NULL, 'd' }, { "test", 1, NULL, 't' }, { "format", 1, NULL, 'f' },
                                          { "set", 1, NULL, 'e' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' },
                                          { NULL, 0, NULL, 0 } };
-  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES]]\n"
+  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES | "
+                              "TOKENSxLABELSxCLASSES]]\n"
                               "       fedlane info --data PATH|NAME [--test PATH] [--format FORMAT] [--set key=value,...] "
                               "[--json]\n";
   const char *model = NULL, *shape = NULL, *isa = NULL, *key;
