@@ -1,10 +1,11 @@
-/* recurrent.c - LSTM and GRU over a sequence, built on a table: what multiplies the input is one product for all steps, what
- * multiplies the state is a product a step, whose weights are packed once into panels of 48 columns; weight gradients are one
- * product over all steps. Rows of a step lie a whole sequence apart, often a multiple of a page: they are copied side by side. */
+/* recurrent.c - LSTM and GRU over a sequence, built on a table: what multiplies the state is a product a step, whose weights are
+ * packed once into panels of 48 columns; what multiplies the input is one product for all steps, or, of enough samples, one a
+ * step too, so that the gates are still in the cache; weight gradients are one product over all steps. Rows of a step lie a whole
+ * sequence apart, often a multiple of a page: they are copied side by side. */
 #include <fedlane/kernels.h>
 #include <string.h>
 
-enum { PANEL = 48 };
+enum { PANEL = 48, STEPWISE = 16, NARROW = 16 };  /* from so many samples on; inputs of a row */
 static size_t panels(size_t n) { return (n + PANEL - 1) / PANEL; }
 static size_t width(size_t n, size_t panel) { return n - panel * PANEL < PANEL ? n - panel * PANEL : PANEL; }
 
@@ -34,15 +35,40 @@ static void gather(size_t rows, size_t n, const float *from, size_t ld, float *t
 
 size_t fl_recurrent_work(const fl_recurrent *s, size_t n) {
   const size_t h = s->hidden;
-  return 4 * h * h + 4 * h + n * 6 * h + n * s->length * h;
+  return 4 * h * h + 4 * h + n * 6 * h + n * s->length * h + (4 * h + n) * s->in;
 }
 
-/* Weights' gradients from those of the gates (n*length rows of `gates` columns) and of what multiplied the state. */
+static float *input_part(const fl_recurrent *s, size_t n, float *work) {
+  return work + fl_recurrent_work(s, n) - (4 * s->hidden + n) * s->in;
+}
+
+/* Whether the input's products, of k terms, are a step's; the sums are the same. */
+static int stepwise(size_t n, size_t k) { return n >= STEPWISE && k <= FL_GEMM_PIECE; }
+
+/* The input's products of all steps into gates; where they are a step's, only what product_of_step needs, into work. */
+static void products_of_input(const fl_kernels *t, const fl_recurrent *s, size_t n, size_t all, const float *x, const float *w_ih,
+                              float *gates, float *work) {
+  if (stepwise(n, s->in)) pack(t, s->in, all, w_ih, s->in, 1, work);
+  else t->gemm_nt(n * s->length, all, s->in, x, s->in, w_ih, s->in, gates, all, FL_GEMM_PIECE);
+}
+static void product_of_step(const fl_kernels *t, const fl_recurrent *s, size_t n, size_t all, size_t step, const float *x,
+                            float *gates, float *work) {
+  float *rows = work + all * s->in;
+  if (!stepwise(n, s->in)) return;
+  gather(n, s->in, x + step * s->in, s->length * s->in, rows);
+  product(t, n, all, s->in, rows, work, gates + step * all, s->length * all, 0);
+}
+
+/* Weights' gradients from those of the gates (n*length rows of `gates` columns) and of what multiplied the state. A matrix of few
+ * columns is made as its transpose, in work. */
 static void input_back(const fl_kernels *t, const fl_recurrent *s, size_t n, size_t gates, const float *x, const float *w_ih,
-                       const float *dgates, float *dx, float *dw, float *db) {
+                       const float *dgates, float *dx, float *dw, float *db, float *work) {
   const size_t rows = n * s->length, piece = fl_sample_piece(s->length) * s->length;
   if (dx) t->gemm_nn(rows, s->in, gates, dgates, gates, w_ih, s->in, dx, s->in, FL_GEMM_PIECE);
-  t->gemm_tn(gates, s->in, rows, dgates, gates, x, s->in, dw, s->in, piece);
+  if (s->in <= NARROW && s->in <= s->hidden) {
+    t->gemm_tn(s->in, gates, rows, x, s->in, dgates, gates, work, gates, piece);
+    t->transpose(s->in, gates, work, gates, dw, s->in);
+  } else t->gemm_tn(gates, s->in, rows, dgates, gates, x, s->in, dw, s->in, piece);
   t->bias_grad(rows, gates, dgates, db, piece);
 }
 
@@ -59,12 +85,13 @@ static void states_before(const fl_recurrent *s, size_t n, const float *y, float
 void fl_lstm(const fl_kernels *t, const fl_recurrent *s, size_t n, const float *x, const fl_recurrent_weights *w, float *y,
              float *gates, float *cells, float *work) {
   const size_t h = s->hidden, all = 4 * h, length = s->length;
-  float *packed = work, *bias = packed + all * h, *state = bias + all;
+  float *packed = work, *bias = packed + all * h, *state = bias + all, *of_input = input_part(s, n, work);
   if (!n || !length) return;
   pack(t, h, all, w->w_hh, h, 1, packed);
   t->add(all, bias, w->b_ih, w->b_hh);
-  t->gemm_nt(n * length, all, s->in, x, s->in, w->w_ih, s->in, gates, all, FL_GEMM_PIECE);
+  products_of_input(t, s, n, all, x, w->w_ih, gates, of_input);
   for (size_t i = 0; i < length; i++) {
+    product_of_step(t, s, n, all, i, x, gates, of_input);
     if (i) {
       gather(n, h, y + (i - 1) * h, length * h, state);
       product(t, n, all, h, state, packed, gates + i * all, length * all, 1);
@@ -87,7 +114,7 @@ void fl_lstm_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const fl
     t->lstm_cell_back(n, h, gates + i * all, length * all, i ? cells + (i - 1) * h : NULL, cells + i * h, length * h, dh, dc,
                       dense);
   }
-  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih);
+  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, packed);
   memcpy(g->b_hh, g->b_ih, all * sizeof *g->b_hh);
   states_before(s, n, y, before);
   t->gemm_tn(all, h, rows, gates, all, before, h, g->w_hh, h, piece);
@@ -97,15 +124,16 @@ void fl_lstm_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const fl
 void fl_gru(const fl_kernels *t, const fl_recurrent *s, size_t n, const float *x, const fl_recurrent_weights *w, float *y,
             float *gates, float *hidden, float *work) {
   const size_t h = s->hidden, all = 3 * h, length = s->length;
-  float *packed = work, *bias = packed + all * h, *state = bias + 4 * h;
+  float *packed = work, *bias = packed + all * h, *state = bias + 4 * h, *of_input = input_part(s, n, work);
   if (!n || !length) return;
   pack(t, h, 2 * h, w->w_hh, h, 1, packed);
   pack(t, h, h, w->w_hh + 2 * h * h, h, 1, packed + 2 * h * h);
   t->add(2 * h, bias, w->b_ih, w->b_hh);
   memcpy(bias + 2 * h, w->b_ih + 2 * h, h * sizeof *bias);
   memcpy(bias + all, w->b_hh + 2 * h, h * sizeof *bias);
-  t->gemm_nt(n * length, all, s->in, x, s->in, w->w_ih, s->in, gates, all, FL_GEMM_PIECE);
+  products_of_input(t, s, n, all, x, w->w_ih, gates, of_input);
   for (size_t i = 0; i < length; i++) {
+    product_of_step(t, s, n, all, i, x, gates, of_input);
     if (i) {
       gather(n, h, y + (i - 1) * h, length * h, state);
       product(t, n, 2 * h, h, state, packed, gates + i * all, length * all, 1);
@@ -134,7 +162,7 @@ void fl_gru_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const flo
                      dense);
     memcpy(carry, dh, n * h * sizeof *dh);
   }
-  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih);
+  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, packed);
   memcpy(g->b_hh, g->b_ih, 2 * h * sizeof *g->b_hh);
   t->bias_grad(rows, h, hidden, g->b_hh + 2 * h, piece);
   states_before(s, n, y, before);

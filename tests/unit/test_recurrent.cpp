@@ -119,6 +119,7 @@ TEST_CASE("LSTM and GRU over a sequence", "[recurrent]") {
     check_recurrent(3, 5, 4, 7, gru);
     check_recurrent(2, 9, 17, 20, gru);
     check_recurrent(5, 3, 8, 33, gru);
+    check_recurrent(19, 3, 20, 6, gru);
   }
 }
 
