@@ -42,7 +42,7 @@ class Net(ctypes.Structure):
 class Samples(ctypes.Structure):
     _fields_ = [(f, size) for f in ("n", "c", "h", "w", "classes")] + [
         (f, pointer) for f in ("pixels", "label", "features", "tokens")] + [("positions", size)] + [
-        (f, pointer) for f in ("channel", "label32")]
+        (f, pointer) for f in ("channel", "label32", "begin", "column", "value")] + [("augment", ctypes.c_uint)]
 
 
 class Tensor(ctypes.Structure):
@@ -85,7 +85,7 @@ class Network:
         assert tokens is None or tokens.dtype == np.int32
         at = [None if a is None else a.ctypes.data for a in self.arrays]
         positions = labels.shape[1] if labels.ndim > 1 else 0
-        self.samples = Samples(n, c, h, w, classes, at[0], at[2], None, at[1], positions, None, None)
+        self.samples = Samples(n, c, h, w, classes, at[0], at[2], None, at[1], positions)
         net = net.contents if winograd else self.plain(net.contents)
         self.model = f.fl_model_new(ctypes.byref(net), ctypes.byref(self.samples), None, ctypes.c_double(mean),
                                     ctypes.c_double(std), err, size(1024))
