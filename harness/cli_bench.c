@@ -101,7 +101,8 @@ static int parse(options *o, int argc, char **argv) {
   if (!o->save && !o->against)
     return fprintf(stderr, "fedlane: bench: --save or --against is missing\n%s", usage), FL_EXIT_USAGE;
   if (o->filter) {
-    snprintf(o->filter_word, sizeof o->filter_word, "--benchmark_filter=%s", o->filter);
+    if ((size_t)snprintf(o->filter_word, sizeof o->filter_word, "--benchmark_filter=%s", o->filter) >= sizeof o->filter_word)
+      return refuse("--filter: too long", o->filter, "1000 bytes");
     o->words[o->n_words++] = o->filter_word;
   }
   return 0;
@@ -332,6 +333,8 @@ static int guard(options *o) {
   g.program[1] = o->program[0] ? o->own : NULL;
   int bad = fl_guard_rows(&g, err, sizeof err);
   if (bad) code = FL_EXIT_USAGE;
+  else if (!g.n) bad = code = refuse("no row matches --filter", o->filter ? o->filter : "",
+                                     "a part of a row's name (fedlane bench --benchmark_list_tests)");
   if (!bad && saved) {
     static const char *const word[] = { "time", "counter", "callgrind" };
     json_object_set_new(g.context[0], "metric", json_string(word[g.metric]));
@@ -342,13 +345,14 @@ static int guard(options *o) {
     bad = decide(&g, o, saved, err, sizeof err);
     if (bad) code = EXIT_UNDECIDED;
   }
+  if (!bad && o->against) code = print(&g, saved, differs);
   if (!bad && o->save) {
     snprintf(path, sizeof path, "%s", o->save);
     if (is_folder(o->save)) named_after_cpu(o, g.metric, o->save, path, sizeof path);
-    if ((bad = fl_guard_save(&g, path, err, sizeof err))) code = EXIT_UNDECIDED;
-    else if (!o->against) printf("%zu rows saved as %s\n", g.n, path);
+    bad = fl_guard_save(&g, path, err, sizeof err);
+    if (bad && !code) code = EXIT_UNDECIDED;    /* the verdicts stand all the same */
+    if (!bad && !o->against) printf("%zu rows saved as %s\n", g.n, path);
   }
-  if (!bad && o->against) code = print(&g, saved, differs);
   if (bad && *err) fprintf(stderr, "fedlane: bench: %s\n", err);
   json_decref(saved);
   fl_guard_free(&g);

@@ -163,6 +163,7 @@ int fl_cli_report(int argc, char **argv) {
     return FL_EXIT_DONE;
   }
   snprintf(series, sizeof series, "%s/series.json", out);
+  if (fflush(stdout)) return fputs("fedlane: cannot write to standard output\n", stderr), FL_EXIT_FAILED;
   char *drawn[] = { argv[0], series, (char *)(uintptr_t)"--out", out, (char *)(uintptr_t)(o.venue ? "--venue" : NULL),
                     (char *)(uintptr_t)o.venue, NULL };
   return fl_become(path, drawn);

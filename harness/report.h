@@ -11,7 +11,7 @@ typedef struct {
   json_t *config, *conditions;                  /* conditions: all that seeds of one series share, as {path: value} */
   char model[80], data[80], cpu[160], status[24];
   json_int_t seed;
-  int central, mixed;                           /* mixed: its times are of no one machine alone, and are left out */
+  int central, mixed, unfinished;               /* mixed: its times are of no one machine alone, and are left out */
   double accuracy, target, reach[FL_COSTS];     /* NaN: none; reach: what it had cost when the target was first evaluated */
   double rate, up, down;
 } fl_report_run;

@@ -1,6 +1,7 @@
 /* report_read.c - the runs at or below result folders: of each its configuration, and what of its rounds the tables need. */
 #include "harness/report.h"
 #include "harness/atomic.h"
+#include "harness/data.h"
 #include "harness/record.h"
 #include <dirent.h>
 #include <errno.h>
@@ -80,9 +81,10 @@ static int read_rounds(fl_report_run *r, char *err, size_t size) {
   const int64_t n = fl_record_each(path, UINT64_MAX, take, &s, NULL, err, size);
   free(path);
   if (n <= 0) return n ? -1 : 0;
-  if (strcmp(r->status, "diverged")) r->accuracy = mean_of_last(&s);
   if (!r->mixed && s.m.samples && s.m.seconds > 0) r->rate = (double)s.m.samples / s.m.seconds;
   if (r->mixed) r->reach[FL_COST_SECONDS] = (double)NAN;
+  if (r->unfinished) return 0;                  /* what its first rounds came to is no result, nor what they sent */
+  if (strcmp(r->status, "diverged")) r->accuracy = mean_of_last(&s);
   r->up = (double)s.m.total_bytes_up;
   r->down = (double)s.m.total_bytes_down;
   return 0;
@@ -113,6 +115,19 @@ static json_t *of_parts(const json_t *parts, const char *key) {
   return json_string(text);
 }
 
+/* What made it: another version may have other bits, another compiler or other flags another speed. */
+static void add_program(json_t *all, const json_t *machine) {
+  const char *flags = text_or(json_object_get(machine, "flags"), "?");
+  char text[300], sum[65];
+  snprintf(text, sizeof text, "%s %.7s%s", text_or(json_object_get(machine, "version"), "?"),
+           text_or(json_object_get(machine, "commit"), "?"), json_is_true(json_object_get(machine, "dirty")) ? "+" : "");
+  json_object_set_new(all, "version", json_string(text));
+  json_object_set_new(all, "compiler", json_string(text_or(json_object_get(machine, "compiler"), "?")));
+  fl_sha256(flags, strlen(flags), sum);
+  sum[8] = 0;
+  json_object_set_new(all, "flags", json_string(sum));
+}
+
 static json_t *conditions_of(const fl_report_run *r, const json_t *run) {
   json_t *all = fl_report_leaves(r->config, "seed"), *file;
   const json_t *files = json_object_get(json_object_get(run, "data"), "files"), *machine = json_object_get(run, "machine");
@@ -128,6 +143,7 @@ static json_t *conditions_of(const fl_report_run *r, const json_t *run) {
   json_t *isa = json_object_get(machine, "isa_used"), *threads = json_object_get(run, "threads");
   json_object_set_new(all, "threads", r->mixed ? of_parts(parts, "threads") : threads ? json_incref(threads) : json_null());
   json_object_set_new(all, "isa", r->mixed ? of_parts(parts, "isa") : isa ? json_incref(isa) : json_null());
+  add_program(all, machine);
   return all;
 }
 
@@ -140,6 +156,7 @@ static int fill(fl_report_run *r, json_t *run, const json_t *summary, char *err,
   name_of(json_object_get(r->config, "data"), "data", r->data, sizeof r->data);
   snprintf(r->cpu, sizeof r->cpu, "%s", text_or(json_object_get(json_object_get(run, "machine"), "cpu"), "unknown CPU"));
   snprintf(r->status, sizeof r->status, "%s", text_or(json_object_get(summary, "status"), "unfinished"));
+  r->unfinished = !strcmp(r->status, "unfinished");
   r->seed = json_integer_value(json_object_get(r->config, "seed"));
   r->central = json_object_get(r->config, "training") != NULL;
   r->mixed = json_array_size(json_object_get(run, "parts")) > 1 || json_object_get(run, "timing");

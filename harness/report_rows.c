@@ -32,7 +32,7 @@ double fl_student(size_t n) {
 
 /* ---- a row ----------------------------------------------------------------------------------------------------------------- */
 enum { ACCURACY, RATE, UP, DOWN, REACH, VALUES = REACH + FL_COSTS };
-typedef struct { const fl_report_series *s; fl_spread value[VALUES]; size_t with_target, reached; const char *status; } row;
+typedef struct { const fl_report_series *s; fl_spread value[VALUES]; size_t with_target, reached, open; const char *status; } row;
 
 /* NaN where one seed has none. */
 static fl_spread over_seeds(const fl_report_runs *all, const fl_report_series *s, size_t offset) {
@@ -55,7 +55,9 @@ static row row_of(const fl_report_runs *all, const fl_report_series *s) {
     const fl_report_run *one = &all->run[s->run[i]];
     r.with_target += !isnan(one->target);
     r.reached += !isnan(one->reach[FL_COST_ROUNDS]);
-    if (strcmp(one->status, "done") && (!r.status || strcmp(one->status, r.status) < 0)) r.status = one->status;
+    r.open += one->unfinished && isnan(one->reach[FL_COST_ROUNDS]);
+    if (isnan(one->accuracy) && strcmp(one->status, "done") && (!r.status || strcmp(one->status, r.status) < 0))
+      r.status = one->status;
   }
   return r;
 }
@@ -96,10 +98,11 @@ static char *with_deviation(const fl_spread *v, int digits, double factor) {
                                     : text("%.*f ± %.*f", digits, v->mean * factor, digits, v->deviation * factor);
 }
 
-/* "inf": a seed missed the target; "-": none was set, or the runs have no times. */
+/* "inf": a seed missed the target; "-": none was set, or the runs have no times; "unfinished": a seed may reach it yet. */
 static char *cost(const row *r, int which, int digits, double factor, int deviation) {
   const fl_spread *v = &r->value[REACH + which];
   if (r->with_target < r->s->n) return text("-");
+  if (r->open) return text("unfinished");
   if (r->reached < r->s->n) return text("inf");
   return deviation ? with_deviation(v, digits, factor) : plain(v, digits, factor);
 }

@@ -1,8 +1,10 @@
 /* report_table.c - a table of a report as CSV, as LaTeX (booktabs), on the terminal, and for the page. */
 #include "harness/report.h"
 #include "harness/atomic.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- CSV ------------------------------------------------------------------------------------------------------------------- */
 static void csv_field(FILE *f, const char *s, int last) {
@@ -25,8 +27,8 @@ static void csv(FILE *f, const fl_report_table *t) {
 static void tex_text(FILE *f, const char *s) {
   static const struct { const char *text, *tex; } other[] = {
     { "\\", "\\textbackslash{}" }, { "~", "\\textasciitilde{}" }, { "^", "\\textasciicircum{}" }, { "<", "\\textless{}" },
-    { ">", "\\textgreater{}" }, { "|", "\\textbar{}" }, { "\"", "\\textquotedbl{}" }, { "±", "$\\pm$" }, { "∞", "$\\infty$" },
-    { "&", "\\&" },
+    { ">", "\\textgreater{}" }, { "|", "\\textbar{}" }, { "\"", "\\char34{}" }, { "±", "$\\pm$" }, { "∞", "$\\infty$" },
+    { "&", "\\&" }, { "[", "{[}" }, { "*", "{*}" },   /* behind a line's end these two would be its own */
     { "%", "\\%" }, { "_", "\\_" }, { "#", "\\#" }, { "$", "\\$" }, { "{", "\\{" }, { "}", "\\}" } };
   while (*s) {
     size_t k = 0, n = sizeof other / sizeof *other;
@@ -99,8 +101,20 @@ static int save(const fl_report_table *t, const char *out, const char *suffix, i
   return bad;
 }
 
+/* What an earlier report of other runs left there is no table of these. */
+static int remove_old(const fl_report_table *t, const char *out, char *err, size_t err_size) {
+  static const char *const suffix[] = { ".csv", ".tex", "-caption.tex" };
+  char path[4400];
+  for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
+    snprintf(path, sizeof path, "%s/%s%s", out, t->name, suffix[i]);
+    if (unlink(path) && errno != ENOENT)
+      return snprintf(err, err_size, "cannot remove '%s', of an earlier report: %s", path, strerror(errno)), -1;
+  }
+  return 0;
+}
+
 int fl_report_table_write(const fl_report_table *t, const char *out, const char *size, char *err, size_t err_size) {
-  if (!t->rows) return 0;
+  if (!t->rows) return remove_old(t, out, err, err_size);
   return save(t, out, ".csv", 0, size, err, err_size) || save(t, out, ".tex", 1, size, err, err_size) ||
       save(t, out, "-caption.tex", 2, size, err, err_size) ? -1 : 0;
 }

@@ -116,6 +116,8 @@ def costs(report, column):
             e = r.reach()
             if r.target() is None or (e and e[column] is None):
                 return {}, []
+            if e is None and r.status == "unfinished":  # neither reached nor missed: a problem that is left out
+                continue
             out.setdefault(s.label, {})[s.problem, r.seed] = e[column] if e else float("inf")
         used.append(s)
     common = set.intersection(*(set(c) for c in out.values())) if out else set()

@@ -26,6 +26,8 @@ def number(value):
     return float(value) if value == value and abs(value) != float("inf") else None
 
 
+NO_RESULT = ("diverged", "unfinished")  # a status of a run whose last evaluations are none
+
 # Columns of Run.evaluations.
 ROUND, SECONDS, BYTES, GRADIENTS, ACCURACY, LOSS = range(6)
 DIAGNOSTICS = ("client_drift", "update_norm_mean", "update_cosine_pairs", "update_cosine_mean", "preconditioner_drift",
@@ -88,9 +90,9 @@ class Run:
         return next((e for e in self._evaluations if t is not None and e[ACCURACY] >= t), None)
 
     def accuracy(self):
-        """As the table has it: mean of the last 5 evaluations; None of a run that diverged."""
+        """As the table has it: mean of the last 5 evaluations; None of a run that diverged, or has not ended."""
         tail = [e[ACCURACY] for e in self._evaluations[-5:]]
-        return statistics.fmean(tail) if tail and self.status != "diverged" else None
+        return statistics.fmean(tail) if tail and self.status not in NO_RESULT else None
 
     def thread_seconds(self):
         t = self.end.get("thread_seconds") if not self.mixed else None

@@ -55,7 +55,7 @@ def read(path):
 
 def tail(run, n):
     e = [x[load.ACCURACY] for x in run.evaluations()[-n:]]
-    return 100 * statistics.fmean(e) if e and run.status != "diverged" else None
+    return 100 * statistics.fmean(e) if e and run.status not in load.NO_RESULT else None
 
 
 def measure(s, f):

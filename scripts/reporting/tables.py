@@ -5,7 +5,7 @@ import html
 def latex_text(text):
     table = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
              "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
-             "|": r"\textbar{}", "²": r"$^2$", "Θ": r"$\Theta$", '"': r"\textquotedbl{}"}
+             "|": r"\textbar{}", "²": r"$^2$", "Θ": r"$\Theta$", "[": "{[}", "*": "{*}", '"': r"\char34{}"}
     return "".join(table.get(c, c) for c in text)
 
 

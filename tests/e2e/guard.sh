@@ -77,6 +77,10 @@ bench 0 new --against "$scratch/old/fedlane-bench" --filter=sgd/b --min-effect=8
 verdict sgd/b same
 bench 1 new --against "$scratch/old" --filter sgd/b --min-effect 1 --repetitions 9
 bench 3 new --against "$scratch/old" --filter sgd/d
+bench 1 new --against "$scratch/old" --filter sgd/b --save "$scratch/none/x.json"    # the verdict stands
+verdict sgd/b slower
+grep -q "cannot write '.*none/x.json" "$scratch/stderr" || fail "a file that cannot be written"
+bench 3 new --against "$scratch/old" --filter sgd/c --save "$scratch/none/x.json"
 bench 3 new --against "$scratch/old" --filter new/a      # nothing could be judged
 
 # Against a file: the same verdicts, as long as the machine is the same.
@@ -135,6 +139,10 @@ refuse() { # MESSAGE ARGUMENTS
 }
 refuse '--save or --against is missing' --filter sgd
 refuse '--save takes a value' --save
+refuse 'no row matches --filter "sdg/"; allowed' --save "$scratch/typo.json" --filter sdg/
+refuse 'no row matches --filter "sdg/"; allowed' --against "$scratch/old" --filter sdg/
+[ ! -e "$scratch/typo.json" ] || fail "a baseline without rows"
+refuse '--filter: too long' --against "$scratch/old" --filter "$(printf 'sgd/a|%.0s' {1..300})"
 refuse '--metric "cycles"; allowed: time, instructions' --against "$scratch/old" --metric cycles
 refuse '--min-effect "much"; allowed: 0.01% to 100%' --against "$scratch/old" --min-effect much
 refuse '--repetitions "8"; allowed: whole numbers, 9 to 1000' --against "$scratch/old" --repetitions 8

@@ -66,6 +66,36 @@ cp -r "$scratch/one" "$scratch/again"
 tables "$scratch/one" "$scratch/again" --out "$scratch/both" > "$scratch/out"
 [ "$(rows "$scratch/both/table.csv" 'fedavg[^,]*,2,')" = 2 ] || fail "a repeat is pooled: $(cat "$scratch/both/table.csv")"
 
+# A run that another version or compiler made is no further seed.
+cp -r "$scratch/one" "$scratch/versions"
+sed -i 's/"version": "[^"]*"/"version": "0.0.9"/' "$scratch/versions/fedavg-s2/run.json"
+sed -i 's/"compiler": "[^"]*"/"compiler": "other \\"1\\" [*]"/' "$scratch/versions/fedadamw-s2/run.json"
+tables "$scratch/versions" --out "$scratch/both" > "$scratch/out"
+[ "$(rows "$scratch/both/table.csv" 'fedavg (version=.*),1,')" = 2 ] && grep -q 'version=0.0.9 ' "$scratch/both/table.csv" &&
+  [ "$(rows "$scratch/both/table.csv" 'fedadamw (compiler=.*)"*,1,')" = 2 ] ||
+  fail "versions or compilers are pooled: $(cat "$scratch/both/table.csv")"
+# In LaTeX that needs no font encoding; behind the end of a line [ and * would be the line's.
+grep -qF 'other \char34{}1\char34{} {[}{*}])' "$scratch/both/table.tex" || fail "table.tex: $(cat "$scratch/both/table.tex")"
+
+# A run that has not ended has no accuracy yet, and may reach its target.
+cp -r "$scratch/one" "$scratch/open"
+rm "$scratch/open/fedavg-s2/summary.json"
+sed -i 2q "$scratch/open/fedavg-s2/rounds.jsonl"
+sed -i 's/"target_accuracy": 0.01/"target_accuracy": 2/' "$scratch"/open/fed*/run.json
+tables "$scratch/open" --out "$scratch/both" > "$scratch/out"
+grep -q ',fedavg,2,unfinished,unfinished,unfinished,[0-9]*,-,-$' "$scratch/both/table.csv" &&
+  grep -q ',fedavg,0 of 2,unfinished,' "$scratch/both/targets.csv" &&
+  grep -q ',fedadamw,2,.*±.*,inf,' "$scratch/both/table.csv" ||
+  fail "an unfinished run counts as a result: $(cat "$scratch/both/table.csv")"
+
+# A report of other runs leaves no table of the earlier ones; a full device is told.
+sed -i 's/"target_accuracy": 2/"target_accuracy": 0/' "$scratch"/open/fed*/run.json
+tables "$scratch/open" --out "$scratch/both" > "$scratch/out"
+compgen -G "$scratch/both/targets*" && fail "the earlier runs' targets are still there"
+code=0
+tables "$scratch/one" --out "$scratch/both" > /dev/full 2> "$scratch/err" || code=$?
+[ $code = 1 ] && grep -q 'cannot write to standard output' "$scratch/err" || fail "a full device: exit code $code"
+
 # What an earlier configuration left in the folder is no part of the suite that it holds now.
 run --out "$scratch/one" --seeds 1,2 --set algorithms.fedadamw.lr=1e-2
 mkdir "$scratch/stale" && cp -r "$scratch/one" "$scratch/stale/suite" &&
