@@ -15,6 +15,7 @@ static const fl_net *const nets[] = {
   &fl_net_resnet18_bn,
   &fl_net_vit_tiny,
   &fl_net_mini_gpt,
+  &fl_net_text_transformer,
   &fl_net_char_lstm,
 };
 

@@ -13,6 +13,7 @@ extern const fl_net fl_net_resnet18;
 extern const fl_net fl_net_resnet18_bn;
 extern const fl_net fl_net_mini_gpt;
 extern const fl_net fl_net_vit_tiny;
+extern const fl_net fl_net_text_transformer;
 extern const fl_net fl_net_char_lstm;
 /* mlp_W1_W2_...: the perceptron of these hidden widths, in *room; NULL when the name is not of this form. */
 const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room);

@@ -40,3 +40,15 @@ const fl_net fl_net_vit_tiny = {
   "vit_tiny", "ViT-Tiny/4: class token, 12 blocks of 192 features, 3 heads, 768 (5,362,762 parameters on 3x32x32)",
   sizeof vit / sizeof *vit, vit
 };
+
+/* Sentences as bytes: attention both ways, and the mean of all positions, those behind a sentence's end among them. */
+#define TEXT(number, from) BLOCK("blocks." number, from, "", "heads=4", "out=512", "gelu", "out=128")
+static const fl_layer_spec text[] = {
+  FL_NEXT("embedding", "embed", "tokens=256 out=128"), FL_NEXT("position", "pos", ""),
+  TEXT("0", "pos"), TEXT("1", AFTER("0")), TEXT("2", AFTER("1")), TEXT("3", AFTER("2")),
+  FL_NEXT("layer_norm", "norm", ""), FL_NEXT("sequence_pool", "pool", ""), FL_NEXT("linear", "head", ""),
+};
+const fl_net fl_net_text_transformer = {
+  "text_transformer", "transformer over bytes: 4 blocks of 128 features, 4 heads, 512 (834,562 parameters: 64 bytes, 2 classes)",
+  sizeof text / sizeof *text, text
+};

@@ -22,8 +22,8 @@ const char *const nets[] = { "lenet5", "mlp", "logistic" };
 }
 
 TEST_CASE("Networks by name, with the published numbers of parameters", "[model]") {
-  CHECK(fl_net_count() == 11);
-  CHECK(fl_net_at(11) == nullptr);
+  CHECK(fl_net_count() == 12);
+  CHECK(fl_net_at(12) == nullptr);
   CHECK(fl_net_find("lenet", nullptr) == nullptr);
   const reference::Samples s(2, 1);
   const size_t want[] = { 61706, 199210, 7850 };
@@ -119,6 +119,18 @@ TEST_CASE("Mini GPT: 46,289 parameters, begun as PyTorch begins its layers; adap
   std::string message;
   CHECK(!build("mini_gpt", &s, nullptr, &message));
   CHECK(message == "model mini_gpt, layer embed: tokens = 65, and the data have token 65; allowed: above all of the data");
+}
+
+TEST_CASE("The transformer over bytes, whole and with adapters alone", "[model]") {
+  const size_t t = 64, d = 128, ff = 512, block = 3 * d * d + 3 * d + d * d + d + d * ff + ff + ff * d + d + 4 * d;
+  std::vector<int32_t> token(t, 'a');
+  std::vector<uint8_t> label(1, 1);
+  fl_samples s = {};
+  s.n = s.c = s.h = 1, s.w = t, s.classes = 2, s.tokens = token.data(), s.label = label.data();
+  const Model m = build("text_transformer", &s, nullptr), lora = build("text_transformer_lora8", &s, nullptr);
+  REQUIRE((m && lora));
+  CHECK(fl_model_objective(m.get())->layout->d == 256 * d + t * d + 4 * block + 2 * d + 2 * d + 2);
+  CHECK(fl_model_objective(lora.get())->layout->d == 4 * 8 * (4 * d + 2 * d + 2 * (d + ff)) + 2 * d + 2);
 }
 
 TEST_CASE("Perceptrons of any hidden widths by name: mlp_200_200 is mlp, bit for bit", "[model]") {
