@@ -35,7 +35,7 @@ static inline size_t conv_levels(size_t pieces) {
 #define PACKED_ROWS 512         /* rows of a right factor packed at once, TILE_N floats each */
 #define PACKED_AHEAD 16         /* rows of it that are fetched ahead, about */
 #define PACKED_LANES 48         /* of no instruction set more */
-#define PACKED_IMAGE (1u << 20) /* floats of padded images at once */
+#define PACKED_IMAGE (1u << 18) /* floats of padded images at once: what the second cache holds */
 typedef struct {
   size_t samples;               /* at once */
   size_t parts, part, ld, left; /* of a row of the padded copy; zeros before it (backward) */
@@ -43,6 +43,13 @@ typedef struct {
   size_t place_plane, place;    /* backward, of a place in the stride: a plane's, all planes' of all samples */
   size_t turned, total;         /* turned: where the weights begin */
 } packed_sizes;
+
+/* The least samples whose rows of `cols` fill whole panels. */
+static inline size_t conv_full_panels(size_t cols) {
+  size_t n = PACKED_LANES;
+  while (n % 2 == 0 && cols % 2 == 0) n /= 2, cols /= 2;
+  return cols % 3 ? n : n / 3;
+}
 
 static inline packed_sizes packed_sizes_of(const fl_conv *s, size_t n, int back) {
   const size_t step = fl_conv_stride(s), groups = fl_conv_groups(s), kw = fl_conv_kw(s), pw = fl_conv_pw(s), kk = s->k * kw;
@@ -53,7 +60,9 @@ static inline packed_sizes packed_sizes_of(const fl_conv *s, size_t n, int back)
   l.part = back ? l.left + (ow > ends ? ow : ends) : ow + (kw - 1) / step;
   l.ld = l.parts * l.part;
   const size_t sample = planes * (back ? fl_conv_oh(s) : s->h) * l.ld;
+  const size_t cols = back ? (s->w + step - 1) / step : ow, full = conv_full_panels(cols);
   l.samples = sample < PACKED_IMAGE ? PACKED_IMAGE / sample : 1;
+  if (l.samples > full) l.samples -= l.samples % full;
   if (l.samples > n) l.samples = n;
   l.image = conv_round16(l.samples * sample + CONV_SLACK);
   l.off = conv_round16(PACKED_ROWS + kk);

@@ -230,22 +230,28 @@ static inline void packed_forward(const fl_conv *s, size_t n, const float *x, co
   }
 }
 
-/* The weights of one group and place (c, o, taps of the place). */
+/* The weights of one group and place (c, o, taps of the place). Some channels at a time: their weights lie side by side, and
+ * what is written goes on for each. */
 static void packed_turn(const lattice *d, size_t c, size_t o, const float *w, float *to) {
-  for (size_t j = 0; j < o; j++) {
-    for (size_t i = 0; i < c; i++) {
-      const float *from = w + (j * c + i) * d->kk;
-      float *t = to + (i * o + j) * d->nt;
-      for (size_t y = 0; y < d->ny; y++) {
-        for (size_t x = 0; x < d->nx; x++) *t++ = from[(d->full_y + y * d->full_step) * d->kw + d->full_x + x * d->full_step];
+  enum { CHANNELS = 8 };
+  for (size_t first = 0; first < c; first += CHANNELS) {
+    const size_t end = c - first < CHANNELS ? c : first + CHANNELS;
+    for (size_t j = 0; j < o; j++) {
+      for (size_t i = first; i < end; i++) {
+        const float *from = w + (j * c + i) * d->kk + d->full_y * d->kw + d->full_x;
+        float *t = to + (i * o + j) * d->nt;
+        for (size_t y = 0; y < d->ny; y++, from += d->full_step * d->kw)
+          for (size_t x = 0; x < d->nx; x++) *t++ = from[x * d->full_step];
       }
     }
   }
 }
 
-/* The taps of inputs y, x with y mod stride = ry, x mod stride = rx. */
-static void packed_place(const fl_conv *s, const packed_sizes *l, size_t ry, size_t rx, lattice *d) {
-  const size_t step = fl_conv_stride(s), kw = fl_conv_kw(s), pw = fl_conv_pw(s);
+/* Place q: inputs y, x with y mod stride = q/stride, x mod stride = q%stride, and their taps. 0: there is no such input. */
+static int packed_place(const fl_conv *s, const packed_sizes *l, size_t q, lattice *d) {
+  const size_t step = fl_conv_stride(s), kw = fl_conv_kw(s), pw = fl_conv_pw(s), ry = q / step, rx = q % step;
+  d->nt = 0;
+  if (ry >= s->h || rx >= s->w) return 0;
   d->full_y = (ry + s->p) % step;
   d->full_x = (rx + pw) % step;
   d->ny = d->full_y < s->k ? (s->k - 1 - d->full_y) / step + 1 : 0;
@@ -256,6 +262,17 @@ static void packed_place(const fl_conv *s, const packed_sizes *l, size_t ry, siz
   d->col = (ptrdiff_t)(l->left + (rx + pw - d->full_x) / step);
   d->rows = (s->h - ry + step - 1) / step;
   d->cols = (s->w - rx + step - 1) / step;
+  return 1;
+}
+
+/* The weights of one group, those of all places one after the other. */
+static void packed_turn_places(const fl_conv *s, const packed_sizes *l, lattice *d, const float *w, float *to) {
+  const size_t step = fl_conv_stride(s);
+  for (size_t q = 0; q < step * step; q++) {
+    if (!packed_place(s, l, q, d)) continue;
+    packed_turn(d, d->m, d->planes, w, to);
+    to += d->m * d->planes * d->nt;
+  }
 }
 
 /* One plane of the input's gradient from its places, `place` apart. */
@@ -291,15 +308,15 @@ static inline void packed_grad_input(const fl_conv *s, size_t n, const float *w,
                .full_step = step, .kw = kw, .kk = s->k * kw, .sample = o * oh * l.ld, .h = oh, .ld = l.ld,
                .out_sample = s->c * in, .out_plane = in, .out_row = s->w };
   packed_begin(&l, &d, work);
-  for (size_t i = 0; i < n; i += l.samples) {
-    d.samples = n - i < l.samples ? n - i : l.samples;
-    for (size_t g = 0; g < groups; g++) {
+  for (size_t g = 0; g < groups; g++) {
+    packed_turn_places(s, &l, &d, w + g * o * c * d.kk, turned);
+    for (size_t i = 0; i < n; i += l.samples) {
+      d.samples = n - i < l.samples ? n - i : l.samples;
       for (size_t j = 0; j < d.samples; j++)
         packed_image(dy + ((i + j) * s->o + g * o) * out, o, oh, ow, l.left, 1, l.part, work + j * d.sample);
-      for (size_t q = 0; q < step * step; q++) {
-        const size_t ry = q / step, rx = q % step;
-        if (ry >= s->h || rx >= s->w) continue;
-        packed_place(s, &l, ry, rx, &d);
+      d.a = turned;
+      for (size_t q = 0; q < step * step; q++, d.a += c * o * d.nt) {
+        if (!packed_place(s, &l, q, &d)) continue;
         d.ars = o * d.nt;
         d.out = dx + (i * s->c + g * c) * in;
         if (step > 1) {
@@ -308,7 +325,6 @@ static inline void packed_grad_input(const fl_conv *s, size_t n, const float *w,
           d.out_plane = l.place_plane;
           d.out_row = d.cols;
         }
-        packed_turn(&d, c, o, w + g * o * c * d.kk, turned);
         packed_rows(&d);
       }
       for (size_t j = 0; step > 1 && j < d.samples * c; j++)
