@@ -22,6 +22,7 @@ static int ends(const char *path, const char *with) {
 /* What a path looks like; "": the name of a known set. */
 static const char *format_of(const char *path) {
   struct stat st;
+  if (fl_format_is_made(path)) return path;
   for (size_t i = 0; i < fl_dataset_known_count(); i++)
     if (!strcmp(fl_dataset_known(i, NULL), path)) return "";
   if (!stat(path, &st) && S_ISDIR(st.st_mode))

@@ -96,6 +96,7 @@ static int population_keys(context *c, fl_config *run, const char *const v[], co
                     partition->key_where), -1;
   if (c->central)
     return snprintf(c->err, c->size, "%s: format = 'synthetic'; allowed: only in a federated run", at[1]), -1;
+  run->population.seed = run->data_options.seed;
   const char *name = v[0] ? v[0] : v[1];
   return fl_config_copy(c, run->data_name, sizeof run->data_name, at[v[0] ? 0 : 1], "name", name) ||
          fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ? -1 : 0;
@@ -127,17 +128,20 @@ static int known_set(context *c, fl_config *run, const char *where, const char *
 }
 
 static int files(context *c, fl_config *run, const char *const v[], const char *const at[], const int from_set[]) {
-  const char *formats[16];
+  const char *formats[24];
   const size_t n = fl_data_format_count;
   size_t f = 0;
   for (size_t i = 0; i < n; i++) formats[i] = fl_data_formats[i];
   formats[n] = "synthetic";
   while (f < n && strcmp(v[1], formats[f])) f++;
   if (f == n) return fl_unknown(at[1], "format", v[1], formats, n + 1, c->err, c->size);
-  if (!v[2]) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
+  const int made = fl_format_is_made(v[1]);
+  if (made && (v[2] || v[3]))
+    return fl_config_fail(c, v[2] ? at[2] : at[3], v[2] ? "train" : "test", v[2] ? v[2] : v[3], "none, as its rows are made");
+  if (!v[2] && !made) return snprintf(c->err, c->size, "%s: data has format '%s' but no 'train' (a path)", at[1], v[1]), -1;
   return fl_config_copy(c, run->data_name, sizeof run->data_name, v[0] ? at[0] : at[1], "name", v[0] ? v[0] : v[1]) ||
          fl_config_copy(c, run->data_format, sizeof run->data_format, at[1], "format", v[1]) ||
-         fl_config_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2]) ||
+         (v[2] && fl_config_path(c, run->data_train, sizeof run->data_train, at[2], "train", v[2], from_set[2])) ||
          (v[3] && fl_config_path(c, run->data_test, sizeof run->data_test, at[3], "test", v[3], from_set[3])) ? -1 : 0;
 }
 

@@ -167,8 +167,8 @@ const fl_key_help fl_top_keys[] = {
 const size_t fl_top_key_count = sizeof fl_top_keys / sizeof *fl_top_keys;
 const fl_key_help fl_data_keys[] = {
   { "name", "a known set (fedlane list datasets); beside format: what results call the set" },
-  { "format", "idx, npz, npy, cifar10, cifar100, libsvm, text or sentences, with train (docs/data.md); or synthetic: clients of "
-    "a population, made when they are drawn, no partition" },
+  { "format", "idx, npz, npy, cifar10, cifar100, libsvm, text or sentences, with train (docs/data.md); alpha_beta or blobs, "
+    "which are made; or synthetic: clients of a population, made when they are drawn, no partition" },
   { "train", "images file, folder or prefix (idx), the file (npz, libsvm, text, sentences), the folder of the arrays (npy) or of "
     "the binary version (cifar10, cifar100); relative to the configuration's folder" },
   { "test", "the same of the test rows (idx, libsvm, text, sentences; the others have them inside)" },
@@ -192,8 +192,8 @@ const fl_key_help fl_tune_keys[] = {
 };
 const size_t fl_tune_key_count = sizeof fl_tune_keys / sizeof *fl_tune_keys;
 const fl_format_key fl_format_keys[] = {
-  { "synthetic", { { "seed", 1, 0, 9007199254740992.0, NULL, "of the population; every seed of a run sees the same", FL_WHOLE },
-    FL_KEY_U64, FED(population.seed) } },
+  { "synthetic|alpha_beta|blobs", { { "seed", 1, 0, 9007199254740992.0, NULL, "of what is made; every seed of a run sees the "
+    "same", FL_WHOLE }, FL_KEY_U64, FED(data_options.seed) } },
   { "synthetic", { { "min_samples", 1, 1, 1e6, NULL, "of a client; sizes up to max_samples are equally likely", FL_WHOLE },
     FL_KEY_SIZE, FED(population.min_samples) } },
   { "synthetic", { { "max_samples", 200, 1, 1e6, NULL, "see min_samples", FL_WHOLE }, FL_KEY_SIZE,
@@ -210,8 +210,20 @@ const fl_format_key fl_format_keys[] = {
     "last one", 0 }, FL_KEY_CHOICE, FED(data_options.predict) } },
   { "text", { { "clients", 0, 0, 1, "none|speakers", "clients for partition natural: who speaks (a line 'NAME:' after an empty "
     "one)", 0 }, FL_KEY_FLAG, FED(data_options.speakers) } },
-  { "text", { { "test_part", 0, 0, 1, NULL, "so much of the text, at the end (of each speaker's), is for testing", FL_BELOW },
-    FL_KEY_REAL, FED(data_options.test_part) } },
+  { "text|alpha_beta|blobs", { { "test_part", 0, 0, 1, NULL, "so much of the text or the rows, at the end (of each speaker's, "
+    "user's), is for testing", FL_BELOW }, FL_KEY_REAL, FED(data_options.test_part) } },
+  { "alpha_beta", { { "users", 30, 1, 1e6, NULL, "natural clients", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.users) } },
+  { "alpha_beta", { { "alpha", 1, 0, 1e6, NULL, "deviation between users of how labels follow from features", 0 }, FL_KEY_REAL,
+    FED(data_options.alpha) } },
+  { "alpha_beta", { { "beta", 1, 0, 1e6, NULL, "deviation between users of the features", 0 }, FL_KEY_REAL,
+    FED(data_options.beta) } },
+  { "alpha_beta", { { "iid", 0, 0, 1, "no|yes", "all users alike; alpha and beta do nothing", 0 }, FL_KEY_FLAG,
+    FED(data_options.iid) } },
+  { "blobs", { { "rows", 1000, 2, 1e9, NULL, "as many of each class", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.rows) } },
+  { "blobs", { { "features", 2, 1, 1e6, NULL, "numbers of a row", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.features) } },
+  { "blobs", { { "classes", 3, 2, 256, NULL, "blobs; their centres are uniform in -10 to 10", FL_WHOLE }, FL_KEY_SIZE,
+    FED(data_options.classes) } },
+  { "blobs", { { "spread", 1, 0, 1e6, NULL, "deviation of a blob", 0 }, FL_KEY_REAL, FED(data_options.spread) } },
 };
 const size_t fl_format_key_count = sizeof fl_format_keys / sizeof *fl_format_keys;
 int fl_format_has(const fl_format_key *k, const char *format) {

@@ -198,9 +198,13 @@ static const struct known *cifar_format(const char *format) {
   return NULL;
 }
 
-const char *const fl_data_formats[] = { "idx", "npz", "npy", "cifar10", "cifar100", "libsvm", "text", "sentences" };
+const char *const fl_data_formats[] = { "idx", "npz", "npy", "cifar10", "cifar100", "libsvm", "text", "sentences", "alpha_beta",
+                                        "blobs" };
 const size_t fl_data_format_count = sizeof fl_data_formats / sizeof *fl_data_formats;
-const fl_data_options fl_data_defaults = { .length = 80 };
+const fl_data_options fl_data_defaults = { .length = 80, .seed = 1, .users = 30, .alpha = 1, .beta = 1, .rows = 1000,
+                                            .features = 2, .classes = 3, .spread = 1 };
+
+int fl_format_is_made(const char *format) { return !strcmp(format, "alpha_beta") || !strcmp(format, "blobs"); }
 
 static int is_format(const char *format) {
   size_t i = 0;
@@ -222,6 +226,8 @@ static int load_format(fl_dataset *d, const char *format, const char *train, con
       n += (size_t)snprintf(err + n, size - n, "%s %s", i ? "," : "", fl_data_formats[i]);
     return -1;
   }
+  if (fl_format_is_made(format))
+    return fl_made_load(d, format, o, part, err, size) || finish(d, part, NULL, format, err, size) ? -1 : 0;
   if (!train || !*train)
     return snprintf(err, size, "data.train: missing; format %s needs the path of the training data", format), -1;
   if (other && !has_test_file(format))

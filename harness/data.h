@@ -25,6 +25,9 @@ enum { FL_PREDICT_EVERY, FL_PREDICT_LAST };
 typedef struct {
   size_t length, stride; int predict, speakers; double test_part;         /* of text and sentences */
   int index_base;                               /* of libsvm */
+  uint64_t seed;                                /* of what is made: alpha_beta (users, alpha, beta, iid), blobs (the rest) */
+  size_t users; double alpha, beta; int iid;
+  size_t rows, features, classes; double spread;
 } fl_data_options;
 extern const fl_data_options fl_data_defaults;
 /* format NULL: `name` is a known set (fl_dataset_known). "idx": train/test name an images file, or a folder or prefix;
@@ -36,6 +39,7 @@ int fl_dataset_load(fl_dataset *, const char *name, const char *format, const ch
                     const fl_data_options *, char *err, size_t err_size);
 extern const char *const fl_data_formats[];     /* of files; n of them */
 extern const size_t fl_data_format_count;
+int fl_format_is_made(const char *format);      /* one of them, but from a seed: no files */
 void fl_dataset_free(fl_dataset *);
 /* Inputs are (pixel/255 - mean)/std. standard: the set's own mean and deviation (as loaded); unit: 0 to 1; symmetric: -1 to 1. */
 #define FL_SCALING_CHOICES "standard|unit|symmetric"

@@ -43,6 +43,8 @@ int fl_libsvm_load(fl_dataset *, const char *train, const char *test, const fl_d
                    size_t err_size);
 int fl_text_load(fl_dataset *, const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
                  size_t err_size);
+/* data_made.c: format alpha_beta or blobs. */
+int fl_made_load(fl_dataset *, const char *format, const fl_data_options *, fl_part part[2], char *err, size_t err_size);
 int fl_sentences_load(const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
                       size_t err_size);
 /* Reads the binary version of CIFAR-10 or CIFAR-100 (fine labels) from its folder, all files at the same time. */

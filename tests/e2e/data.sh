@@ -136,6 +136,20 @@ training: {epochs: 2, batch_size: 10}
 algorithms: [{rule: sgd, lr: 0.5}]
 YAML
 try 0 run sentences.yaml --verify
+cat > made.yaml << 'YAML'
+data: {format: alpha_beta, users: 6, test_part: 0.1}
+partition: natural
+model: logistic
+federated: {clients: 6, participation: 0.5, rounds: 2, batch_size: 10}
+algorithms: [{name: fedprox, lr: 0.01}]
+YAML
+try 0 run made.yaml --verify
+try 2 run made.yaml --set data.train=one --out no
+told 'none, as its rows are made'
+try 2 run made.yaml --set data.spread=2 --out no
+told 'spread would do nothing; allowed: only with format = blobs'
+try 0 info --data blobs --set rows=90,classes=3,test_part=0.1
+told '     2 2                27          3'
 bash "$2/tests/e2e/make_data.sh" images 200 40 3
 cat > augment.yaml << 'YAML'
 data: {format: idx, train: images, augment: crop_flip}

@@ -321,3 +321,71 @@ TEST_CASE("NPY: arrays that are wrong", "[data]") {
   unlink((f.path + "/y_train.npy").c_str());
   CHECK(load("<f8", "(3, 2)", x64, sizeof x64).says({ "y_train is missing" }));
 }
+
+TEST_CASE("made data: FedProx's synthetic(alpha, beta) by its formula, golden bytes", "[data]") {
+  fl_data_options o = fl_data_defaults;
+  o.users = 8, o.test_part = 0.2, o.alpha = 0.5, o.beta = 2, o.seed = 9;
+  const Loaded l("alpha_beta", "", "", &o);
+  REQUIRE((l.status == 0 && l.d.train.w == 60 && l.d.train.classes == 10 && l.d.client && l.d.train.n > l.d.test.n));
+  std::vector<size_t> sizes(8);
+  for (size_t i = 0; i < l.d.train.n; i++) sizes[size_t(l.d.client[i])]++;
+  size_t at = 0, tested = 0, right = 0;
+  for (uint32_t u = 0; u < 8; u++) {            // every user anew, from the words of the paper's generator
+    auto stream = [&](uint32_t what, uint32_t which, uint32_t part) {
+      const fl_key key = { 9, FL_PURPOSE_POPULATION, what, which, part };
+      fl_stream s;
+      fl_stream_init(&s, &key);
+      return s;
+    };
+    fl_stream s0 = stream(3, u, 0), s1 = stream(3, u, 1), s2 = stream(3, u, 2);
+    const size_t all = 50 + size_t(std::exp(4 + 2 * fl_stream_gaussian(&s0))), test = size_t(0.2 * double(all));
+    REQUIRE(sizes[u] == all - test);
+    double W[10][60], b[10], v[60];
+    const double centre = 0.5 * fl_stream_gaussian(&s1), B = 2 * fl_stream_gaussian(&s2);
+    for (auto &row : W)
+      for (double &w : row) w = centre + fl_stream_gaussian(&s1);
+    for (double &w : b) w = centre + fl_stream_gaussian(&s1);
+    for (double &w : v) w = B + fl_stream_gaussian(&s2);
+    for (size_t i = 0; i < all; i++) {
+      const bool trained = i < all - test;
+      const fl_samples &part = trained ? l.d.train : l.d.test;
+      const size_t row = trained ? at++ : tested++;
+      const float *x = part.features + row * 60;
+      fl_stream s = stream(4, u, uint32_t(i));
+      double best = -1e300;
+      size_t y = 0;
+      for (size_t j = 0; j < 60; j++) {
+        const double want = v[j] + std::pow(double(j + 1), -0.6) * fl_stream_gaussian(&s);
+        if (std::fabs(double(x[j]) - want) > 1e-5 * (1 + std::fabs(want))) FAIL("feature " << j << " of row " << row);
+      }
+      for (size_t k = 0; k < 10; k++) {
+        double score = b[k];
+        for (size_t j = 0; j < 60; j++) score += W[k][j] * double(x[j]);
+        if (score > best) best = score, y = k;
+      }
+      right += part.label[row] == y;
+    }
+  }
+  CHECK(right == l.d.train.n + l.d.test.n);
+  char hex[65];
+  fl_sha256(l.d.train.features, l.d.train.n * 60 * sizeof(float), hex);
+  CHECK(std::string(hex).substr(0, 16) == "GOLDEN_AB");
+}
+
+TEST_CASE("made data: blobs around their centres, golden bytes", "[data]") {
+  fl_data_options o = fl_data_defaults;
+  char hex[65];
+  o.rows = 600, o.features = 5, o.classes = 4, o.spread = 0.5, o.test_part = 0.1;
+  const Loaded blobs("blobs", "", "", &o);
+  REQUIRE((blobs.status == 0 && blobs.d.train.n == 540 && blobs.d.test.n == 60 && blobs.d.train.w == 5 && !blobs.d.client));
+  for (size_t k = 0; k < 4; k++)
+    for (size_t j = 0; j < 5; j++) {
+      double sum = 0, squares = 0;
+      for (size_t r = k; r < 540; r += 4) sum += blobs.d.train.features[r * 5 + j], CHECK(blobs.d.train.label[r] == k);
+      for (size_t r = k; r < 540; r += 4) squares += std::pow(blobs.d.train.features[r * 5 + j] - sum / 135, 2);
+      CHECK(std::fabs(sum / 135) < 10.2);
+      CHECK(std::sqrt(squares / 135) == Approx(0.5).epsilon(0.3));
+    }
+  fl_sha256(blobs.d.train.features, 540 * 5 * sizeof(float), hex);
+  CHECK(std::string(hex).substr(0, 16) == "GOLDEN_BLOBS");
+}
