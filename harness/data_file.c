@@ -95,7 +95,8 @@ char *fl_text_read(fl_data_file *file, const char *path, size_t *size, char *err
   memcpy(file->sha256, b.sha256, sizeof b.sha256);
   size_t room = b.size + 1, at = 0, got = 0;
   char *text = malloc(room + 1);
-  int bad = !text || fl_reader_open(&r, &b, err, err_size);
+  const int opened = text && !fl_reader_open(&r, &b, err, err_size);
+  int bad = !opened;
   if (!text) snprintf(err, err_size, "%s: no memory for %zu bytes", path, room);
   while (!bad) {
     bad = fl_reader_take(&r, text + at, room - at, &got, err, err_size);
@@ -105,7 +106,7 @@ char *fl_text_read(fl_data_file *file, const char *path, size_t *size, char *err
     if (more) text = more, room *= 2;
     else bad = -1, snprintf(err, err_size, "%s: no memory for %zu bytes", path, 2 * room);
   }
-  if (text && (!bad || got)) fl_reader_close(&r);
+  if (opened) fl_reader_close(&r);
   fl_blob_free(&b);
   if (bad) return free(text), NULL;
   text[at] = 0;

@@ -1,6 +1,6 @@
 /* data_made.c - data sets that are made, from a seed alone: synthetic(alpha, beta) of FedProx, whose users differ in what they
- * see and in how labels follow from it, and blobs. All draws are of (seed, what, which one), so no number depends on how many came
- * before; sums run in the order of the indices, so the bytes are the same on every machine. */
+ * see and in how labels follow from it, and blobs. All draws are of (seed, what, which one), so no number depends on how many
+ * came before; sums run in the order of the indices, so the bytes are the same on every machine. */
 #include "harness/data_file.h"
 #include <math.h>
 #include <stdio.h>

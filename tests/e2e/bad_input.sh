@@ -71,6 +71,23 @@ config $'data: fashion_mnist\nmodel: lenet4\nalgorithms: [fedavg]' 2 "c.yaml:2:|
 config $'data: {format: idx, train: nowhere}\nmodel: lenet5\nfederated: {}\nalgorithms: [fedavg]' 1 "nowhere"
 config $'data: {format: csv, train: a}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "c.yaml:1:|'csv'|idx, npz"
 config $'data: {format: npz}\nmodel: lenet5\nalgorithms: [fedavg]' 2 "train"
+run='model: lenet5\nfederated: {}\nalgorithms: [fedavg]'
+config "$(printf 'data: {format: libsvm, train: a, length: 3}\n'"$run")" 2 \
+  "c.yaml:1:34|length would do nothing|only with format = text|sentences"
+config "$(printf 'data: {format: text, train: a, predict: all}\n'"$run")" 2 "c.yaml:1:32|predict = 'all'|every|last"
+config "$(printf 'data: {format: text, train: a, length: 0}\n'"$run")" 2 "length = '0'|a whole number from 1"
+config "$(printf 'data: {format: text, train: a, test_part: 1}\n'"$run")" 2 "test_part = '1'|below 1"
+config "$(printf 'data: {format: text, train: a, lenght: 9}\n'"$run")" 2 "'lenght'|did you mean 'length'"
+config "$(printf 'data: {format: alpha_beta, train: a}\n'"$run")" 2 "train = 'a'|none, as its rows are made"
+config "$(printf 'data: {format: blobs, classes: 300}\n'"$run")" 2 "classes = '300'|2 to 256"
+config "$(printf 'data: {format: cifar10, train: a, seed: 3}\n'"$run")" 2 "seed would do nothing|synthetic|blobs"
+: >empty
+for format in idx npz npy libsvm text sentences cifar10; do
+  config "$(printf 'data: {format: '$format', train: empty}\n'"$run")" 1 "empty"
+  expect 1 "format $format: " info --data nowhere --format $format
+done
+head -c 3000 /dev/urandom >noise
+for format in idx npz libsvm sentences; do expect 1 "noise" info --data noise --format $format; done
 with $'algorithms: [fedavg]\nalgorithms: [scaffold]' 2 "c.yaml:4:1|'algorithms' given twice|c.yaml:3:1"
 with $'algoritms: [fedavg]' 2 "c.yaml:3:1|'algoritms'|did you mean 'algorithms'"
 with $'algorithms: [fedavgg]' 2 "c.yaml:3:14|'fedavgg'|did you mean 'fedavg'"
@@ -84,6 +101,7 @@ with $'algorithms: [{name: fedavg, model: mlp}]' 2 "no run"
 with $'federated: {rounds: 0}\nalgorithms: [fedavg]' 2 "c.yaml:3:13|rounds = '0'|a whole number from 1"
 expect 2 "validation = '1'|a number from 0 to below 1" run c.yaml --set data.validation=1 --dry-run
 expect 2 "scaling = 'half'|standard|unit|symmetric" run c.yaml --set data.scaling=half --dry-run
+expect 2 "augment = 'spin'|none|crop|flip|crop_flip" run c.yaml --set data.augment=spin --dry-run
 expect 2 "published = 'nowhere.csv'|can be read" run c.yaml --set published=nowhere.csv --dry-run
 with $'federated: {rounds: 2.5}\nalgorithms: [fedavg]' 2 "'2.5'|a whole number"
 with $'federated: {participation: 0}\nalgorithms: [fedavg]' 2 "participation = '0'|above 0"
