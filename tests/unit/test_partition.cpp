@@ -111,7 +111,7 @@ TEST_CASE("partition natural: the data's own clients, ascending, samples in orde
     Split t;
     CHECK(!make(t, c, wrong, y, 4, client));
     CHECK(std::string(err) == "partition natural: clients = " + std::to_string(wrong) +
-          "; allowed: 4, the clients in client_train");
+          "; allowed: 4, the clients that the data name");
   }
   Split t;
   CHECK(!make(t, c, 4, y, 4));
