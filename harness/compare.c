@@ -151,6 +151,21 @@ static int same_text(const fl_recorded *a, const fl_recorded *b, const char *key
   return x && y && !strcmp(x, y);
 }
 
+static const json_t *config_of(const fl_recorded *run, const char *key) {
+  return json_object_get(json_object_get(run->run, "config"), key);
+}
+
+/* Of a report's entry and a folder's run: label, seed and model. The run_id alone would not do: a key that a later version adds
+ * at a default changes it, and no bit. A report's label has no model. */
+static int same_label(const fl_recorded *a, const fl_recorded *b) {
+  const fl_recorded *kept = *a->path ? b : a, *folder = *a->path ? a : b;
+  const char *x = json_string_value(json_object_get(kept->summary, "label"));
+  const char *y = json_string_value(json_object_get(folder->summary, "label"));
+  const size_t n = x ? strlen(x) : 0;
+  if (!*a->path == !*b->path || !x || !y || strncmp(x, y, n) != 0 || (y[n] && strncmp(y + n, " model=", 7) != 0)) return 0;
+  return json_equal(config_of(a, "seed"), config_of(b, "seed")) && json_equal(config_of(a, "model"), config_of(b, "model"));
+}
+
 /* The run of the same name. A report's summary has labels in place of folders' names, and tells no models apart by them: there
  * the run_id counts as well. */
 static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run, int alone) {
@@ -159,7 +174,8 @@ static const fl_recorded *find(const fl_recorded_list *r, const fl_recorded *run
   if (alone) return &r->run[0];
   for (size_t i = 0; i < r->n; i++) {
     const int models = json_object_get(run->summary, "model") && json_object_get(r->run[i].summary, "model");
-    const int named = !strcmp(r->run[i].name, run->name) && (!models || same_text(run, &r->run[i], "model"));
+    const int named = (!strcmp(r->run[i].name, run->name) && (!models || same_text(run, &r->run[i], "model"))) ||
+        same_label(run, &r->run[i]);
     const int kept = *run->path && *r->run[i].path;
     const int score = 2 * named + (!kept && same_text(run, &r->run[i], "run_id"));
     if (score > most) most = score, best = &r->run[i];

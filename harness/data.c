@@ -141,9 +141,10 @@ static int find_known(const struct known *k, fl_part part[2], char *err, size_t 
     if (!strstr(why, "-ubyte:") && !strstr(why, "-ubyte.gz:")) /* the folder itself is missing: name the file */
       snprintf(why, sizeof why, "%s/%s-images-idx3-ubyte.gz: not found", folder, i ? "t10k" : "train");
     snprintf(err, err_size,
-        "data set %s: %s. %s%s%s FEDLANE_DATA to the folder that has %s/, or give the files in the configuration: "
-             "data: {format: idx, train: PATH, test: PATH}", k->name, why, k->package ? "Install the Debian package " : "",
-             k->package ? k->package : "", k->package ? ", set" : "Set", k->folder);
+             "data set %s: %s. %s%s%s it with scripts/download %s and set FEDLANE_DATA to the folder that has %s/, or give the "
+             "files in the configuration: data: {format: idx, train: PATH, test: PATH}", k->name, why,
+             k->package ? "Install the Debian package " : "", k->package ? k->package : "", k->package ? ", or fetch" : "Fetch",
+             k->name, k->folder);
     return -1;
   }
   return 0;

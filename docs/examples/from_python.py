@@ -12,7 +12,10 @@ import argparse
 import ctypes as c
 import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    sys.exit(f"from_python: {sys.executable} has no NumPy; another Python may (/usr/bin/python3 after scripts/setup)")
 
 FEATURES, CLIENTS, PER_CLIENT, ROUNDS, BATCH, COHORT = 8, 8, 40, 20, 10, 4
 SAMPLES, D = CLIENTS * PER_CLIENT, FEATURES + 1

@@ -75,6 +75,11 @@ try 1 compare "$scratch/report-here" "$scratch/report-there/summary.json"
 told "same bits: 3 of 4 runs"
 told "hash "
 try 0 compare "$scratch/report-here" "$scratch/scalar"
+# A report of an earlier version, whose run_ids are others: label, seed and model say which run is meant.
+sed 's/"run_id": "..../"run_id": "0000/' "$scratch/report-here/summary.json" > "$scratch/earlier.json"
+! cmp -s "$scratch/report-here/summary.json" "$scratch/earlier.json" || fail "the run_ids are the same"
+try 0 compare "$scratch/earlier.json" "$scratch/scalar"
+told "same bits: 4 of 4 runs"
 
 # Kernels: by name without the instruction set; the best repetition; each by its own ceiling.
 cat > "$scratch/a.json" <<'END'
