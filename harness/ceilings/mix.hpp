@@ -25,10 +25,12 @@ struct Traffic {
   constexpr Mix mix(unsigned in_place = 0) const {
     return reads == 1 ? Mix{ 0, streams(writes), in_place, 1 } : Mix{ streams(reads), streams(writes), in_place };
   }
-  // A kernel of so many arrays: what is read and written, and not twice an array, is in place.
+  // A kernel of so many arrays: what is read and written, and not twice an array, is in place; an array may be several streams.
   constexpr Mix mix_of(size_t arrays) const {
-    const size_t streams_all = mix().reads + mix().bytes + mix().writes;
-    return mix(streams_all > arrays ? static_cast<unsigned>(streams_all - arrays) : 0);
+    const Mix all = mix();
+    const size_t most = all.reads < all.writes ? all.reads : all.writes, count = all.reads + all.bytes + all.writes;
+    const size_t twice = count > arrays ? count - arrays : 0;
+    return mix(static_cast<unsigned>(twice < most ? twice : most));
   }
 private:
   static constexpr unsigned streams(unsigned bytes) { return bytes > 0 && bytes < 4 ? 1 : (bytes + 2) / 4; }

@@ -332,3 +332,13 @@ TEST_CASE("ceilings: measured once, at the level that holds the bytes") {
   CHECK(fl_level_of(1e12, 1) == FL_LEVEL_DRAM);
   fl_ceilings_free(&c);
 }
+
+TEST_CASE("Every kernel with traffic has loops of its streams, also where an array is several of them", "[profile]") {
+  for (const fl_op_info &op : fl_op_table) {
+    if (!strcmp(op.traffic, "0r0w")) continue;
+    const fl_streams s = fl_streams_of(op.traffic, op.arrays);
+    INFO(op.name << ": " << op.traffic << ", " << op.arrays << " arrays");
+    CHECK((s.in_place <= s.reads && s.in_place <= s.writes && s.reads + s.bytes + s.writes - s.in_place <= 12));
+    CHECK(fl_stream_loops_of(s, FL_ISA_SCALAR).plain[FL_STREAM_COPY]);
+  }
+}
