@@ -29,12 +29,14 @@ rows = [n for n in times if not n.startswith("ceiling") and all(w in n for w in 
 print(json.dumps({"fedlane_bench": 1, "context": said, "rows": [
     {"name": n, "threads": 1, "ceilings": times[n][2:]} for n in rows]}), flush=True)
 asked = 0
+log = open(os.path.join(os.path.dirname(here), "asked"), "a", buffering=1)
 for line in sys.stdin:
     cpu, calls, parts, name = line.split()
     if name == "dies":
         sys.exit(1)
     value, noise = times[name][:2]
     asked += 1
+    log.write("%s %d %s %s %s %s\n" % (os.path.basename(here), os.getpid(), name, cpu, calls, parts))
     drift = 1.0
     if times[name][2:] or name.startswith("ceiling"):   # memory: of everything in the same tenth of a second
         drift = 1 + 0.5 * ((time.time_ns() // 10**8) % 7) / 7
@@ -61,6 +63,26 @@ build new '{"sgd/a": [1e-3, 0.002], "sgd/b": [1.05e-3, 0.002], "sgd/c": [0.9e-3,
 
 # Against another build.
 bench 1 new --against "$scratch/old"
+python3 - "$scratch/asked" << 'PY' || fail "how the programs were asked"
+import sys
+lines = [line.split() for line in open(sys.argv[1])]
+taken = [(who, name) for who, _, name, cpu, *_ in lines if cpu != "-1" and not name.startswith("ceiling")]
+pairs = list(zip(taken[::2], taken[1::2]))      # a row's two are neighbours, the first by chance
+assert all(a[1] == b[1] and {a[0], b[0]} == {"old", "new"} for a, b in pairs), pairs
+first = sum(a[0] == "old" for a, _ in pairs)
+assert len(pairs) >= 15 * 6 and 0.25 < first / len(pairs) < 0.75, (first, len(pairs))
+rounds = [tuple(a[1] for a, _ in pairs[i:i + 6]) for i in range(0, 15 * 6, 6)]   # the first look has all six rows
+assert all(len(set(r)) == 6 for r in rounds) and len(set(rounds)) > 5, rounds    # each once, in changing order
+per = {pid for who, pid, *_ in lines if who == "old"}
+assert len(per) >= 3 and len(per) % 3 == 0, per                                  # three launches a look
+cpus = {cpu for _, _, _, cpu, *_ in lines if cpu != "-1"}
+assert all(c.isdigit() for c in cpus) and cpus, cpus
+sizes = {}
+for _, _, name, cpu, calls, parts in lines:
+    if cpu != "-1" and not name.startswith("ceiling"):
+        sizes.setdefault(name, set()).add((calls, parts))
+assert all(len(s) == 1 for s in sizes.values()), sizes                           # both sides, all samples alike
+PY
 verdict sgd/a same
 verdict sgd/b slower
 verdict sgd/c faster
@@ -90,6 +112,8 @@ bench 1 new --against "$scratch/old.json" --save "$scratch/judged.json"
 verdict sgd/a same
 verdict sgd/b slower
 verdict sgd/c faster
+verdict far/a same
+verdict far/b slower
 verdict new/a 'no baseline: not in the file'
 grep -q '^rows of the file that were not asked for or are no more: 1$' "$scratch/stdout" || fail "gone/a is not counted"
 python3 - "$scratch/old.json" "$scratch/judged.json" << 'PY'
@@ -101,6 +125,8 @@ for record in old, new:
         assert len(b["samples"]) % 15 == 0 and b["run_type"] == "iteration" and b["time_unit"] == "ns"
         assert abs(b["real_time"] / statistics.median(b["samples"]) - 1) < 1e-4, b
         assert ("beside" in b) == b["name"].startswith("far/") and len(b.get("beside_samples", b["samples"])) == len(b["samples"])
+size = {b["name"]: (b["iterations"], b["parts"], b.get("beside")) for b in old["benchmarks"]}
+assert all(size[b["name"]] == (b["iterations"], b["parts"], b.get("beside")) for b in new["benchmarks"] if b["name"] in size)
 of = {b["name"]: b.get("verdict") for b in new["benchmarks"]}
 assert of["sgd/b"]["decision"] == "slower" and abs(of["sgd/b"]["effect"] - 0.05) < 0.01 and of["sgd/b"]["p"] < 0.01, of
 assert of["new/a"] is None or of["new/a"]["decision"] == "no baseline", of

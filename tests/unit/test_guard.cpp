@@ -106,6 +106,22 @@ TEST_CASE("what samples say") {
     for (size_t i = 0; i < 5; i++) { std::swap(s.a[i], s.b[i]); }
     CHECK(judged(s, 0.02).verdict == FL_NOISY);
   }
+  SECTION("of six launches two that point the other way are too many, however few of their neighbours do") {
+    Strata s = samples(100, 105, 0.001, 0, 6);
+    for (size_t k : { 0, 5 }) {
+      for (size_t i = 0; i < 3; i++) { std::swap(s.a[5 * k + i], s.b[5 * k + i]); }
+    }
+    CHECK((judged(s, 0.02).p < 0.01 && judged(s, 0.02).low > 0));
+    CHECK(judged(s, 0.02).verdict == FL_NOISY);
+    for (size_t i = 0; i < 3; i++) { std::swap(s.a[i], s.b[i]); }
+    CHECK(judged(s, 0.02).verdict == FL_SLOWER);
+  }
+  SECTION("neighbours alone do not make a change: U must differ, too") {
+    Strata s = samples(100, 105, 0, 0);
+    for (size_t i = 0; i < s.a.size(); i++) { s.a[i] *= 1 + 0.2 * (double)(i % 5), s.b[i] *= 1 + 0.2 * (double)(i % 5); }
+    CHECK((judged(s, 0.02).p > 0.01 && judged(s, 0.02).low > 0));
+    CHECK(judged(s, 0.02).verdict == FL_NOISY);
+  }
   SECTION("eight samples decide nothing") {
     CHECK(judged(samples(100, 120, 0.001, 0, 2, 4), 0.02).verdict == FL_NOISY);
     CHECK(judged(samples(100, 120, 0.001, 0, 3, 3), 0.02).verdict == FL_SLOWER);
@@ -146,6 +162,7 @@ TEST_CASE("counts decide by their effect, unless they do not repeat") {
   CHECK(counts({ 1000, 1000 }, { 1011, 1011 }) == FL_SLOWER);
   CHECK(counts({ 1000, 1001 }, { 980, 981 }) == FL_FASTER);
   CHECK(counts({ 1000, 1000 }, { 1011, 1031 }) == FL_NOISY);
+  CHECK(counts({ 1000, 1006 }, { 1031, 1031 }) == FL_NOISY);
 }
 
 TEST_CASE("looks until two agree") {
@@ -181,5 +198,11 @@ TEST_CASE("what keeps a file from judging is named") {
   CHECK(differs(one(), context("A", "-O2", "4", "time")) ==
         "machine_threads is 2 there, 4 here; machine_flags is -O3 there, -O2 here");
   CHECK(differs(context("A", "-O3", "2", "callgrind"), context("A", "-O3", "4", "callgrind")) == ""); // rows of one thread only
+  for (const char *key : { "machine_cpu", "machine_architecture", "machine_isa_used", "machine_threads", "machine_compiler",
+                           "machine_flags", "pages", "metric" }) {
+    json_t *changed = one();
+    json_object_set_new(changed, key, json_string("other"));
+    CHECK(differs(one(), changed).find(std::string(key) + " is ") == 0);
+  }
   CHECK(differs(json_object(), one()).find("machine_cpu is unknown there, A here") == 0);
 }

@@ -271,6 +271,19 @@ TEST_CASE("profile: an empty call's ticks are not the kernel's") {
   std::free(again.row);
 }
 
+TEST_CASE("profile: the calls that were timed stand for all") {
+  Given g;
+  fl_profile again = g.p;
+  again.row = nullptr, again.n = 0;
+  for (int op : { FL_OP_gemm_nt, FL_OP_bias_rows }) {           // 7 s of 2 calls, of which there were 6
+    g.sums->account[FL_AT_GRADIENT][fl_place_of_layer(0, 0)][op].calls = 6;
+  }
+  REQUIRE(fl_profile_rows(&again, g.sums.get(), 1e-3, 0) == 0);
+  CHECK(fl_profile_in_kernels(&again, FL_T_GRADIENT) == Approx(21));
+  CHECK(fl_profile_in_kernels(&again, FL_T_OPTIMIZER) == Approx(3));
+  std::free(again.row);
+}
+
 TEST_CASE("profile: folded stacks have every second once, JSON says what the tables do") {
   char err[300] = "", folder[] = "/tmp/fedlane-profile-XXXXXX";
   REQUIRE(mkdtemp(folder));
