@@ -303,8 +303,9 @@ static int compare_runs(char **path, size_t n, char *err, size_t err_size) {
     const json_t *machine = json_object_get(r[i].run[0].run, "machine");
     const char *cpu = json_string_value(json_object_get(machine, "cpu")),
         *isa = json_string_value(json_object_get(machine, "isa_used"));
-    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " threads, %zu run(s)\n", r[i].path, cpu ? cpu : "unknown CPU",
-           isa ? isa : "unknown ISA", json_integer_value(json_object_get(machine, "threads")), r[i].n);
+    const json_int_t threads = json_integer_value(json_object_get(machine, "threads"));
+    printf("%s: %s, %s, %" JSON_INTEGER_FORMAT " thread%s, %zu run%s\n", r[i].path, cpu ? cpu : "unknown CPU",
+           isa ? isa : "unknown ISA", threads, threads == 1 ? "" : "s", r[i].n, r[i].n == 1 ? "" : "s");
   }
   for (size_t i = 1; !bad && i < n; i++) {
     int d = compare_two(&r[0], &r[i], err, err_size);
