@@ -182,17 +182,24 @@ TILE_INLINE void scatter_rows(const int nv, const conv_sparse *l, size_t k, v16 
   }
 }
 
+#define SCATTER_V 6             /* vectors of a kernel's row at once */
+#define SCATTER_CASE(nv) case nv: scatter_rows(nv, l, s->k, d, t + 16 * j, sum + 16 * j); break;
 /* The listed positions of one output channel, from the last, onto the sums of the input. */
 static void scatter(const fl_conv *s, const conv_sparse *l, const conv_entry *list, size_t count, const conv_target *target,
                     const float *table, float *sums) {
-  const size_t vectors = l->wide / 16;
+  const size_t vectors = l->wide / 16, most = tile_even(vectors, SCATTER_V);
   while (count--) {
     const conv_target to = target[list[count].place];
     const v16 d = v_set(list[count].value);
     const float *t = table + to.kernel;
     float *sum = sums + to.sum;
-    if (vectors == 3) { scatter_rows(3, l, s->k, d, t, sum); continue; }
-    for (size_t j = 0; j < vectors; j++) scatter_rows(1, l, s->k, d, t + 16 * j, sum + 16 * j);
+    if (vectors == 3) { scatter_rows(3, l, s->k, d, t, sum); continue; }    /* few channels: nothing to choose */
+    for (size_t j = 0; j < vectors; j += most) {
+      switch (vectors - j < most ? vectors - j : most) {
+        SCATTER_CASE(1) SCATTER_CASE(2) SCATTER_CASE(3) SCATTER_CASE(4) SCATTER_CASE(5) SCATTER_CASE(6)
+        default: break;
+      }
+    }
   }
 }
 
