@@ -23,7 +23,9 @@ class Library:
 
     def __getattr__(self, name):
         at = self.table + 2 * 8 + 8 * self.names.index(name)    # behind isa and name
-        return ctypes.CFUNCTYPE(None)(ctypes.c_void_p.from_address(at).value)
+        call = ctypes.CFUNCTYPE(None)(ctypes.c_void_p.from_address(at).value)
+        setattr(self, name, call)                       # a small network's step takes no longer than finding it
+        return call
 
 
 def p(tensor, skip=0):
@@ -96,7 +98,7 @@ class Network:
         self.tensors = [layout.tensor[i] for i in range(layout.n)]
         self.d = layout.d
         self.x, self.g = np.zeros(layout.d + layout.buffers, np.float32), np.empty(layout.d, np.float32)
-        self.room_of, self.work = 0, None
+        self.room_of, self.work, self.call = 0, None, None
 
     def plain(self, net):
         """The same with winograd=no in every convolution."""
@@ -125,12 +127,13 @@ class Network:
             need = ctypes.CFUNCTYPE(size, pointer, size)(o.work)(o.self, len(index))
             self.room_of, self.work = len(index), np.zeros(need + 64, np.uint8)
         x, g, work = self.x.ctypes.data, self.g.ctypes.data, self.work.ctypes.data
+        if not self.call:
+            middle = [pointer] if o.grad else [pointer, size]
+            self.call = ctypes.CFUNCTYPE(ctypes.c_double, *[pointer] * 3, *middle, pointer, pointer)(o.grad or o.loss_grad)
         if not o.grad:
-            call = ctypes.CFUNCTYPE(ctypes.c_double, pointer, pointer, pointer, pointer, size, pointer, pointer)(o.loss_grad)
-            return call(o.self, self.library.table, x, index.ctypes.data, len(index), g, work)
+            return self.call(o.self, self.library.table, x, index.ctypes.data, len(index), g, work)
         ask = Rows(index.ctypes.data, len(index), None, None, 0, x + 4 * self.d)
-        call = ctypes.CFUNCTYPE(ctypes.c_double, pointer, pointer, pointer, pointer, pointer, pointer)(o.grad)
-        return call(o.self, self.library.table, x, ctypes.addressof(ask), g, work)
+        return self.call(o.self, self.library.table, x, ctypes.addressof(ask), g, work)
 
     def step(self, rows, lr):
         """One of SGD; the loss before it."""

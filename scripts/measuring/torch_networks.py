@@ -23,6 +23,7 @@ from torch_models import FIXTURES, NETWORKS
 
 ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of the loss by step
 ROWS = 1024
+TURN = 0.005                                            # seconds: what a neighbour left in the caches is gone by then
 
 
 class Theirs:
@@ -76,24 +77,27 @@ def quarters(values):
 
 
 def timed(k, name, batch, winograd, seconds):
-    """One row: milliseconds of a step of each, in turns."""
+    """One row: milliseconds of a step of each, in turns: of one step, or of as many as take some TURN seconds."""
     rows = np.arange(batch)
     ours, theirs = pair(k, name, winograd)
-    taken, end = ([], []), None
+    taken, steps, end = ([], []), [1, 1], None
     calls = (lambda: ours.step(rows, 1e-6)), (lambda: theirs.step(torch.from_numpy(rows)))
     while end is None or time.thread_time() < end or len(taken[0]) < 5:
-        for values, call in zip(taken, calls):
+        for values, call, n in zip(taken, calls, steps):
             start = time.thread_time()
-            call()
-            values.append(time.thread_time() - start)
-        if end is None:                                  # the first step of each makes its memory
+            for _ in range(n):
+                call()
+            values.append((time.thread_time() - start) / n)
+        if len(taken[0]) == 2 and end is None:           # the first step of each makes its memory
             end = time.thread_time() + seconds
+            steps = [max(1, int(TURN / values[1])) for values in taken]
             taken = ([], [])
     a, b = (statistics.median(v) for v in taken)
     row = dict(zip(("ms", "ms quarter", "ms three quarters"), quarters(taken[0])))
     row.update(zip(("torch ms", "torch ms quarter", "torch ms three quarters"), quarters(taken[1])))
     return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", **row, "samples/s": "%.4g" % (batch / a),
-            "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a), "steps": len(taken[0])}
+            "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a),
+            "turns": len(taken[0]), "steps a turn": steps[0]}
 
 
 def drawn(state, n):
