@@ -149,7 +149,8 @@ static json_t *data_json(const fl_dataset *d, const char *format) {
   if (d->n_values) json_object_set(o, "class_values", values);
   json_decref(values);
   if (d->client) json_object_set_new(o, "natural", clients_json(d));
-  if (d->train.pixels) json_object_set_new(o, "mean", json_real(d->mean)), json_object_set_new(o, "std", json_real(d->std));
+  if (d->train.pixels && !d->train.channel)
+    json_object_set_new(o, "mean", json_real(d->mean)), json_object_set_new(o, "std", json_real(d->std));
   json_t *channel = json_array();
   for (size_t i = 0; i < 6; i++) json_array_append_new(channel, json_real(d->channel[i]));
   if (d->train.channel) json_object_set(o, "channels", channel);
@@ -184,7 +185,8 @@ static void print_data(const fl_dataset *d, const char *format, const json_t *o)
     printf("%-12s %lld, of %lld to %lld rows\n", "clients", (long long)json_integer_value(json_object_get(of, "clients")),
            (long long)json_integer_value(json_object_get(of, "fewest_rows")),
            (long long)json_integer_value(json_object_get(of, "most_rows")));
-  if (d->train.pixels) printf("%-12s mean %.6g, deviation %.6g (of pixels scaled to 0..1)\n", "pixels", d->mean, d->std);
+  if (d->train.pixels && !d->train.channel)
+    printf("%-12s mean %.6g, deviation %.6g (of pixels scaled to 0..1)\n", "pixels", d->mean, d->std);
   const double *c = d->train.channel;
   if (c) printf("%-12s means %.4g, %.4g, %.4g; deviations %.4g, %.4g, %.4g\n", "channels", c[0], c[1], c[2], c[3], c[4], c[5]);
   printf("%-12s %s\n", "rows SHA-256", json_string_value(json_object_get(o, "rows_sha256")));

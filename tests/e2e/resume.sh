@@ -18,7 +18,8 @@ bash "$source/tests/e2e/make_data.sh" "$scratch/data" 600 100 1
 # cohorts repeat a client soon.
 cat > "$scratch/config.yaml" <<EOF
 seeds: [1]
-data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte}
+data: {format: idx, train: $scratch/data/train-images-idx3-ubyte, test: $scratch/data/t10k-images-idx3-ubyte,
+       augment: crop_flip}
 partition: {name: dirichlet, dirichlet_alpha: 0.5, seed: 42}
 model: mlp
 federated: {clients: 12, participation: 0.5, rounds: 40, local_epochs: 1, batch_size: 20, eval_every: 3, checkpoint_seconds: 0.05,
