@@ -78,7 +78,9 @@ TEST_CASE("a gradient with draws is that of the augmented rows; without, and in 
     std::memcpy(&moved[i * in], y.data(), in);
   }
   CHECK(moved != x);
-  fl_samples rows[2] = { { n, c, h, w, 4, x.data(), label.data() }, { n, c, h, w, 4, moved.data(), label.data() } };
+  fl_samples rows[2] = {};
+  for (fl_samples &s : rows) s.n = n, s.c = c, s.h = h, s.w = w, s.classes = 4, s.label = label.data();
+  rows[0].pixels = x.data(), rows[1].pixels = moved.data();
   rows[0].augment = 3;
   const uint32_t index[5] = { 4, 0, 5, 1, 3 };
   const fl_kernels *k = fl_kernels_select(nullptr, nullptr);

@@ -138,8 +138,8 @@ TEST_CASE("rows that are sparse give the bits of dense ones", "[data]") {
   }
   const Loaded l("libsvm", f.write("a", text));
   REQUIRE((l.status == 0 && l.d.train.begin && l.d.train.w == w && l.d.train.n == n));
-  fl_samples plain = { n, 1, 1, w, 3, nullptr, label.data() };
-  plain.features = x.data();
+  fl_samples plain = {};
+  plain.n = n, plain.c = plain.h = 1, plain.w = w, plain.classes = 3, plain.label = label.data(), plain.features = x.data();
   char err[300];
   const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
   double loss[2];
