@@ -202,7 +202,9 @@ static json_t *below(const char *top, const json_t *suite, char *err, size_t siz
   json_t *there = json_object(), *names = json_array(), *name;
   const json_t *runs = json_object_get(suite, "runs");
   size_t i;
-  for (int k = 0; k < n; k++) json_object_set_new(there, entry[k]->d_name, json_true());
+  for (int k = 0; k < n; k++)                   /* series.json could not name what is no UTF-8 */
+    if (json_object_set_new(there, entry[k]->d_name, json_true()))
+      fprintf(stderr, "report: %s/%s left out: its name is not UTF-8\n", top, entry[k]->d_name);
   json_array_foreach(runs, i, name) {
     if (json_object_get(there, json_string_value(name))) json_array_append(names, name);
     json_object_set_new(there, json_string_value(name), json_false());
@@ -276,6 +278,9 @@ int fl_report_read(fl_report_runs *all, char *const *top, size_t n, char *err, s
     if ((size_t)snprintf(folder, sizeof folder, "%s", top[i]) >= sizeof folder || stat(top[i], &s) || !S_ISDIR(s.st_mode))
       return snprintf(err, size, "%s: no such folder", top[i]), -1;
     for (size_t k = strlen(folder); k > 1 && folder[k - 1] == '/';) folder[--k] = 0;
+    json_t *name = json_string(folder);
+    if (!name) return snprintf(err, size, "%s: the folder's name is not UTF-8; allowed: a path in UTF-8", folder), -1;
+    json_decref(name);
     if (visit(&v, folder, 0, err, size)) return -1;
     if (all->met == before)
       return snprintf(err, size, "%s: no run.json in it or below; a result folder is what `fedlane run` wrote", top[i]), -1;

@@ -47,6 +47,7 @@ grep -q '^method  *s/round' "$scratch/out" || fail "no times by method"
 try 1 compare "$scratch/here" "$scratch/there"
 told "Other CPU"
 told "same bits: 3 of 4 runs"
+grep -Eq '^fedavg-s1 .* 2\.000  same bits: yes' "$scratch/out" || fail "the ratio of a run is not 2"
 told "round 4 (train_loss"
 grep -Eq '^fedavg .* 2\.000  .* 2\.000$' "$scratch/out" || fail "the ratio is not 2"
 

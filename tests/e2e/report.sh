@@ -88,6 +88,17 @@ grep -q ',fedavg,2,unfinished,unfinished,unfinished,[0-9]*,-,-$' "$scratch/both/
   grep -q ',fedadamw,2,.*±.*,inf,' "$scratch/both/table.csv" ||
   fail "an unfinished run counts as a result: $(cat "$scratch/both/table.csv")"
 
+# What series.json cannot name is told, or refused.
+latin=$(printf 'latin-\xe9')
+mkdir -p "$scratch/names/$latin"
+cp -r "$scratch/one/fedavg-s1" "$scratch/names/run"
+cp -r "$scratch/one/fedavg-s2" "$scratch/names/$latin/run"
+tables "$scratch/names" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err"
+grep -aq 'left out: its name is not UTF-8' "$scratch/err" || fail "a folder left out without a word"
+code=0
+tables "$scratch/names/$latin" --out "$scratch/both" > "$scratch/out" 2> "$scratch/err" || code=$?
+[ $code = 1 ] && grep -aq 'allowed: a path in UTF-8' "$scratch/err" || fail "a path that is no UTF-8: exit code $code"
+
 # A report of other runs leaves no table of the earlier ones; a full device is told.
 sed -i 's/"target_accuracy": 2/"target_accuracy": 0/' "$scratch"/open/fed*/run.json
 tables "$scratch/open" --out "$scratch/both" > "$scratch/out"
