@@ -121,12 +121,23 @@ static int check_apart(const runs *a) {
 }
 
 /* ---- the suite ------------------------------------------------------------------------------------------------------------ */
+/* An earlier search's choice in the same folder would look like that of one which was stopped since. */
+static void drop_choice(const char *out) {
+  static const char *const name[] = { "tune.csv", "chosen.yaml" };
+  char path[4200];
+  for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+    snprintf(path, sizeof path, "%s/%s", out, name[i]);
+    remove(path);
+  }
+}
+
 static int begin(const runs *a, char *err, size_t size) {
   char suite_file[4200];
   snprintf(suite_file, sizeof suite_file, "%s/suite.json", a->out);
   if (!a->o->resume && !a->o->shards && !access(suite_file, F_OK))
     fprintf(stderr, "'%s' holds an earlier result; its runs of the same names are computed anew and replaced\n", a->out);
   if (fl_folder_make(a->out, err, size) || fl_suite_write(a->suite, a->o->resume != NULL, a->out, err, size)) return -1;
+  drop_choice(a->out);
   size_t mine = 0;
   for (size_t i = 0; i < a->suite->n; i++) mine += (size_t)is_mine(a->o, i);
   fprintf(stderr, "%zu runs into %s\n", mine, a->out);

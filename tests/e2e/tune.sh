@@ -98,6 +98,7 @@ try 0 tune "$config" --resume "$scratch/killed" --set tune.trials=5
 [ "$(grep -c 'finished already' "$scratch/err")" = 22 ] || fail "more trials: not the first ones again"
 [ "$(grep -c '^fedavg,' "$scratch/killed/tune.csv")" = 5 ] || fail "not five trials"
 try 0 verify "$scratch/one/fedprox_trial=2-s1" --set "data.train=$scratch/data/train,data.test=$scratch/data/t10k"
+mkdir "$scratch/stopped" && cp "$table" "$chosen" "$scratch/stopped"
 "$fedlane" tune "$config" --out "$scratch/stopped" --set federated.rounds=100000 > "$scratch/out" 2> "$scratch/err" &
 pid=$!
 until [ -e "$scratch/stopped/fedavg_trial=1-s1/rounds.jsonl" ]; do
@@ -107,6 +108,7 @@ done
 kill -TERM $pid
 code=0; wait $pid || code=$?
 [ $code = 143 ] || fail "exit code $code after SIGTERM, not 143"
+[ ! -e "$scratch/stopped/tune.csv" ] && [ ! -e "$scratch/stopped/chosen.yaml" ] || fail "an earlier search's choice is there"
 told "to continue: fedlane tune $config --set federated.rounds=100000 --resume $scratch/stopped"
 
 # By the loss, on one seed; a method none of whose trials ends is left out, and told.
