@@ -4,6 +4,7 @@
 #include "core/team.h"
 #include "profile/report.h"
 #include <errno.h>
+#include <fedlane/divide.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +158,10 @@ static int show(fl_work *w, everything *e, size_t i, const fl_run_options *o, co
   if ((size_t)snprintf(dir, sizeof dir, "%s%s/%s", out, o->out ? "" : "-profile", c->folder) >= sizeof dir)
     return snprintf(err, size, "--out '%.200s...': too long", out), -1;
   if (fl_work_prepare(w, c, err, size)) return -1;
-  const fl_kernels *table = fl_work_kernels(w, c), *counting = fl_profile_start(table, threads);
+  static fl_kernels divided;                    /* an account is of the thread that calls, whoever computes with it */
+  const fl_kernels *table = fl_work_kernels(w, c);
+  fl_divided_table(table, &divided);
+  const fl_kernels *counting = fl_profile_start(&divided, threads);
   if (!counting) return snprintf(err, size, "no memory for the accounts of %d threads", threads), -1;
   fl_not_reproducible(w, c, why, sizeof why);
   const task t = { .w = w, .c = c, .counting = counting, .counters = &e->counters,

@@ -113,13 +113,15 @@ int fl_train(fl_work *w, const fl_config *c, const char *out, int resume, fl_pro
   }
   snprintf(states, sizeof states, "%s/states.bin", dir);
   if (fl_work_open(w, c, w->threads, states, &s, err, size)) return -1;
-  if (c->central && fl_session_threads(s) > 1 && !progress->told++)
-    fprintf(stderr, "central training: gradients and steps on one thread, evaluation on %d\n", fl_session_threads(s));
+  if (fl_session_team(s) > 1 && !progress->told++)
+    fprintf(stderr, "%s: %d threads for %s\n", c->central ? "central training" : "fewer clients than threads", fl_session_team(s),
+            c->central ? "its gradients and steps" : "each client");
   char why[FL_ERR];
   fl_not_reproducible(w, c, why, sizeof why);
   training t = { .c = c, .dir = dir, .progress = progress, .accuracy = -1, .err = err, .size = size };
   t.result = fl_result_open(dir, c, &w->data, &w->split, fl_model_objective(w->model)->layout, fl_work_kernels(w, c),
-                            fl_work_backend(w, c), fl_session_threads(s), w->shared, why[0] ? why : NULL, err, size);
+                            fl_work_backend(w, c), fl_session_threads(s), fl_session_team(s), w->shared, why[0] ? why : NULL,
+                            err, size);
   int r = !t.result || begin(&t, s, resume) ? -1 : 0;
   if (!r) {
     t.checkpointed = fl_now();

@@ -117,7 +117,7 @@ static json_t *parts_json(const json_t *previous, const json_t *run, uint64_t ro
 }
 
 static json_t *run_json(const fl_config *config, const fl_dataset *data, const fl_split *split, const fl_layout *layout,
-                        const fl_kernels *kernels, const fl_onednn_backend *backend, int threads, int shared,
+                        const fl_kernels *kernels, const fl_onednn_backend *backend, int threads, int team, int shared,
                         const char *not_reproducible) {
   char run_id[17];
   fl_run_id(config, data, split, run_id);
@@ -138,6 +138,7 @@ static json_t *run_json(const fl_config *config, const fl_dataset *data, const f
   json_t *plugins = fl_plugins_json(&config->algorithm);
   if (plugins) json_object_set_new(run, "plugins", plugins);
   json_object_set_new(run, "threads", json_integer(threads));
+  json_object_set_new(run, "threads_per_client", json_integer(team));
   if (shared) json_object_set_new(run, "timing", json_string("shared"));
   json_object_set_new(run, "parts", parts_json(NULL, run, 0));
   json_object_set_new(run, "reproducible", json_boolean(!not_reproducible));
@@ -176,7 +177,7 @@ static int open_rounds(fl_result *r, char *err, size_t err_size) {
 
 fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dataset *data, const fl_split *split,
                           const fl_layout *layout, const fl_kernels *kernels, const fl_onednn_backend *backend, int threads,
-                          int shared, const char *not_reproducible, char *err, size_t err_size) {
+                          int team, int shared, const char *not_reproducible, char *err, size_t err_size) {
   fl_result *r = calloc(1, sizeof *r);
   if (!r || strlen(dir) >= sizeof r->dir) {
     snprintf(err, err_size, "cannot open result folder '%s': %s", dir, strerror(r ? ENAMETOOLONG : ENOMEM));
@@ -198,7 +199,7 @@ fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dat
     return NULL;
   }
   fl_result_reset(r);
-  r->run = run_json(config, data, split, layout, kernels, backend, threads, shared, not_reproducible);
+  r->run = run_json(config, data, split, layout, kernels, backend, threads, team, shared, not_reproducible);
   path_in(r, "run.json", path);
   /* What an earlier start left stays until fl_result_cut knows whether this run continues it. A run.json that cannot be
    * read describes nothing that could be continued. */

@@ -14,7 +14,8 @@ typedef struct fl_result fl_result;
  * other runs use the machine at the same time, so the times are not the method's. resume != 0: keeps
  * rounds.jsonl up to `round` lines. */
 fl_result *fl_result_open(const char *dir, const fl_config *, const fl_dataset *, const fl_split *, const fl_layout *,
-                          const fl_kernels *, const fl_onednn_backend *, int threads, int shared, const char *not_reproducible,
+                          const fl_kernels *, const fl_onednn_backend *, int threads, int team, int shared,
+                          const char *not_reproducible,
                           char *err, size_t err_size);
 int fl_result_cut(fl_result *, uint64_t rounds, char *err, size_t err_size);   /* rounds.jsonl back to so many lines */
 int fl_result_round(fl_result *, const fl_metrics *, char *err, size_t err_size);   /* appends a line; feeds trajectory_hash */

@@ -41,7 +41,7 @@ typedef struct {
   /* Not 0: one model is trained on all data, in place, by the algorithm's rule and those of its stages that need no clients
    * (sam, swa ...). The problem has one client, whose samples are the data, and no cohort; a round is an epoch, a cohort is
    * this client, no bytes are sent; participation and local_epochs are not looked at, local_steps caps an epoch. The rule's
-   * state lives as long as the session. Gradients run on one thread, evaluation on all. */
+   * state lives as long as the session. */
   int central;
   double participation;                         /* m = max(1, floor(clients*participation)) */
   fl_partial partial;                           /* federated runs alone */
@@ -114,6 +114,8 @@ const float *fl_params(const fl_session *, size_t *n);   /* x: d + buffers float
 const float *fl_averaged(const fl_session *, size_t *n);
 const fl_job *fl_session_job(const fl_session *);
 int fl_session_threads(const fl_session *);
+/* Threads that compute one client together, as there are fewer clients than threads, or training is central; 1: whole clients. */
+int fl_session_team(const fl_session *);
 uint64_t fl_session_state_bytes(const fl_session *);     /* client states + workspaces + server slots */
 void fl_close(fl_session *);
 

@@ -3,6 +3,7 @@
 #define FEDLANE_SESSION_INTERNAL_H
 #include "store.h"
 #include "team.h"
+#include <fedlane/divide.h>
 #include <fedlane/privacy.h>
 #include <fedlane/session.h>
 
@@ -40,6 +41,9 @@ typedef struct {                                          /* one thread */
   fl_arena arena;
   float *y, *g, *all, *state, *rule_work, *slots;         /* slots: WORK slots of all stages */
   void *objective;                                        /* the objective's scratch */
+  fl_division alone, shared;                              /* share.c: this thread's own kernels; over its team */
+  fl_crew *crew;
+  fl_arena parts;
   uint32_t *rows, *perm, *all_rows;                       /* all_rows: of a batch of all local data */
   float *client;                                          /* the state of the client at hand */
   double seconds[FL_T_COUNT], arrived;                    /* arrived: at the last barrier */
@@ -68,7 +72,9 @@ struct fl_session {
   fl_job job;
   const fl_kernels *k;
   size_t d, n, m_max, largest;                            /* n = d + buffers; largest: samples of the largest client */
-  int threads;
+  int threads, teams, team;                               /* teams of `team` threads; a client has one */
+  const fl_kernels *parts;                                /* of what a team divides */
+  fl_kernels divided;                                     /* k, where a team is more than one */
 
   fl_slot_at slot[FL_MAX_STAGES][FL_MAX_SLOTS];
   fl_upload up[FL_MAX_UP];
@@ -159,6 +165,12 @@ fl_local fl_mover_local(fl_session *, uint64_t t);
 fl_server fl_server_of(const fl_session *, uint64_t rounds);
 fl_server fl_server_at(const fl_session *, uint64_t rounds, size_t stage, float **at);
 void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
+/* share.c: how many threads a client has; the clients of a round, of the threads that lead, and what the others do. */
+void fl_share_plan(fl_session *);
+int fl_share_open(fl_session *, int id, size_t work);      /* by the thread; work: bytes of the objective's scratch */
+void fl_share_close(fl_session *);
+void fl_share_enter(const fl_session *, const fl_worker *);/* what the thread calls is its own, until NULL */
+void fl_share_clients(fl_session *, fl_worker *, int id);
 /* Moves of x after so many rounds, as the stages' `after` counts them; the stages' `after` and `model` at that time. */
 uint64_t fl_moves(const fl_session *, uint64_t rounds);
 void fl_after(fl_session *, uint64_t rounds);

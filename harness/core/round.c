@@ -303,6 +303,7 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
   fl_worker *w = &s->worker[id];
   const uint64_t env = fl_fpenv_enter();
   double served = 0, evaluated = 0, t;
+  fl_share_enter(s, w);
   for (;;) {
     if (id == 0) {
       s->stop = s->stop || s->over || s->round == s->limit;
@@ -313,9 +314,7 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
     fl_barrier_wait(&s->barrier);
     if (s->stop) break;
     w->seconds[FL_T_IDLE] += fl_now() - (t > s->begin ? t : s->begin);
-    if (!s->opt.central)
-      for (size_t i; (i = atomic_fetch_add(&s->next_client, 1)) < s->runs;) fl_run_client(s, w, s->order[i]);
-    else if (id == 0) fl_run_epoch(s, w);       /* batch after batch, each from the x of the one before: by one thread */
+    fl_share_clients(s, w, id);
     wait_here(s, w);
     w->seconds[FL_T_IDLE] += fl_now() - w->arrived;
     if (id == 0) served = serve(s, w);
@@ -345,5 +344,6 @@ void fl_run_worker(fl_session *s, int id, int (*each)(void *, fl_session *, cons
       fl_fpenv_enter();
     }
   }
+  fl_share_enter(s, NULL);
   fl_fpenv_restore(env);
 }

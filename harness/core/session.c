@@ -150,7 +150,7 @@ static int open_worker(fl_session *s, fl_worker *w) {
   w->y = at[0], w->g = at[1], w->all = at[2], w->state = at[3], w->rule_work = at[4], w->slots = at[5];
   w->objective = at[6], w->rows = at[7], w->perm = at[8], w->all_rows = at[9];
   memset(w->arena.base, 0, w->arena.size);      /* first touch by the thread that will use it */
-  return 0;
+  return fl_share_open(s, (int)(w - s->worker), bytes[6]);
 }
 
 static int open_home(fl_session *s) {
@@ -252,6 +252,7 @@ static int plan(fl_session *s, char *err, size_t size) {
   s->eval_chunks = o->evaluate ? (o->n_test + FL_EVAL_ROWS - 1) / FL_EVAL_ROWS : 0;
   if (open_job(s, err, size) || place_all(s, err, size) || fl_keep_plan(s, err, size) ||
       fl_diagnosis_refuse(s, err, size)) return -1;
+  fl_share_plan(s);
   size_t parts[WORKER_PARTS];
   const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
   if (workspace * s->threads > available)
@@ -282,7 +283,9 @@ static int open_all(fl_session *s, char *err, size_t size) {
   const uint64_t env = fl_fpenv_enter();
   o->init(o->self, s->opt.seed, s->x);
   fl_fpenv_enter();
+  fl_share_enter(s, &s->worker[0]);
   start_mover(s);
+  fl_share_enter(s, NULL);
   fl_plan_privacy(s);
   fl_diagnosis_clear(&s->metrics);
   if (!s->diagnosis) s->metrics.seconds_diagnostics = (double)NAN;
@@ -358,6 +361,7 @@ const float *fl_averaged(const fl_session *s, size_t *n) {
 const char *fl_session_error(const fl_session *s) { return s->error; }
 const fl_job *fl_session_job(const fl_session *s) { return &s->job; }
 int fl_session_threads(const fl_session *s) { return s->threads; }
+int fl_session_team(const fl_session *s) { return s->team; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
   uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size + s->keep.arena.size +
                    fl_diagnosis_bytes(s);
@@ -368,6 +372,7 @@ uint64_t fl_session_state_bytes(const fl_session *s) {
 void fl_close(fl_session *s) {
   if (!s) return;
   for (int w = 0; s->worker && w < s->threads; w++) fl_arena_close(&s->worker[w].arena);
+  fl_share_close(s);
   fl_diagnosis_close(s);
   fl_tree_close(&s->tree);
   fl_keep_close(s);

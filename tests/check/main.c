@@ -1,6 +1,8 @@
 /* main.c - fedlane-check: every kernel of one ISA against the scalar table, bit for bit. */
 #include "check.h"
 #include <errno.h>
+#include <fedlane/divide.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,9 +17,11 @@ const op_test op_tests[] = {
 const size_t op_count = sizeof op_tests / sizeof *op_tests;
 
 static const char usage[] =
-  "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [OP or FAMILY ...]\n"
+  "usage: fedlane-check [--isa scalar|scalar+fma|avx2|avx512|neon] [--seed N] [--quick] [--team N]\n"
+  "                     [OP or FAMILY ...]\n"
   "       fedlane-check --bench | --golden FILE   [--isa ...] [OP or FAMILY ...]\n"
   "       fedlane-check --list | --describe | --self-test | --hash   [--isa ...]\n"
+  "       --team N: each call divided over N threads, as small as it may be\n"
   "exit: 0 all passed, 1 a failure, 2 usage, 77 this machine cannot run the ISA\n";
 
 static int find_isa(const char *name) {
@@ -41,6 +45,64 @@ int wanted(const op_test *op, char *const *word, int words) {
   return words == 0;
 }
 
+/* ---- --team: the calls of a case divided over threads, whatever their size ----------------------------------------------- */
+enum { MOST_TEAM = 64 };
+static struct {
+  fl_crew *crew;
+  fl_team threads;
+  fl_division division;
+  fl_kernels table;
+  pthread_t thread[MOST_TEAM];
+  size_t workers, divided;       /* calls that were, of the operation at hand */
+} team;
+
+static void count_each(void *self, size_t n, void (*body)(void *, size_t), void *with) {
+  (void)self;
+  team.divided++;
+  team.threads.each(team.threads.self, n, body, with);
+}
+
+static void *serve(void *crew) {
+  fl_crew_serve(crew);
+  return NULL;
+}
+
+static int open_team(check *t, size_t workers) {
+  const size_t floats = (size_t)1 << 24;
+  team.crew = fl_crew_open(workers);
+  float *memory = aligned_alloc(64, floats * sizeof *memory);
+  if (!team.crew || !memory) { return -1; }
+  for (; team.workers + 1 < workers; team.workers++) {
+    if (pthread_create(&team.thread[team.workers], NULL, serve, team.crew)) { return -1; }
+  }
+  fl_divided_table(t->dut, &team.table);
+  team.threads = fl_crew_team(team.crew);
+  team.division = (fl_division){ .k = t->dut, .team = { NULL, workers, count_each }, .memory = memory, .floats = floats,
+  .least = 1 };
+  fl_divide_over(&team.division);
+  t->dut = &team.table;
+  return 0;
+}
+
+static void close_team(void) {
+  if (!team.crew) { return; }
+  fl_crew_dismiss(team.crew);
+  for (size_t i = 0; i < team.workers; i++) { pthread_join(team.thread[i], NULL); }
+  fl_crew_close(team.crew);
+  free(team.division.memory);
+}
+
+/* A kernel of which no call was divided was not tested. */
+static void expect_divided(check *t, const char *name) {
+  const fl_kernels *k = team.division.k;
+  int wants = 0;
+  if (!team.crew) { return; }
+#define FL_OP(family, op, ret, args, traffic, formula) wants |= !strcmp(name, #op) && team.table.op != k->op;
+#include <fedlane/ops.def>
+  if (wants && !team.divided) { fail(t, "no call was divided over the team"); }
+  team.divided = 0;
+}
+
 static int run_all(check *t, char *const *word, int words) {
   size_t passed = 0, failed = 0, ops = 0, cases = 0, bad = 0;
   printf("seed %llu\nisa %s against scalar\n", (unsigned long long)t->seed, t->dut->name);
@@ -53,6 +115,7 @@ static int run_all(check *t, char *const *word, int words) {
     const op_test *op = &op_tests[i];
     if (wanted(op, word, words)) {
       run_op(t, op);
+      expect_divided(t, op->name);
       ops++;
       cases += t->cases;
       bad += t->failures != 0;
@@ -83,6 +146,7 @@ int main(int argc, char **argv) {
   const char *isa = NULL, *golden = NULL, *mode = "";
   check t = { .seed = (uint64_t)time(NULL) };
   int words = 0;
+  uint64_t workers = 0;
   for (int i = 1; i < argc; i++) {
     const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
     char *end = NULL;
@@ -97,6 +161,9 @@ int main(int argc, char **argv) {
       mode = a;
       golden = argv[++i];
     } else if (!strcmp(a, "--seed") && value && (errno = 0, t.seed = strtoull(value, &end, 0), end != value && !*end && !errno)) {
+      i++;
+    } else if (!strcmp(a, "--team") && value && (workers = strtoull(value, &end, 10), !*end) && workers >= 2 &&
+               workers <= MOST_TEAM) {
       i++;
     } else if (a[0] != '-' && known(a)) {
       argv[1 + words++] = argv[i]; /* words gather in front: i is never behind them */
@@ -127,5 +194,11 @@ int main(int argc, char **argv) {
   if (!strcmp(mode, "--describe")) { return describe(t.ref); }
   if (!strcmp(mode, "--bench")) { return bench(t.dut, t.ref, argv + 1, words); }
   if (!strcmp(mode, "--hash")) { return print_hashes(t.dut, stdout); }
-  return golden ? compare_golden(t.dut, golden, argv + 1, words) : run_all(&t, argv + 1, words);
+  if (workers && open_team(&t, (size_t)workers)) {
+    fprintf(stderr, "fedlane-check: --team %llu: no memory, or not so many threads\n", (unsigned long long)workers);
+    return 2;
+  }
+  const int failed = golden ? compare_golden(t.dut, golden, argv + 1, words) : run_all(&t, argv + 1, words);
+  close_team();
+  return failed;
 }

@@ -53,7 +53,7 @@ runs() { # DIR MODEL FILE ARGUMENTS...
 main=$scratch/main
 prepare "$main"
 bash "$source/tests/e2e/make_data.sh" "$main/data" 200 60 1
-models="central dropout lenet5 logistic lora methods mlp partial population"
+models="central central_lenet5 dropout lenet5 logistic lora methods mlp partial population team"
 
 if [ "$mode" = --print ]; then
   for model in $models; do

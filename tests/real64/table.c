@@ -2,6 +2,7 @@
  * Factorisations, which look at the bits of single precision, are Jacobi's and Gram and Schmidt's here: they are tested by
  * themselves. */
 #include "tests/jacobi.h"
+#include <fedlane/divide.h>
 #include <fedlane/kernels.h>
 
 #define FL_OP(family, name, ret, args, traffic, formula) ret fl_##name##_scalar args;
@@ -25,6 +26,9 @@ static const fl_kernels table = {
 const fl_kernels *fl_kernels_select(const char *max, const char **error) { (void)max, (void)error; return &table; }
 uint64_t fl_fpenv_enter(void) { return 0; }
 void fl_fpenv_restore(uint64_t old) { (void)old; }
+/* The numbers are those of one thread's kernels. */
+void fl_divided_table(const fl_kernels *k, fl_kernels *to) { *to = *k; }
+void fl_divide_over(const fl_division *d) { (void)d; }
 
 /* ---- factorisations ------------------------------------------------------------------------------------------------- */
 size_t fl_eigh_work(size_t n) { return 2 * n * n; }

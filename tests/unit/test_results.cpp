@@ -120,7 +120,8 @@ struct fixture : scratch {
     REQUIRE(bad == 0);
   }
   fl_result *open(const std::string &sub) {
-    return fl_result_open((dir + sub).c_str(), &config, &data, &split, &layout, nullptr, nullptr, 1, 0, nullptr, err, sizeof err);
+    return fl_result_open((dir + sub).c_str(), &config, &data, &split, &layout, nullptr, nullptr, 1, 1, 0, nullptr, err,
+                          sizeof err);
   }
   // Rounds first..last with numbers that need all 17 digits; every third is not evaluated.
   static fl_metrics round_of(uint64_t r) {
@@ -281,7 +282,7 @@ TEST_CASE_METHOD(fixture, "a run's hash covers the buffers", "[results]") {
   float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
   char want[65];
   fl_metrics m = round_of(1);
-  fl_result *r = fl_result_open((dir + "/a").c_str(), &config, &data, &split, &with, nullptr, nullptr, 1, 0, nullptr, err,
+  fl_result *r = fl_result_open((dir + "/a").c_str(), &config, &data, &split, &with, nullptr, nullptr, 1, 1, 0, nullptr, err,
                                 sizeof err);
   REQUIRE(r);
   rounds(r, 1, 1);
@@ -339,7 +340,7 @@ TEST_CASE_METHOD(fixture, "a result refuses what it cannot be", "[results]") {
   CHECK(open("/file") == nullptr);
   CHECK(std::string(err).find("Not a directory") != std::string::npos);
   CHECK(open("/file/below") == nullptr);
-  CHECK(fl_result_open("/proc/fedlane", &config, &data, &split, &layout, nullptr, nullptr, 1, 0, nullptr, err, sizeof err) ==
+  CHECK(fl_result_open("/proc/fedlane", &config, &data, &split, &layout, nullptr, nullptr, 1, 1, 0, nullptr, err, sizeof err) ==
         nullptr);
   CHECK(std::string(err).find("/proc/fedlane") != std::string::npos);
   CHECK(fl_file_write("/dev/full/x", "a", 1, err, sizeof err) == -1);
