@@ -1,18 +1,17 @@
 /* divide.h - kernels that divide one call over several threads: the same bits, sooner. For one model on more threads than
- * there are
- * clients; a program that trains as many models as it has threads needs none of this.
+ * there are clients; a program that trains as many models as it has threads needs none of this.
  *
  * A division is a team of threads, a table that computes the parts, and scratch for them. A table made by fl_divided_table
- * has the
- * functions of another one, which divide themselves over the division that the calling thread uses:
+ * has the functions of another one, which divide themselves over the division that the calling thread uses:
  *
+ *   const fl_kernels *k = fl_kernels_select(NULL, &error);
  *   fl_kernels table;
- *   fl_divided_table(fl_kernels_select(NULL, &error), &table);
+ *   fl_divided_table(k, &table);
  *   fl_crew *crew = fl_crew_open(2);                  then, on another thread:  fl_crew_serve(crew);
  *   fl_division division = { .k = k, .team = fl_crew_team(crew), .memory = memory, .floats = floats };
  *   fl_divide_over(&division);
  *   table.conv_forward(...);                          both threads compute it
- *   fl_divide_over(NULL), fl_crew_dismiss(crew);        the other thread returns; join it, then fl_crew_close(crew)
+ *   fl_divide_over(NULL), fl_crew_dismiss(crew);      the other thread returns; join it, then fl_crew_close(crew)
  *
  * What a call is divided into (elements, rows, samples, channels, subtrees of the fixed tree) follows from its shape and the
  * number of workers, never from timing, and no choice shows in the bits. A call that is too small, or whose parts need more
@@ -36,9 +35,8 @@ void fl_divided_table(const fl_kernels *k, fl_kernels *table);
 /* What this thread's calls are divided over from now on (NULL: nothing); it must outlive its use. */
 void fl_divide_over(const fl_division *);
 
-/* A team out of threads that the caller has, of a parallel region, say: one leads and calls kernels, the others serve.
- * Between two
- * calls they spin for a moment, then sleep. */
+/* A team out of threads that the caller has, of a parallel region, say: one leads and calls kernels, the others serve. Between
+ * two calls they spin for a moment, then sleep. */
 typedef struct fl_crew fl_crew;
 fl_crew *fl_crew_open(size_t workers);                    /* the leader among them; NULL: no memory */
 fl_team fl_crew_team(fl_crew *);                          /* `each` is for the leader alone */

@@ -1,5 +1,5 @@
-/* divide_elements.c - kernels without sums over what is divided: over elements and rows. Math functions count for four of what a
- * step does, random numbers for two. */
+/* divide_elements.c - kernels without sums over what is divided: over elements and rows. Math functions count for four of what
+ * a step does, random numbers for two. */
 #include "kernels/divide_parts.h"
 
 /* ---- step ---------------------------------------------------------------------------------------------------------------- */

@@ -30,9 +30,8 @@ typedef struct { float *own, *memory; size_t floats; } fl_scratch;
 fl_scratch fl_ranges_scratch(fl_ranges *r, float *own, size_t floats);
 static inline float *fl_scratch_at(const fl_scratch *s, size_t i) { return s->memory ? s->memory + i * s->floats : s->own; }
 
-/* A kernel over n elements or rows. members: its other arguments, as they are declared, which P and Q find again; call:
- * those of a
- * part, `n` elements or rows from `from` on. */
+/* A kernel over n elements or rows. members: its other arguments, as they are declared, which P and Q find again; call: those
+ * of a part, `n` elements or rows from `from` on. */
 #define FL_OPEN(...) __VA_ARGS__
 #define P(p) (j->p ? j->p + from : NULL)
 #define Q(p, step) (j->p ? j->p + from * (step) : NULL)
@@ -49,10 +48,9 @@ static inline float *fl_scratch_at(const fl_scratch *s, size_t i) { return s->me
   }
 
 /* ---- subtrees ------------------------------------------------------------------------------------------------------------ */
-/* Sums over n rows (or samples), added in pieces of `piece` by the fixed tree: parts compute aligned subtrees, `group`
- * pieces each
- * (the last one what is left), and the tree's upper nodes add them. out: where the sums go, up to two vectors; those of the first
- * subtree lie there, of the others in the scratch. */
+/* Sums over n rows (or samples), added in pieces of `piece` by the fixed tree: parts compute aligned subtrees, `group` pieces
+ * each (the last one what is left), and the tree's upper nodes add them. out: where the sums go, up to two vectors; those of
+ * the first subtree lie there, of the others in the scratch. */
 typedef struct fl_subtrees {
   const fl_kernels *k;
   size_t n, piece, group, count, parts;

@@ -1,8 +1,7 @@
 /* divide_table.c - which kernels divide themselves: the one table, a row for each line of the registry. DIVIDED:
- * fl_divided_<kernel> is
- * its divided form (divide_elements.c, divide_sums.c, divide_layers.c). SERIAL: its calls stay on one thread, because they
- * are short
- * where they occur, or their sums go on from place to place. A kernel without a row does not compile. */
+ * fl_divided_<kernel> is its divided form (divide_elements.c, divide_sums.c, divide_layers.c). SERIAL: its calls stay on one
+ * thread, because they are short where they occur, or their sums go on from place to place. A kernel without a row does not
+ * compile. */
 #include "kernels/divide_parts.h"
 
 #define DIVIDED(name) table->name = fl_divided_##name;
