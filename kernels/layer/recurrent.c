@@ -1,9 +1,4 @@
 /* recurrent.c - the cells of LSTM and GRU for one step, forward and backward: everything between the products, in one pass. */
-/* gcc 12 at -O3 writes wrong tails of the plain form for AArch64 (seen under qemu); at -O1 they are right. That form is the
- * reference there, not what runs. */
-#if defined __aarch64__ && FL_SIMD_ISA == 0 && !defined __clang__
-#pragma GCC optimize("O1")
-#endif
 #include "kernels/math/logistic.h"
 #include "kernels/math/tanh.h"
 
