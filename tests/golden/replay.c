@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512 };
+enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512, MOST_LAYERS = 32 };
 typedef struct {
+  fl_layer_spec layer[MOST_LAYERS];             /* of a network that no name of the list says */
+  char layer_text[MOST_LAYERS][MOST_TEXT];
+  size_t layers;
   char name[MOST_TEXT], model[MOST_TEXT], file[4][MOST_TEXT], key[MOST_SETTINGS][MOST_TEXT], value[MOST_SETTINGS][MOST_TEXT];
   fl_setting setting[MOST_SETTINGS];
   size_t central, n_settings, clients, offset[MOST_CLIENTS + 1], classes;
@@ -51,6 +54,21 @@ static int read_setting(FILE *f, plan *p) {
   return 0;
 }
 
+/* "type; name; settings; what it reads". */
+static int read_layer(FILE *f, plan *p) {
+  char *part[4], *at;
+  if (p->layers == MOST_LAYERS || rest_of_line(f, at = p->layer_text[p->layers])) return -1;
+  for (int i = 0; i < 4; i++) {
+    part[i] = at;
+    at = i < 3 ? strstr(at, "; ") : at;
+    if (!at) return -1;
+    if (i < 3) *at = 0, at += 2;
+  }
+  p->layer[p->layers++] = (fl_layer_spec){ .type = part[0], .name = part[1], .settings = part[2],
+                                           .from = *part[3] ? part[3] : NULL };
+  return 0;
+}
+
 static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
   fl_partial *q = &o->partial;
@@ -89,6 +107,7 @@ static int read_plan(const char *path, plan *p) {
     if (file < 4) bad = rest_of_line(f, p->file[file]);
     else if (!strcmp(key, "client")) bad = read_client(f, p);
     else if (!strcmp(key, "set")) bad = read_setting(f, p);
+    else if (!strcmp(key, "layer")) bad = read_layer(f, p);
     else if (!strcmp(key, "run")) bad = rest_of_line(f, p->name);
     else if (!strcmp(key, "model")) bad = rest_of_line(f, p->model);
     else bad = rest_of_line(f, text) || read_number(p, key, text);
@@ -139,7 +158,9 @@ static int train(const plan *p, const fl_samples *train_rows, const fl_samples *
   fl_session *s = NULL;
   EVP_MD_CTX *sha = EVP_MD_CTX_new();
   fl_net_sized room;
-  fl_model *model = fl_model_new(fl_net_find(p->model, &room), train_rows, test_rows, p->mean, p->std, err, sizeof err);
+  const fl_net own = { .name = p->name, .help = "", .n = p->layers, .layer = p->layer };
+  const fl_net *net = p->layers ? &own : fl_net_find(p->model, &room);
+  fl_model *model = fl_model_new(net, train_rows, test_rows, p->mean, p->std, err, sizeof err);
   int bad = !sha || !model || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1 ||
             fl_algorithm_build(p->setting, p->n_settings, &algorithm, err, sizeof err);
   if (!bad) {

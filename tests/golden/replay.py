@@ -7,7 +7,13 @@ name, run_dir, config_dir = sys.argv[1:]
 run = json.load(open(os.path.join(run_dir, "run.json")))
 config, data = run["config"], run["data"]
 print("run", name)
-print("model", config["model"])
+if isinstance(config["model"], str):
+    print("model", config["model"])
+else:  # type; name; settings; what it reads
+    for layer in config["model"]["layers"]:
+        (kind, of), = layer.items()
+        settings = ["%s=%s" % (k, v) for k, v in of.items() if k not in ("name", "from")]
+        print("layer", "; ".join((kind, of["name"], " ".join(settings), " ".join(of.get("from", [])))))
 print("seed", config["seed"])
 for key in ("classes", "mean", "std"):
     print(key, repr(data[key]))
