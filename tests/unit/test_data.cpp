@@ -10,9 +10,7 @@
 #include <unistd.h>
 #include <vector>
 #include <zlib.h>
-extern "C" {
-#include "harness/data.h"
-}
+#include "loaded.hpp"
 using Bytes = std::string;
 
 namespace {
@@ -101,23 +99,10 @@ struct Zip {
            le(directory.size(), 4) + le(body.size(), 4) + le(0, 2);
   }
 };
-struct Loaded {
-  fl_dataset d;
-  char err[1024] = "";
-  int status;
+struct Loaded : LoadedSet {
   Loaded(const char *name, const char *format, const std::string &train, const char *test = nullptr) {
     status = fl_dataset_load(&d, name, format, train.empty() ? nullptr : train.c_str(), test, nullptr, err, sizeof err);
     CHECK((status == 0 || (status == -1 && err[0])));
-  }
-  ~Loaded() { fl_dataset_free(&d); }
-  bool says(std::initializer_list<const char *> words) const {
-    if (status != -1) return false;
-    for (const char *w : words)
-      if (!strstr(err, w)) {
-        UNSCOPED_INFO("message: " << err << "; missing: " << w);
-        return false;
-      }
-    return true;
   }
 };
 }

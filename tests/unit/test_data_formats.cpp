@@ -7,9 +7,7 @@
 #include <string>
 #include <unistd.h>
 #include <vector>
-extern "C" {
-#include "harness/data.h"
-}
+#include "loaded.hpp"
 using Bytes = std::string;
 
 namespace {
@@ -27,24 +25,11 @@ struct Folder {
     return files.back();
   }
 };
-struct Loaded {
-  fl_dataset d;
-  char err[1024] = "";
-  int status;
+struct Loaded : LoadedSet {
   Loaded(const char *format, const std::string &train, const std::string &test = "", const fl_data_options *o = nullptr) {
     status = fl_dataset_load(&d, nullptr, format, train.c_str(), test.empty() ? nullptr : test.c_str(), o, err, sizeof err);
     INFO(err);
     CHECK((status == 0 || (status == -1 && err[0])));
-  }
-  ~Loaded() { fl_dataset_free(&d); }
-  bool says(std::initializer_list<const char *> words) const {
-    if (status != -1) return false;
-    for (const char *w : words)
-      if (!strstr(err, w)) {
-        UNSCOPED_INFO("message: " << err << "; missing: " << w);
-        return false;
-      }
-    return true;
   }
 };
 std::vector<float> dense(const fl_samples &s, size_t row) {
