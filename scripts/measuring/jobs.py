@@ -3,6 +3,7 @@ import glob
 import gzip
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ FIFTY_ROUNDS = {"lenet5": 200, "mlp": 400}
 TORCH_STEPS = {"lenet5": 400, "mlp": 2000, "logistic": 4000}
 BENCH_REPETITIONS = 2
 TORCH_ROUNDS = 50
+CNN_ROUNDS = 3                                          # of pfl's CNN, on both sides
 QUICKSTART_ROUNDS = 5
 TORCH_PARAMETERS = 1 << 20
 FILES = ["%s-%s-ubyte" % (part, kind) for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -56,6 +58,7 @@ class Session:
         self.versions, self.lines = {}, {}
         source = os.path.join(os.environ.get("FEDLANE_DATA") or "/usr/share/datasets", "fashion-mnist")
         self.data = {"raw": self._data("raw", source), "gz": self._data("gz", source)}
+        self._images(os.path.join(self.data["raw"], "cifar-10", "cifar-10-batches-bin"))
 
     def _data(self, form, source):
         """A folder for FEDLANE_DATA with Fashion-MNIST in this form only."""
@@ -75,6 +78,15 @@ class Session:
                 with open(os.path.join(folder, name + (".gz" if form == "gz" else "")), "wb") as f:
                     f.write(gzip.compress(raw, 9) if form == "gz" else raw)
         return os.path.dirname(folder)
+
+    @staticmethod
+    def _images(folder):
+        """Drawn bytes in the form of CIFAR-10, which is not everywhere: a round takes as long on them."""
+        os.makedirs(folder)
+        draw = random.Random(1)
+        for name in ["data_batch_%d.bin" % i for i in range(1, 6)] + ["test_batch.bin"]:
+            with open(os.path.join(folder, name), "wb") as f:
+                f.writelines(bytes([i % 10]) + draw.randbytes(3072) for i in range(10000))
 
     def run(self, config, threads, settings, form="raw"):
         """`fedlane run` into a fresh folder: [(folder, summary)] by folder name, and when it was started."""
@@ -97,7 +109,6 @@ class Session:
         found = json.loads(out)
         self.torch = found.pop("torch")
         return found
-
 
     def bench(self, *words):
         """`fedlane bench`: its lines, whose repetitions join those of the same name before."""
@@ -192,6 +203,11 @@ def lr_mnist(s):
     return {"round_ms": 1e3 * summary["seconds"] / summary["rounds"]}
 
 
+def cnn_pfl(s):
+    (_, summary), = s.run("performance/cnn_pfl.yaml", 2, "federated.rounds=%d" % CNN_ROUNDS)[0]
+    return {"round_ms": 1e3 * summary["seconds"] / summary["rounds"]}
+
+
 def train(s, model, batch):
     settings = "model=%s,federated.batch_size=%d,federated.rounds=%d" % (model, batch, ROUNDS[model] * batch // 50 or 1)
     (_, summary), = s.run("performance/train.yaml", 1, settings)[0]
@@ -228,7 +244,10 @@ def jobs(rivals):
     once before them; what takes long and repeats itself within is measured fewer times."""
     made = [("kernels", kernels, 1), ("pages of 4 KiB", small_pages, 1), ("peak", peak, 0), ("lr_mnist", lr_mnist, 0)]
     if rivals:
-        made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", t, TORCH_ROUNDS), 0) for t in (1, 2)]
+        made += [("lr_mnist torch %d" % t, lambda s, t=t: s.loop("round", "lr_mnist", t, TORCH_ROUNDS), 0) for t in (1, 2)]
+    made.append(("cnn_pfl", cnn_pfl, 0))
+    if rivals:
+        made += [("cnn_pfl torch %d" % t, lambda s, t=t: s.loop("round", "cnn_pfl", t, CNN_ROUNDS), 0) for t in (1, 2)]
         made += [("products %d" % t, lambda s, t=t: s.rivals("rival_products", t), 3) for t in (1, 2)]
         made += [("decompositions", lambda s: s.rivals("rival_decompositions"), 3)]
         for t in (1, 2):

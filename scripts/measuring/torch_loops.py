@@ -1,9 +1,9 @@
 """The rivals: PyTorch eager loops as a user writes them by hand, without a framework. Prints one JSON object.
 
 torch_loops.py train MODEL BATCH THREADS STEPS   steps on one batch that lies ready: zero_grad, forward, backward, SGD step
-torch_loops.py round THREADS ROUNDS              rounds of FedAvg as in results/performance/lr_mnist.yaml, inputs ready as floats
+torch_loops.py round SETTING THREADS ROUNDS      rounds of FedAvg as in results/performance/SETTING.yaml, inputs ready as floats
 
-Both leave out what Fedlane's figure includes: turning pixels into inputs, clipping, weight decay.
+Both leave out what Fedlane's figure includes: turning pixels into inputs, clipping, weight decay, and pfl's CNN its dropout.
 """
 import json
 import os
@@ -14,9 +14,12 @@ import torch
 from torch.nn import functional as F
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from torch_models import CnnPfl
 from torch_replay import MODELS
 
-CLIENTS, SAMPLES, COHORT, BATCH = 1000, 60, 10, 10
+# Of a round: model, clients, shape of a client's samples, cohort, batch, lr
+SETTINGS = {"lr_mnist": (MODELS["logistic"], 1000, (60, 784), 10, 10, 0.03),
+            "cnn_pfl": (CnnPfl, 1000, (50, 3, 32, 32), 50, 10, 0.1)}
 
 
 def timed(work, warm, count):
@@ -41,20 +44,21 @@ def train(name, batch, steps):
     return {"samples_per_second": batch / timed(step, max(1, steps // 10), steps)}
 
 
-def federated(rounds):
-    model = MODELS["logistic"]()
-    x, y = torch.randn(CLIENTS, SAMPLES, 784), torch.randint(0, 10, (CLIENTS, SAMPLES))
+def federated(setting, rounds):
+    make, clients, shape, cohort, batch, lr = SETTINGS[setting]
+    model = make()
+    x, y = torch.randn(clients, *shape), torch.randint(0, 10, (clients, shape[0]))
     local = list(model.parameters())
     server = [p.detach().clone() for p in local]
 
     def one():
         total = [torch.zeros_like(p) for p in server]
-        for client in torch.randperm(CLIENTS)[:COHORT].tolist():
+        for client in torch.randperm(clients)[:cohort].tolist():
             with torch.no_grad():
                 for p, q in zip(local, server):
                     p.copy_(q)
-            optimizer = torch.optim.SGD(local, lr=0.03)
-            for rows in torch.randperm(SAMPLES).split(BATCH):
+            optimizer = torch.optim.SGD(local, lr=lr)
+            for rows in torch.randperm(shape[0]).split(batch):
                 optimizer.zero_grad()
                 F.cross_entropy(model(x[client, rows]), y[client, rows]).backward()
                 optimizer.step()
@@ -62,14 +66,14 @@ def federated(rounds):
                 for t, p in zip(total, local):
                     t.add_(p)
         for q, t in zip(server, total):
-            q.copy_(t / COHORT)
+            q.copy_(t / cohort)
     return {"round_ms": 1e3 * timed(one, max(1, rounds // 10), rounds)}
 
 
 def main(kind, *rest):
     torch.manual_seed(0)
     torch.set_num_threads(int(rest[-2]))
-    out = train(rest[0], int(rest[1]), int(rest[-1])) if kind == "train" else federated(int(rest[-1]))
+    out = train(rest[0], int(rest[1]), int(rest[-1])) if kind == "train" else federated(rest[0], int(rest[-1]))
     print(json.dumps(dict(out, torch=torch.__version__)))
 
 

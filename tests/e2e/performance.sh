@@ -24,7 +24,7 @@ for job, numbers in record["measurements"].items():
 for key in ("cpu", "commit", "compiler", "version", "isa_used"):
     assert record["machine"][key], key
 table = list(csv.reader(open(sys.argv[2])))
-assert len(table) == 14 and all(len(row) == len(table[0]) for row in table), table
+assert len(table) == 15 and all(len(row) == len(table[0]) for row in table), table
 kernels = list(csv.reader(open(sys.argv[3])))
 assert {"sgd", "adamw", "NN 50x200x784", "TN 784x10x50"} <= {row[0] for row in kernels}, kernels
 assert record["bench"]["ceiling/%s/fma/threads:1" % record["machine"]["isa_used"]]["ns"][0] > 0
