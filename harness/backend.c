@@ -37,9 +37,12 @@ static int load(fl_onednn_backend *b, const fl_kernels *native, char *err, size_
   snprintf(b->library, sizeof b->library, "%s", plugin->library());
   plugin->table(native, &b->kernels);
   b->operation = plugin->operations;
+  b->native_calls = plugin->native_calls;
   for (const char *const *op = b->operation; *op; op++) {
-    const size_t at = strlen(b->operations);
-    snprintf(b->operations + at, sizeof b->operations - at, "%s%s", at ? ", " : "", *op);
+    const size_t at = strlen(b->operations), room = sizeof b->operations - at;
+    if (snprintf(b->operations + at, room, "%s%s", at ? ", " : "", *op) >= (int)room ||
+        op - b->operation >= FL_BACKEND_OPERATIONS)
+      return snprintf(err, size, "'%s' has more operations than this build of fedlane expects", path), -1;
   }
   return 0;
 }
@@ -58,4 +61,17 @@ json_t *fl_backend_json(const fl_onednn_backend *b) {
   for (const char *const *op = b->operation; *op; op++) json_array_append_new(operations, json_string(*op));
   return json_pack("{s:s, s:s, s:s, s:o}", "name", "onednn", "version", b->version, "library", b->library, "operations",
                    operations);
+}
+
+void fl_backend_count(const fl_onednn_backend *b, uint64_t calls[FL_BACKEND_OPERATIONS]) {
+  for (size_t i = 0; b->operation[i]; i++) calls[i] = b->native_calls(i);
+}
+
+json_t *fl_backend_native_json(const fl_onednn_backend *b, const uint64_t before[FL_BACKEND_OPERATIONS]) {
+  uint64_t now[FL_BACKEND_OPERATIONS];
+  json_t *o = json_object();
+  fl_backend_count(b, now);
+  for (size_t i = 0; b->operation[i]; i++)
+    if (now[i] > before[i]) json_object_set_new(o, b->operation[i], json_integer((json_int_t)(now[i] - before[i])));
+  return o;
 }

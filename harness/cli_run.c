@@ -21,7 +21,7 @@ static const char usage[] =
   "  --dry-run      prints the runs, their resolved configurations (as JSON) and bytes, and trains nothing\n"
   "  --verify       runs everything twice with different numbers of threads, and compares the hashes\n"
   "  --export-plan  writes initial parameters, cohorts and batches of every run, for a replay by another program\n"
-  "  --backend      who computes the matrix products; with onednn the bits are not promised, and the results say so\n"
+  "  --backend      who computes the layers; with onednn the bits are not promised, and the results say so\n"
   "  --threads      default: the physical cores allowed; the number changes no bit, nor does --isa\n";
 
 int fl_parse_count(const char *option, const char *text, int *count) {

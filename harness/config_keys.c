@@ -152,8 +152,8 @@ const fl_key_help fl_top_keys[] = {
   { "model", "network (fedlane list models), FILE.yaml, or {name, blocks, layers} (docs/add-a-model.md)" },
   { "init", "parameters to begin from, in place of random ones: a safetensors file with the model's tensors (of a model with "
             "adapters, those of the network itself)" },
-  { "backend", "who computes the matrix products (also --backend): native, or onednn, whose bits are not promised; default "
-               "native" },
+  { "backend", "who computes products, convolutions, pools and norms (also --backend): native, or onednn, whose bits are not "
+               "promised; default native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },
   { "training", "central training, one model on all data: epochs, batches, evaluation, limits" },
   { "published", "a CSV of published figures that `fedlane report` joins (docs/results.md); relative to the configuration's "

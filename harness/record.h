@@ -25,6 +25,7 @@ struct fl_result {
   int fd, threads, ready;                       /* ready: described, and rounds.jsonl cut to where this run goes on */
   EVP_MD_CTX *trajectory;
   uint64_t rounds;                              /* lines in rounds.jsonl */
+  const fl_onednn_backend *backend; uint64_t native_before[FL_BACKEND_OPERATIONS];      /* NULL: the native one */
   double last[FL_LAST_EVALUATIONS], best, loss, train_loss; size_t evaluations;
   uint64_t target_round; double target_seconds; /* 0: not reached */
 };

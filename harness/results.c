@@ -199,6 +199,8 @@ fl_result *fl_result_open(const char *dir, const fl_config *config, const fl_dat
     return NULL;
   }
   fl_result_reset(r);
+  r->backend = backend;
+  if (backend) fl_backend_count(backend, r->native_before);
   r->run = run_json(config, data, split, layout, kernels, backend, threads, team, shared, not_reproducible);
   path_in(r, "run.json", path);
   /* What an earlier start left stays until fl_result_cut knows whether this run continues it. A run.json that cannot be

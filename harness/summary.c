@@ -76,6 +76,7 @@ static json_t *summary_json(const fl_result *r, const fl_metrics *m, const char 
   for (size_t i = 0; i < FL_T_COUNT; i++) json_object_set_new(split, fl_time_name[i], number(m->thread_seconds[i]));
   json_object_set_new(s, "thread_seconds", split);
   json_object_set_new(s, "scaling_bound", number(m->bound));
+  if (r->backend) json_object_set_new(s, "native_calls", fl_backend_native_json(r->backend, r->native_before));
   return s;
 }
 

@@ -14,5 +14,6 @@ typedef struct {
   void (*version)(char *text, size_t size);     /* of the library in use */
   const char *(*library)(void);                 /* its file */
   void (*table)(const fl_kernels *native, fl_kernels *out);
+  uint64_t (*native_calls)(size_t operation);   /* so far, that oneDNN refused or could not compute as the contract wants */
 } fl_onednn;
 #endif
