@@ -1,6 +1,6 @@
 /* convolution.c - convolutions. In layouts of oneDNN's choice, to which images and weights are brought at each call, they take,
- * over the shapes of scripts/rivals convolutions, 1.18, 1.17, 1.24 of our time (forward, gradients of input and weights; AVX2), in
- * dense ones 1.25, 1.20, 1.23. Dense is faster for kernels of 1x1, which are plain products then, and, but for the gradient of
+ * over the shapes of scripts/rivals convolutions, 1.18, 1.17, 1.24 of our time (forward, gradients of input and weights; AVX2),
+ * in dense ones 1.25, 1.20, 1.23. Dense is faster for kernels of 1x1, which are plain products then, and, but for the gradient of
  * the input, where there are many weights beside the inputs: so chosen, 1.11, 1.05, 1.17. */
 #include "parts.h"
 
