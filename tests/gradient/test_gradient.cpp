@@ -1,5 +1,6 @@
 // Gradients of every network: against a second implementation in double, which is itself held against central
 // differences, and against differences of the loss that the product computes.
+#include "differences.hpp"
 #include "reference.hpp"
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -42,20 +43,8 @@ TEST_CASE("The reference of the gradient tests agrees with central differences",
   Vector p(c.x.begin(), c.x.end()), g(p.size(), 0);
   const Vector in = reference::input(c.data.s, 0);
   ref.run(p, in, c.data.label[0], &g);
-  std::mt19937 r(1);
-  for (size_t t = 0; t < c.o->layout->n; t++)
-    for (int draw = 0; draw < 4; draw++) {
-      const fl_tensor &tensor = c.o->layout->tensor[t];
-      const size_t i = tensor.offset + r() % tensor.size;
-      const double h = 1e-6, old = p[i];
-      p[i] = old + h;
-      const double up = ref.run(p, in, c.data.label[0], nullptr);
-      p[i] = old - h;
-      const double down = ref.run(p, in, c.data.label[0], nullptr);
-      p[i] = old;
-      INFO(net << " " << tensor.name << " coordinate " << i - tensor.offset);
-      CHECK(std::fabs((up - down) / (2 * h) - g[i]) < 1e-7);
-    }
+  INFO(net);
+  check_differences({ 1e-6, 0, 0, 1e-7, 4, 1 }, *c.o->layout, p, g, [&] { return ref.run(p, in, c.data.label[0], nullptr); });
 }
 
 TEST_CASE("Loss and gradient of every network agree with the reference", "[gradient]") {

@@ -1,8 +1,8 @@
 // Layers of images, with every option: loss and gradients of networks against central differences of a forward pass in double.
+#include "differences.hpp"
 #include "images.hpp"
 #include <catch2/catch.hpp>
 #include <memory>
-#include <random>
 
 namespace {
 using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
@@ -97,24 +97,5 @@ TEST_CASE("Gradients of networks of images agree with differences of a forward p
   const images::Net truth(c.net, *c.o->layout, p, c.drawn);
   INFO(spec.name);
   CHECK(loss == Approx(truth.loss(c.input, c.label.data())).epsilon(1e-6));
-  std::mt19937 r(2);
-  for (size_t t = 0; t < c.o->layout->n; t++) {
-    const fl_tensor &tensor = c.o->layout->tensor[t];
-    if (tensor.role == FL_BUFFER) continue;
-    double norm = 0;
-    for (size_t i = 0; i < tensor.size; i++) norm = std::max(norm, std::fabs(double(c.g[tensor.offset + i])));
-    INFO(tensor.name << ": |g| = " << norm);
-    CHECK(norm > 0);
-    for (int draw = 0; draw < 5; draw++) {
-      const size_t i = tensor.offset + r() % tensor.size;
-      const double old = p[i], h = 1e-6;
-      p[i] = old + h;
-      const double up = truth.loss(c.input, c.label.data());
-      p[i] = old - h;
-      const double down = truth.loss(c.input, c.label.data());
-      p[i] = old;
-      INFO("coordinate " << i - tensor.offset);
-      CHECK(std::fabs((up - down) / (2 * h) - c.g[i]) <= 1e-5 * norm + 1e-8);
-    }
-  }
+  check_differences({ 1e-6, 1e-5, 0, 1e-8, 5, 2 }, *c.o->layout, p, c.g, [&] { return truth.loss(c.input, c.label.data()); });
 }

@@ -1,5 +1,6 @@
 // Recurrent networks against a plain forward pass in double after PyTorch's formulas and its central differences; names, counts,
 // bits over instruction sets, scratch and batches; refusals.
+#include "differences.hpp"
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -136,20 +137,7 @@ TEST_CASE("Recurrent networks: loss and gradient are those of a forward pass in 
   }
   doubles p(c.x.begin(), c.x.end());
   CHECK(value == Approx(c.reference(p)).epsilon(1e-6));
-  std::mt19937 r(1);
-  for (size_t t = 0; t < c.o->layout->n; t++)
-    for (int draw = 0; draw < 4; draw++) {
-      const fl_tensor &tensor = c.o->layout->tensor[t];
-      const size_t i = tensor.offset + r() % tensor.size;
-      const double h = 1e-5, old = p[i];
-      p[i] = old + h;
-      const double up = c.reference(p);
-      p[i] = old - h;
-      const double down = c.reference(p);
-      p[i] = old;
-      INFO(tensor.name << " coordinate " << i - tensor.offset);
-      CHECK(first[i] == Approx((up - down) / (2 * h)).epsilon(2e-5).margin(2e-7));
-    }
+  check_differences({ 1e-5, 0, 2e-5, 2e-7, 4, 1 }, *c.o->layout, p, first, [&] { return c.reference(p); });
 }
 
 TEST_CASE("Recurrent layers have the names and shapes of torch.nn.LSTM and torch.nn.GRU", "[gradient]") {

@@ -1,5 +1,6 @@
 // Networks of attention: loss and gradients against central differences of a forward pass in double; the same bits on every
 // instruction set, and a sample's gradient whatever else is in its batch.
+#include "differences.hpp"
 #include "sequences.hpp"
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -102,25 +103,7 @@ TEST_CASE("Gradients of attention networks agree with differences of a forward p
   sequences::Vector p(c.x.begin(), c.x.end());
   INFO(spec.name);
   CHECK(loss == Approx(c.reference(p)).epsilon(1e-6));
-  std::mt19937 r(2);
-  for (size_t t = 0; t < c.o->layout->n; t++) {
-    const fl_tensor &tensor = c.o->layout->tensor[t];
-    double norm = 0;
-    for (size_t i = 0; i < tensor.size; i++) norm = std::max(norm, std::fabs(double(g[tensor.offset + i])));
-    INFO(tensor.name << ": |g| = " << norm);
-    CHECK(norm > 0);
-    for (int draw = 0; draw < 6; draw++) {
-      const size_t i = tensor.offset + r() % tensor.size;
-      const double old = p[i], h = 1e-5;
-      p[i] = old + h;
-      const double up = c.reference(p);
-      p[i] = old - h;
-      const double down = c.reference(p);
-      p[i] = old;
-      INFO("coordinate " << i - tensor.offset);
-      CHECK(std::fabs((up - down) / (2 * h) - g[i]) <= 1e-5 * norm + 1e-8);
-    }
-  }
+  check_differences({ 1e-5, 1e-5, 0, 1e-8, 6, 2 }, *c.o->layout, p, g, [&] { return c.reference(p); });
 }
 
 TEST_CASE("Attention networks have the same bits on every instruction set, and any batch", "[gradient]") {
