@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512, MOST_LAYERS = 32 };
+enum { MOST_SETTINGS = 64, MOST_CLIENTS = 64, MOST_ROWS = 4096, MOST_TEXT = 512, MOST_LAYERS = 32, MOST_TOKENS = 1 << 14 };
 typedef struct {
   fl_layer_spec layer[MOST_LAYERS];             /* of a network that no name of the list says */
   char layer_text[MOST_LAYERS][MOST_TEXT];
@@ -19,6 +19,9 @@ typedef struct {
   double mean, std;
   fl_options options;
   fl_population_config made;                    /* max_samples 0: the rows are in files */
+  size_t length, rows[2];                       /* length not 0: they are in the plan, characters and a label each */
+  int32_t token[2][MOST_TOKENS];
+  uint8_t label[2][MOST_TOKENS];
 } plan;
 
 static const char *const file_key[] = { "train-images", "train-labels", "test-images", "test-labels" };
@@ -34,6 +37,20 @@ static int read_client(FILE *f, plan *p) {
   for (size_t i = 0; i < n; i++)
     if (fscanf(f, "%u", &p->index[at + i]) != 1) return -1;
   p->offset[++p->clients] = at + n;
+  return 0;
+}
+
+/* length characters, each the label of the one before, and the label of the last. */
+static int read_row(FILE *f, plan *p, int test) {
+  const size_t at = p->rows[test] * p->length;
+  unsigned character;
+  if (!p->length || p->length > MOST_TOKENS - at) return -1;
+  for (size_t i = 0; i <= p->length; i++) {
+    if (fscanf(f, "%u", &character) != 1 || character > UINT8_MAX) return -1;
+    if (i < p->length) p->token[test][at + i] = (int32_t)character;
+    if (i) p->label[test][at + i - 1] = (uint8_t)character;
+  }
+  p->rows[test]++;
   return 0;
 }
 
@@ -73,7 +90,8 @@ static int read_number(plan *p, const char *key, const char *text) {
   fl_options *o = &p->options;
   fl_partial *q = &o->partial;
   const struct { const char *key; double *real; size_t *size; uint64_t *word; int *choice; } field[] = {
-    { .key = "clients", .size = &p->clients }, { .key = "population", .word = &p->made.seed },
+    { .key = "clients", .size = &p->clients }, { .key = "length", .size = &p->length },
+    { .key = "population", .word = &p->made.seed },
     { .key = "min_samples", .size = &p->made.min_samples }, { .key = "max_samples", .size = &p->made.max_samples },
     { .key = "label_skew", .real = &p->made.label_skew },
     { .key = "mean", .real = &p->mean }, { .key = "std", .real = &p->std }, { .key = "classes", .size = &p->classes },
@@ -106,6 +124,7 @@ static int read_plan(const char *path, plan *p) {
     while (file < 4 && strcmp(key, file_key[file])) file++;
     if (file < 4) bad = rest_of_line(f, p->file[file]);
     else if (!strcmp(key, "client")) bad = read_client(f, p);
+    else if (!strcmp(key, "train-row") || !strcmp(key, "test-row")) bad = read_row(f, p, key[1] == 'e');
     else if (!strcmp(key, "set")) bad = read_setting(f, p);
     else if (!strcmp(key, "layer")) bad = read_layer(f, p);
     else if (!strcmp(key, "run")) bad = rest_of_line(f, p->name);
@@ -193,6 +212,13 @@ static int train_on_files(const plan *p) {
   for (int k = 0; k < 2; k++) free((void *)rows[k].pixels), free((void *)rows[k].label);
   return bad;
 }
+static int train_on_rows(const plan *p) {
+  fl_samples rows[2];
+  for (int k = 0; k < 2; k++)
+    rows[k] = (fl_samples){ .n = p->rows[k], .c = 1, .h = 1, .w = p->length, .classes = p->classes, .tokens = p->token[k],
+                            .label = p->label[k], .positions = p->length };
+  return train(p, &rows[0], &rows[1], NULL);
+}
 static int train_on_made(const plan *p) {
   char err[512];
   fl_dataset data;
@@ -215,7 +241,7 @@ int main(int argc, char **argv) {
     bad = read_plan(argv[i], &p);
     p.options.threads = threads;
     p.options.central = p.central != 0;
-    bad = bad || (p.made.max_samples ? train_on_made(&p) : train_on_files(&p));
+    bad = bad || (p.made.max_samples ? train_on_made(&p) : p.length ? train_on_rows(&p) : train_on_files(&p));
   }
   return bad ? 1 : 0;
 }

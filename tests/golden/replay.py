@@ -18,11 +18,21 @@ print("seed", config["seed"])
 for key in ("classes", "mean", "std"):
     print(key, repr(data[key]))
 made = config["data"].get("format") == "synthetic"
+text = config["data"].get("format") == "text"
 if made:  # a population: the clients make their rows
     print("population", config["data"]["seed"])
     for key in ("min_samples", "max_samples", "label_skew"):
         print(key, repr(config["data"][key]))
     print("clients", config["federated"]["clients"])
+elif text:  # rows of characters by their classes; every position has a label
+    of, length = config["data"], int(config["data"]["length"])
+    assert of["predict"] == "every" and of["stride"] in (0, length) and of["clients"] == "none" and of["test_part"] == 0, of
+    known = {value: k for k, value in enumerate(data["class_values"])}
+    print("length", length)
+    for kind, file in zip(("train-row", "test-row"), data["files"]):
+        characters = [known[b] for b in open(os.path.join(config_dir, file["path"]), "rb").read()]
+        for at in range(0, len(characters) - length, length):
+            print(kind, *characters[at:at + length + 1])
 else:
     files = ("train-images", "train-labels", "test-images", "test-labels")
     assert len(data["files"]) == len(files), data["files"]

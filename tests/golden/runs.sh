@@ -27,6 +27,17 @@ clients() {
     printf "]}\n" }'
 }
 
+# Words of a few letters from a small generator, the same on every machine.
+text() { # FILE CHARACTERS SEED
+  awk -v n="$2" -v state="$3" 'BEGIN {
+    letters = "etaoinshr  "
+    for (i = 0; i < n; i++) {
+      state = (state * 4096 + 150889) % 714025
+      printf "%s", (i % 60 == 59) ? "\n" : substr(letters, 1 + int(state / 714025 * 11), 1)
+    }
+  }' > "$1"
+}
+
 prepare() { # DIR
   mkdir -p "$1"
   cp "$source"/tests/golden/*.yaml "$1"
@@ -53,7 +64,9 @@ runs() { # DIR MODEL FILE ARGUMENTS...
 main=$scratch/main
 prepare "$main"
 bash "$source/tests/e2e/make_data.sh" "$main/data" 200 60 1
-models="central central_lenet5 dropout lenet5 logistic lora methods mlp partial population team"
+text "$main/data/train.txt" 1601 1 # 200 rows of 8 characters and one behind the last; 60 rows
+text "$main/data/test.txt" 481 2
+models="central central_lenet5 dropout lenet5 logistic lora methods mlp partial population recurrent team tokens"
 
 if [ "$mode" = --print ]; then
   for model in $models; do
