@@ -64,14 +64,21 @@ static void print_roles(const fl_layout *l) {
   }
 }
 
+/* What a session's worker takes for the model: harness/core/session.c. */
+static double worker_bytes(const fl_objective *o, size_t batch) {
+  const fl_layout *l = o->layout;
+  return (double)((3 * l->d + l->buffers) * sizeof(float) + o->work(o->self, batch > FL_EVAL_ROWS ? batch : FL_EVAL_ROWS));
+}
+
 /* one: a row of pixels, or with `tokens` of those. */
 static int print_network(const fl_net *net, fl_samples one, int tokens) {
   char err[FL_ERR], text[32];
   const size_t size = one.c * one.h * one.w;
-  void *row = calloc(2 * size, sizeof(int32_t));        /* and its labels */
-  if (tokens) one.tokens = row;
-  else one.pixels = row;
-  one.label = (uint8_t *)row + size * sizeof(int32_t);
+  uint32_t *row = calloc(2 * size, sizeof *row);        /* and its labels */
+  if (tokens) one.tokens = (int32_t *)row;
+  else one.pixels = (uint8_t *)row;
+  if (one.classes > FL_BYTE_CLASSES) one.label32 = row + size;
+  else one.label = (uint8_t *)(row + size);
   fl_model *m = row ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
   if (!m) return free(row), fprintf(stderr, "fedlane: %s\n", row ? err : "out of memory"), FL_EXIT_FAILED;
   const fl_layout *l = fl_model_objective(m)->layout;
@@ -90,6 +97,10 @@ static int print_network(const fl_net *net, fl_samples one, int tokens) {
   putchar('\n');
   for (size_t b = 1; b <= 100; b = b == 1 ? 50 : 2 * b)
     printf("activations, batch %-4zu %s\n", b, fl_human_bytes((double)fl_model_activation_bytes(m, b), text));
+  for (size_t b = 1; b <= 100; b = b == 1 ? 50 : 2 * b)
+    printf("a worker, batch %-8zu %s\n", b, fl_human_bytes(worker_bytes(fl_model_objective(m), b), text));
+  puts("(its model, two gradients, activations and scratch, for evaluation too; rule and method come on top.\n"
+       "Threads that share a client: as much scratch again for each)");
   const double macs = fl_model_macs(m);         /* backward: as many again for the inputs' gradients, and for the weights' */
   printf("multiply-adds a sample   %.0f forward; %.3g FLOP, about %.3g with the gradient\n", macs, 2 * macs, 6 * macs);
   fl_model_free(m);
@@ -105,8 +116,9 @@ static int print_model(const char *name, const char *shape) {
     return fprintf(stderr, "fedlane: --shape '%s'; allowed: CxHxWxCLASSES, e.g. 1x28x28x10, or TOKENSxLABELSxCLASSES, e.g. "
                    "80x1x80\n", shape), FL_EXIT_USAGE;
   for (int i = 0; i < n; i++)
-    if (!d[i] || d[i] > (i == n - 1 ? 256 : 4096))
-      return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 each, of classes 1..256\n", shape), FL_EXIT_USAGE;
+    if (!d[i] || d[i] > (i == n - 1 ? FL_MOST_CLASSES : 4096))
+      return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1..4096 each, of classes 1..%d\n", shape, FL_MOST_CLASSES),
+             FL_EXIT_USAGE;
   if (n == 3 && d[1] != 1 && d[1] != d[0])
     return fprintf(stderr, "fedlane: --shape '%s'; allowed: 1 label, or %zu, one a token\n", shape, d[0]), FL_EXIT_USAGE;
   fl_samples one = { .n = 1, .c = d[0], .h = d[1], .w = d[2], .classes = d[3] };

@@ -116,7 +116,7 @@ const fl_job *fl_session_job(const fl_session *);
 int fl_session_threads(const fl_session *);
 /* Threads that compute one client together, as there are fewer clients than threads, or training is central; 1: whole clients. */
 int fl_session_team(const fl_session *);
-uint64_t fl_session_state_bytes(const fl_session *);     /* client states + workspaces + server slots */
+uint64_t fl_session_state_bytes(const fl_session *);     /* client states, workspaces, teams' scratch, server slots */
 void fl_close(fl_session *);
 
 /* The complete state at a round's end, for checkpoints: sections of bytes in a fixed order. -1 when write says so, or when the

@@ -7,7 +7,7 @@
 #include <fedlane/privacy.h>
 #include <fedlane/session.h>
 
-enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_EVAL_ROWS = 64, FL_MAX_LEVELS = 33 };
+enum { FL_MAX_UP = 1 + FL_MAX_STAGES * 2, FL_MAX_LEVELS = 33 };
 
 /* Where a slot's vector lies inside its place's block. */
 typedef struct { size_t offset, floats; } fl_slot_at;
@@ -168,6 +168,7 @@ void fl_run_epoch(fl_session *, fl_worker *);              /* central.c */
 /* share.c: how many threads a client has; the clients of a round, of the threads that lead, and what the others do. */
 void fl_share_plan(fl_session *);
 int fl_share_open(fl_session *, int id, size_t work);      /* by the thread; work: bytes of the objective's scratch */
+size_t fl_share_bytes(const fl_session *, size_t work);    /* of all teams, beside the workers' own; 0 without teams */
 void fl_share_close(fl_session *);
 void fl_share_enter(const fl_session *, const fl_worker *);/* what the thread calls is its own, until NULL */
 void fl_share_clients(fl_session *, fl_worker *, int id);

@@ -127,7 +127,7 @@ static size_t work_floats(const fl_session *s) {
 
 /* Parts of a worker's workspace in bytes; returns their sum. A batch of "all" (batch_size above every client) needs no more room
  * than the largest client's rows, unless the caller draws the batches. */
-enum { WORKER_PARTS = 10 };
+enum { WORKER_PARTS = 10, OBJECTIVE_PART = 6 };
 static size_t worker_parts(const fl_session *s, size_t bytes[WORKER_PARTS]) {
   const fl_objective *o = s->problem.objective;
   const size_t most = s->problem.batch || s->opt.batch_size < s->largest ? s->opt.batch_size : s->largest, f = sizeof(float);
@@ -150,7 +150,7 @@ static int open_worker(fl_session *s, fl_worker *w) {
   w->y = at[0], w->g = at[1], w->all = at[2], w->state = at[3], w->rule_work = at[4], w->slots = at[5];
   w->objective = at[6], w->rows = at[7], w->perm = at[8], w->all_rows = at[9];
   memset(w->arena.base, 0, w->arena.size);      /* first touch by the thread that will use it */
-  return fl_share_open(s, (int)(w - s->worker), bytes[6]);
+  return fl_share_open(s, (int)(w - s->worker), bytes[OBJECTIVE_PART]);
 }
 
 static int open_home(fl_session *s) {
@@ -238,6 +238,18 @@ static void start_mover(fl_session *s) {
 }
 
 /* ---- public -------------------------------------------------------------------------------------------------------------- */
+static int refuse_workspaces(const fl_session *s, char *err, size_t size) {
+  size_t parts[WORKER_PARTS];
+  char teams[120] = "";
+  const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
+  const double shared = 1e-9 * (double)fl_share_bytes(s, parts[OBJECTIVE_PART]);
+  if (workspace * s->threads + shared <= available) return 0;
+  if (shared > 0)
+    snprintf(teams, sizeof teams, ", and teams of %d share %.3f GB beside it", s->team, shared);
+  REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB%s; %.3f GB of memory are available; smaller batches "
+         "or fewer threads", s->opt.batch_size, s->threads, workspace, teams, available);
+}
+
 /* Everything that can be refused before memory is taken. */
 static int plan(fl_session *s, char *err, size_t size) {
   const char *why = NULL;
@@ -253,12 +265,7 @@ static int plan(fl_session *s, char *err, size_t size) {
   if (open_job(s, err, size) || place_all(s, err, size) || fl_keep_plan(s, err, size) ||
       fl_diagnosis_refuse(s, err, size)) return -1;
   fl_share_plan(s);
-  size_t parts[WORKER_PARTS];
-  const double workspace = 1e-9 * (double)worker_parts(s, parts), available = 1e-9 * (double)fl_memory_available();
-  if (workspace * s->threads > available)
-    REFUSE("batch_size = %zu: each of %d threads needs a workspace of %.3f GB; %.3f GB of memory are available; smaller batches "
-           "or fewer threads", s->opt.batch_size, s->threads, workspace, available);
-  return 0;
+  return refuse_workspaces(s, err, size);
 }
 
 static int open_all(fl_session *s, char *err, size_t size) {
@@ -365,7 +372,7 @@ int fl_session_team(const fl_session *s) { return s->team; }
 uint64_t fl_session_state_bytes(const fl_session *s) {
   uint64_t bytes = (uint64_t)s->store.memory_bytes + s->tree.memory_bytes + s->home.size + s->keep.arena.size +
                    fl_diagnosis_bytes(s);
-  for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size;
+  for (int w = 0; w < s->threads; w++) bytes += s->worker[w].arena.size + s->worker[w].parts.size;
   return bytes;
 }
 

@@ -19,10 +19,14 @@ void fl_share_plan(fl_session *s) {
   s->k = &s->divided;
 }
 
-/* The scratch that a gradient's kernels have by the objective's own count, for every part; touched as it is used. */
+/* The scratch that a gradient's kernels have by the objective's own count, for every part of a team. */
+static size_t team_bytes(const fl_session *s, size_t work) { return (size_t)s->team * fl_arena_round(work); }
+size_t fl_share_bytes(const fl_session *s, size_t work) { return s->team > 1 ? (size_t)s->teams * team_bytes(s, work) : 0; }
+
+/* Touched as it is used. */
 int fl_share_open(fl_session *s, int id, size_t work) {
   fl_worker *w = &s->worker[id];
-  const size_t workers = (size_t)s->team, bytes = workers * fl_arena_round(work);
+  const size_t workers = (size_t)s->team, bytes = team_bytes(s, work);
   if (s->team == 1) return 0;
   w->alone = (fl_division){ .k = s->parts, .team = { NULL, 1, NULL } };
   if (!leads(s, id)) return 0;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { FL_EVAL_ROWS = 64 };                     /* rows of one call of evaluate: every worker has room for them */
 /* Monotonic seconds. */
 double fl_now(void);
 /* Physical cores of the affinity mask, not above the cgroup's quota; at least 1. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <vector>
 #include <fedlane/session.h>
+extern "C" uint64_t fl_memory_available(void); // of the library
 
 namespace {
 constexpr size_t D = 250000, CLIENTS = 1000000; // SCAFFOLD: 1 MB a client, 1 TB in all
@@ -68,6 +69,55 @@ TEST_CASE("a round whose new states do not fit the memory is refused and changes
   CHECK(fl_rounds(t.s, nullptr, nullptr) == -1);
   size_t n;
   CHECK(fl_params(t.s, &n)[0] == 0.0f);
+}
+
+namespace {
+size_t scratch = 0;
+size_t scratch_of(void *, size_t) { return scratch; }
+fl_objective with_scratch() {
+  fl_objective o = objective;
+  o.work = scratch_of;
+  return o;
+}
+// One client with one row, or two, on two threads: two workers, or a team of two beside the two workspaces.
+struct Shared {
+  const fl_objective o = with_scratch();
+  const size_t offset[3] = { 0, 1, 2 };
+  const uint32_t index[2] = { 0, 0 };
+  fl_problem p = {};
+  fl_options options = {};
+  fl_algorithm a;
+  char err[500] = "";
+  explicit Shared(size_t clients) {
+    const fl_setting set[] = { { "name", "fedavg", "test" } };
+    REQUIRE(fl_algorithm_build(set, 1, &a, err, sizeof err) == 0);
+    p.objective = &o, p.clients = clients, p.offset = offset, p.index = index;
+    options.rounds = 1, options.participation = 1, options.local_epochs = 1, options.batch_size = 1, options.threads = 2;
+  }
+};
+} // namespace
+
+TEST_CASE("what teams of threads share counts when a run is refused, and in its bytes", "[memory]") {
+  Shared whole(2), team(1);
+  scratch = static_cast<size_t>(0.3 * static_cast<double>(fl_memory_available()));
+  INFO(whole.err);
+  CHECK(fl_check(&whole.p, &whole.a, &whole.options, whole.err, sizeof whole.err) == 0);
+  CHECK(fl_check(&team.p, &team.a, &team.options, team.err, sizeof team.err) == -1);
+  const std::string why = team.err;
+  INFO(why);
+  CHECK(why.find("batch_size = 1: each of 2 threads needs a workspace of ") == 0);
+  CHECK(why.find(" GB, and teams of 2 share ") != std::string::npos);
+  scratch = 8 << 20;
+  uint64_t bytes[2];
+  for (Shared *each : { &whole, &team }) {
+    fl_session *s = nullptr;
+    REQUIRE(fl_open(&s, &each->p, &each->a, &each->options, each->err, sizeof each->err) == 0);
+    CHECK(fl_session_team(s) == (each == &team ? 2 : 1));
+    bytes[each == &team] = fl_session_state_bytes(s);
+    fl_close(s);
+  }
+  CHECK(bytes[1] >= bytes[0] + 2 * scratch);
+  scratch = 0;
 }
 
 TEST_CASE("a caller's cohort is checked", "[memory]") {
