@@ -56,7 +56,6 @@ const fl_kernels *fl_work_kernels(const fl_work *, const fl_config *);
  * failures (a file, memory) are -1. */
 enum { FL_WORK_REFUSED = -2 };
 static inline int fl_work_exit(int failure) { return failure == FL_WORK_REFUSED ? FL_EXIT_USAGE : FL_EXIT_FAILED; }
-fl_split_data fl_work_split_data(const fl_work *);
 int fl_work_prepare(fl_work *, const fl_config *, char *err, size_t err_size);
 int fl_work_check(fl_work *, const fl_suite *, char *err, size_t err_size);      /* whether every run could be opened */
 /* state_file: where client states go that outgrow client_state_memory; NULL: nowhere. */

@@ -64,7 +64,8 @@ static int read_keys(fl_config *c, const char *format, const char *text, char *e
 }
 
 /* ---- the rows ------------------------------------------------------------------------------------------------------------- */
-/* SHA-256 over kind, shape, inputs (numbers little-endian, sparse rows written out) and labels, training rows first. */
+/* SHA-256 over kind, shape, inputs (numbers little-endian, sparse rows written out) and labels (bytes, or of more than 256
+ * classes 32 bits), training rows first. */
 static int hash_rows(const fl_dataset *d, char hex[65]) {
   const size_t in = fl_samples_row(&d->train);
   float *row = calloc(in + 1, sizeof *row);
@@ -81,7 +82,8 @@ static int hash_rows(const fl_dataset *d, char hex[65]) {
       if (s->features) at = s->features + i * in;
       for (size_t j = s->begin ? s->begin[i] : 0; s->begin && j < s->begin[i + 1]; j++) row[s->column[j]] = s->value[j];
       good = EVP_DigestUpdate(sha, at, in * (s->pixels ? 1 : 4)) == 1 &&
-             EVP_DigestUpdate(sha, s->label + i * labels, labels) == 1;
+             EVP_DigestUpdate(sha, s->label32 ? (const void *)(s->label32 + i * labels) : s->label + i * labels,
+                              s->label32 ? 4 * labels : labels) == 1;
       for (size_t j = s->begin ? s->begin[i] : 0; s->begin && j < s->begin[i + 1]; j++) row[s->column[j]] = 0;
     }
   }
@@ -97,12 +99,14 @@ static const char *kind_of(const fl_samples *s) {
 }
 
 static json_t *split_json(const fl_samples *s) {
-  uint64_t counts[256] = { 0 };
+  uint64_t *counts = calloc(s->classes, sizeof *counts);
+  if (!counts) return NULL;
   json_t *list = json_array(), *o = json_pack("{s:I, s:s, s:[I,I,I], s:I}", "rows", (json_int_t)s->n, "kind", kind_of(s), "shape",
                                               (json_int_t)s->c, (json_int_t)s->h, (json_int_t)s->w, "labels_a_row",
                                               (json_int_t)(s->positions ? s->positions : 1));
-  for (size_t i = 0; i < s->n * (s->positions ? s->positions : 1); i++) counts[s->label[i]]++;
+  for (size_t i = 0; i < s->n * (s->positions ? s->positions : 1); i++) counts[fl_samples_label(s, i)]++;
   for (size_t k = 0; k < s->classes; k++) json_array_append_new(list, json_integer((json_int_t)counts[k]));
+  free(counts);
   json_object_set_new(o, "class_counts", list);
   if (s->begin) json_object_set_new(o, "stored_entries", json_integer((json_int_t)s->begin[s->n]));
   uint64_t other = 0;                           /* than 0 */
@@ -143,9 +147,11 @@ static json_t *data_json(const fl_dataset *d, const char *format) {
   for (size_t i = 0; i < d->n_files; i++)
     json_array_append_new(files, json_pack("{s:s, s:s}", "path", d->file[i].path, "sha256", d->file[i].sha256));
   for (size_t i = 0; i < d->n_values; i++) json_array_append_new(values, json_integer(d->value[i]));
+  json_t *train = split_json(&d->train), *test = d->test.n ? split_json(&d->test) : NULL;
+  if (!train || (d->test.n && !test)) return json_decref(files), json_decref(values), json_decref(train), NULL;
   json_t *o = json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", d->name, "format", *format ? format : "known set", "classes",
-                        (json_int_t)d->train.classes, "train", split_json(&d->train), "files", files);
-  if (d->test.n) json_object_set_new(o, "test", split_json(&d->test));
+                        (json_int_t)d->train.classes, "train", train, "files", files);
+  if (test) json_object_set_new(o, "test", test);
   if (d->n_values) json_object_set(o, "class_values", values);
   json_decref(values);
   if (d->client) json_object_set_new(o, "natural", clients_json(d));
@@ -166,6 +172,22 @@ static void print_split(const char *name, const fl_samples *s, const json_t *o) 
   const json_t *other = json_object_get(o, "not_zero");
   if (other) printf(", %lld numbers not 0", (long long)json_integer_value(other));
   putchar('\n');
+}
+
+/* What a table of more classes than a byte has would be too long for. */
+static void print_many(const char *name, const json_t *o) {
+  const json_t *list = json_object_get(o, "class_counts");
+  const size_t n = json_array_size(list);
+  json_int_t least = json_integer_value(json_array_get(list, 0)), most = least;
+  size_t none = 0;
+  for (size_t k = 0; k < n; k++) {
+    const json_int_t count = json_integer_value(json_array_get(list, k));
+    none += !count;
+    if (count < least) least = count;
+    if (count > most) most = count;
+  }
+  printf("%-12s %lld to %lld rows a class, %zu classes without one (--json has all counts)\n", name, (long long)least,
+         (long long)most, none);
 }
 
 static void print_class(const fl_dataset *d, const char *format, size_t k) {
@@ -191,6 +213,11 @@ static void print_data(const fl_dataset *d, const char *format, const json_t *o)
   if (c) printf("%-12s means %.4g, %.4g, %.4g; deviations %.4g, %.4g, %.4g\n", "channels", c[0], c[1], c[2], c[3], c[4], c[5]);
   printf("%-12s %s\n", "rows SHA-256", json_string_value(json_object_get(o, "rows_sha256")));
   for (size_t i = 0; i < d->n_files; i++) printf("%-12s %s  %s\n", i ? "" : "files", d->file[i].sha256, d->file[i].path);
+  if (d->train.classes > FL_BYTE_CLASSES) {
+    print_many("train", train);
+    if (test) print_many("test", test);
+    return;
+  }
   printf("\n%6s %-8s %10s%s\n", "class", d->n_values ? "is" : "", "train", test ? "       test" : "");
   for (size_t k = 0; k < d->train.classes; k++) {
     print_class(d, format, k);
@@ -205,7 +232,8 @@ int fl_info_data(const fl_info_data_options *o) {
   fl_dataset d;
   static fl_config c;                           /* all of it 0 */
   const char *format = o->format ? o->format : format_of(o->path);
-  if (read_keys(&c, format, o->set, err, sizeof err)) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
+  if (read_keys(&c, *format ? format : o->path, o->set, err, sizeof err))
+    return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
   if (fl_dataset_load(&d, *format ? NULL : o->path, *format ? format : NULL, *format ? o->path : NULL, o->test,
                       &c.data_options, err, sizeof err)) {
     const char *guessed = o->format || !*format ? "" : " (read as this format by its name; --format says another)";

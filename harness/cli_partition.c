@@ -128,7 +128,7 @@ static int show(fl_work *w, const fl_config *c, const options *o, json_t **stats
   if (*before && (o->save || o->stats || o->plot))
     return snprintf(err, size, "--save, --stats, --plot: %s has several partitions; allowed: one (--set partition.KEY=VALUE)",
                     o->config), FL_WORK_REFUSED;
-  const fl_split_data d = fl_work_split_data(w);
+  const fl_split_data d = fl_dataset_split(&w->data);
   if (*before) putchar('\n');
   snprintf(before, 65, "%s", w->split.sha256);
   json_decref(*stats);

@@ -102,13 +102,6 @@ void fl_work_end(fl_work *w) {
   w->data_of = NULL;
 }
 
-fl_split_data fl_work_split_data(const fl_work *w) {
-  const fl_samples *t = &w->data.train;
-  const uint8_t *none = w->data.unlabelled;     /* rows have several labels: to a partition they are alike */
-  return (fl_split_data){ .n = t->n, .classes = none ? 1 : t->classes, .label = none ? none : t->label,
-                          .client = w->data.client, .pixels = t->pixels, .sample_bytes = t->c * t->h * t->w };
-}
-
 int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->data_of || !same_data(w->data_of, c)) {
     fl_work_end(w);
@@ -129,7 +122,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
   if (!w->split_of || !same_split(w->split_of, c)) {
     drop_split(w);
     const fl_samples *t = &w->data.train;
-    const fl_split_data d = fl_work_split_data(w);
+    const fl_split_data d = fl_dataset_split(&w->data);
     if (w->data.population ? fl_population_split(w->data.population, &w->split, err, size)
         : c->central ? fl_split_whole(&w->split, t->n, err, size)
                      : fl_split_make(&w->split, &c->partition, c->clients, &d, err, size))

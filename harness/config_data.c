@@ -175,7 +175,7 @@ int fl_config_data(context *c, fl_config *run) {
   index = 0;
   if (v[7] && fl_param_read(&augment, &drawn, &index, c->err, c->size)) return -1;
   run->augment = (unsigned)index;
-  if (format_keys(c, map, run, v[1] ? v[1] : "")) return -1;
+  if (format_keys(c, map, run, v[1] ? v[1] : v[0] ? v[0] : "")) return -1;     /* a known set: as the format of its name */
   if (v[1] && !strcmp(v[1], "synthetic")) return population_keys(c, run, v, at);
   return v[1] ? files(c, run, v, at, from_set) : known_set(c, run, where, v, at);
 }

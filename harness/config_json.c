@@ -74,8 +74,9 @@ json_t *fl_config_json(const fl_config *c) {
   const int made = !strcmp(c->data_format, "synthetic");
   for (size_t i = 0; i < fl_format_key_count; i++) {
     const fl_key_entry *k = &fl_format_keys[i].key;
-    if (!fl_format_has(&fl_format_keys[i], c->data_format)) continue;
+    if (!fl_format_has(&fl_format_keys[i], *c->data_format ? c->data_format : c->data_name)) continue;
     const double v = fl_key_get(k, c);
+    if (v == k->param.def && !strcmp(k->param.name, "labels")) continue;        /* older runs keep their run_id */
     json_object_set_new(data, k->param.name, k->param.choices ? choice(k->param.choices, (int)v) : number(v));
   }
   if (c->validation > 0) json_object_set_new(data, "validation", json_real(c->validation));

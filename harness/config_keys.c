@@ -200,6 +200,8 @@ const fl_format_key fl_format_keys[] = {
     FED(population.max_samples) } },
   { "synthetic", { { "label_skew", 0.5, 0, 1, NULL, "chance that a sample has its client's favourite class", 0 }, FL_KEY_REAL,
     FED(population.label_skew) } },
+  { "cifar100", { { "labels", 0, 0, 1, "fine|coarse", "classes: the 100 fine ones, or the 20 coarse ones of five each", 0 },
+    FL_KEY_CHOICE, FED(data_options.coarse) } },
   { "libsvm", { { "index_base", FL_INDEX_AUTO, 0, 0, FL_INDEX_CHOICES, "first index: zero, one, or auto (zero if an index is 0)",
     0 }, FL_KEY_CHOICE, FED(data_options.index_base) } },
   { "text|sentences", { { "length", 80, 1, 65536, NULL, "positions of a row: characters, or bytes of a sentence, which is cut or "
@@ -221,7 +223,7 @@ const fl_format_key fl_format_keys[] = {
     FED(data_options.iid) } },
   { "blobs", { { "rows", 1000, 2, 1e9, NULL, "as many of each class", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.rows) } },
   { "blobs", { { "features", 2, 1, 1e6, NULL, "numbers of a row", FL_WHOLE }, FL_KEY_SIZE, FED(data_options.features) } },
-  { "blobs", { { "classes", 3, 2, 256, NULL, "blobs; their centres are uniform in -10 to 10", FL_WHOLE }, FL_KEY_SIZE,
+  { "blobs", { { "classes", 3, 2, 65536, NULL, "blobs; their centres are uniform in -10 to 10", FL_WHOLE }, FL_KEY_SIZE,
     FED(data_options.classes) } },
   { "blobs", { { "spread", 1, 0, 1e6, NULL, "deviation of a blob", 0 }, FL_KEY_REAL, FED(data_options.spread) } },
 };

@@ -25,6 +25,7 @@ static const struct cifar { const char *name; double channel[6]; } cifar[] = {
   { "cifar10", { 0.4914, 0.4822, 0.4465, 0.2470, 0.2435, 0.2616 } },
   { "cifar100", { 0.5071, 0.4865, 0.4409, 0.2673, 0.2564, 0.2762 } },
 };
+enum { COARSE = 20 };                           /* classes of CIFAR-100's coarse labels */
 #define SYSTEM_FOLDER "/usr/share/datasets"
 
 size_t fl_dataset_known_count(void) { return N_KNOWN; }
@@ -60,15 +61,28 @@ static int statistics(fl_dataset *d, const char *path, char *err, size_t err_siz
   return 0;
 }
 
+static size_t labels_of(const fl_part *p) { return p->n * (p->positions ? p->positions : 1); }
+
 /* Largest label of a split against `allowed` classes (0: any). */
 static int count_classes(const fl_part *p, size_t allowed, size_t *classes, char *err, size_t err_size) {
-  for (size_t i = 0; i < p->n * (p->positions ? p->positions : 1); i++) {
-    if (allowed && p->label[i] >= allowed) {
-      snprintf(err, err_size, "%s: label %u of sample %zu; allowed 0 to %zu", p->file[1].path, p->label[i], i, allowed - 1);
+  for (size_t i = 0; i < labels_of(p); i++) {
+    const uint32_t label = p->label32 ? p->label32[i] : p->label[i];
+    if (allowed && label >= allowed) {
+      snprintf(err, err_size, "%s: label %u of sample %zu; allowed 0 to %zu", p->file[1].path, label, i, allowed - 1);
       return -1;
     }
-    if (p->label[i] >= *classes) *classes = p->label[i] + 1u;
+    if (label >= *classes) *classes = label + 1u;
   }
+  return 0;
+}
+
+/* Labels that were read as words become bytes where they fit. */
+static int narrow(fl_part *p, size_t classes) {
+  if (!p->label32 || classes > FL_BYTE_CLASSES) return 0;
+  if (!(p->label = malloc(labels_of(p)))) return -1;
+  for (size_t i = 0; i < labels_of(p); i++) p->label[i] = (uint8_t)p->label32[i];
+  free(p->label32);
+  p->label32 = NULL;
   return 0;
 }
 
@@ -77,8 +91,8 @@ static void adopt(fl_dataset *d, fl_part part[2], size_t classes) {
   for (size_t i = 0; i < 2; i++) {
     const fl_part *p = &part[i];
     *to[i] = (fl_samples){ .n = p->n, .c = p->c, .h = p->h, .w = p->w, .classes = p->n ? classes : 0, .pixels = p->pixels,
-                           .label = p->label, .features = p->features, .tokens = p->tokens, .positions = p->positions,
-                           .begin = p->begin, .column = p->column, .value = p->value };
+                           .label = p->label, .label32 = p->label32, .features = p->features, .tokens = p->tokens,
+                           .positions = p->positions, .begin = p->begin, .column = p->column, .value = p->value };
     for (size_t f = 0; f < sizeof part[i].file / sizeof *part[i].file; f++)
       if (part[i].file[f].path[0]) d->file[d->n_files++] = part[i].file[f];
   }
@@ -105,11 +119,14 @@ static int check_parts(const fl_part part[2], size_t classes, const char *path, 
   return 0;
 }
 
-static int finish(fl_dataset *d, fl_part part[2], const struct known *k, const char *path, char *err, size_t err_size) {
-  const size_t allowed = k ? k->classes : d->n_values;
+/* allowed: classes, 0: as many as there are. */
+static int finish(fl_dataset *d, fl_part part[2], const struct known *k, size_t allowed, const char *path, char *err,
+                  size_t err_size) {
   size_t classes = allowed;
   for (size_t i = 0; i < 2; i++)
     if (count_classes(&part[i], allowed, &classes, err, err_size)) return -1;
+  if (narrow(&part[0], classes) || narrow(&part[1], classes))
+    return snprintf(err, err_size, "%s: no memory for its labels", path), -1;
   adopt(d, part, classes);
   if (check_parts(part, classes, path, err, err_size)) return -1;
   if (d->train.positions && !(d->unlabelled = calloc(d->train.n, 1)))
@@ -167,14 +184,17 @@ static int load_idx(fl_dataset *d, const struct known *k, const char *train, con
     }
   }
   if (fl_idx_load(part, n, err, err_size)) return -1;
-  return finish(d, part, k, k ? k->name : train, err, err_size);
+  return finish(d, part, k, k ? k->classes : 0, k ? k->name : train, err, err_size);
 }
 
 /* folder NULL: the one of the set's name. */
-static int load_cifar(fl_dataset *d, const struct known *k, const char *folder, fl_part part[2], char *err, size_t err_size) {
+static int load_cifar(fl_dataset *d, const struct known *k, const char *folder, int coarse, fl_part part[2], char *err,
+                      size_t err_size) {
+  const size_t classes = coarse ? COARSE : k->classes;
   char own[512], why[700];
   if (!folder && known_folder(k, own, err, err_size)) return -1;
-  if (!fl_cifar_load(folder ? folder : own, k->classes, part, why, sizeof why)) return finish(d, part, k, k->name, err, err_size);
+  if (!fl_cifar_load(folder ? folder : own, classes, part, why, sizeof why))
+    return finish(d, part, k, classes, k->name, err, err_size);
   if (folder) snprintf(err, err_size, "%s", why);
   else snprintf(err, err_size, "data set %s: %s. Set FEDLANE_DATA to the folder that has %s/, or give the folder in the "
                                "configuration: data: {format: %s, train: FOLDER}", k->name, why, k->folder, k->name);
@@ -228,24 +248,25 @@ static int load_format(fl_dataset *d, const char *format, const char *train, con
     return -1;
   }
   if (fl_format_is_made(format))
-    return fl_made_load(d, format, o, part, err, size) || finish(d, part, NULL, format, err, size) ? -1 : 0;
+    return fl_made_load(d, format, o, part, err, size) || finish(d, part, NULL, d->n_values, format, err, size) ? -1 : 0;
   if (!train || !*train)
     return snprintf(err, size, "data.train: missing; format %s needs the path of the training data", format), -1;
   if (other && !has_test_file(format))
     return snprintf(err, size, "data.test: \"%s\"; not allowed with format %s (data.train has the test rows, too)", test, format),
            -1;
   if (!strcmp(format, "idx")) return load_idx(d, NULL, train, test, part, err, size);
-  if (cifar_format(format)) return load_cifar(d, cifar_format(format), train, part, err, size);
+  if (cifar_format(format)) return load_cifar(d, cifar_format(format), train, o->coarse, part, err, size);
   const int bad = !strcmp(format, "npz")      ? fl_npz_load(train, part, err, size)
                   : !strcmp(format, "npy")    ? fl_npy_load(train, part, err, size)
                   : !strcmp(format, "libsvm") ? fl_libsvm_load(d, train, other, o, part, err, size)
                   : !strcmp(format, "text")   ? fl_text_load(d, train, other, o, part, err, size)
                                               : fl_sentences_load(train, other, o, part, err, size);
-  return bad || finish(d, part, NULL, train, err, size) ? -1 : 0;
+  return bad || finish(d, part, NULL, d->n_values, train, err, size) ? -1 : 0;
 }
 
 int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const char *train, const char *test,
-                    const fl_data_options *o, char *err, size_t err_size) {
+                    const fl_data_options *given, char *err, size_t err_size) {
+  const fl_data_options *o = given ? given : &fl_data_defaults;
   fl_part part[2] = { 0 };
   int failed = -1;
   const int plain = !format || !*format;
@@ -253,9 +274,11 @@ int fl_dataset_load(fl_dataset *d, const char *name, const char *format, const c
   if (plain) {
     const struct known *k = find_name(name ? name : "", err, err_size);
     if (!k) return -1;
-    failed = cifar_of(k->name) ? load_cifar(d, k, NULL, part, err, err_size) : load_idx(d, k, NULL, NULL, part, err, err_size);
+    const int is_100 = !strcmp(k->name, "cifar100");
+    failed = cifar_of(k->name) ? load_cifar(d, k, NULL, is_100 && o->coarse, part, err, err_size)
+                               : load_idx(d, k, NULL, NULL, part, err, err_size);
   } else {
-    failed = load_format(d, format, train, test, o ? o : &fl_data_defaults, part, err, err_size);
+    failed = load_format(d, format, train, test, o, part, err, err_size);
   }
   snprintf(d->name, sizeof d->name, "%s", name && *name ? name : plain ? "" : format);
   if (failed) {

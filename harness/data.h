@@ -13,7 +13,7 @@ typedef struct fl_dataset {
   int32_t *client;                              /* natural client of each training row, or NULL (client_train, speakers, users) */
   uint8_t *unlabelled;                          /* zeros, where rows have several labels: what a partition takes for theirs */
   /* What class i is in the files where it is not i itself: a label of LIBSVM, a character. 0: they are the same. */
-  size_t n_values; int32_t value[256];
+  size_t n_values; int32_t *value;
   fl_data_file file[8]; size_t n_files;
   struct fl_population *population;             /* synthetic: training rows are made when asked for (population.h), or NULL */
 } fl_dataset;
@@ -25,6 +25,7 @@ enum { FL_PREDICT_EVERY, FL_PREDICT_LAST };
 typedef struct {
   size_t length, stride; int predict, speakers; double test_part;         /* of text and sentences */
   int index_base;                               /* of libsvm */
+  int coarse;                                   /* of cifar100: its 20 classes of five */
   uint64_t seed;                                /* of what is made: alpha_beta (users, alpha, beta, iid), blobs (the rest) */
   size_t users; double alpha, beta; int iid;
   size_t rows, features, classes; double spread;

@@ -40,8 +40,9 @@ static int read_all(job *jobs, size_t n, char *err, size_t size) {
   return failed;
 }
 
-/* The rows of the jobs of one split, in order. */
-static int copy_rows(const source *from, const job *jobs, size_t n, int test, fl_part *part, char *err, size_t size) {
+/* The rows of the jobs of one split, in order, each with one of its labels. */
+static int copy_rows(const source *from, const job *jobs, size_t n, int test, size_t label, fl_part *part, char *err,
+                     size_t size) {
   size_t at = 0;
   for (size_t i = 0; i < n; i++) part->n += from[i].test == test ? jobs[i].rows : 0;
   part->c = 3, part->h = part->w = SIDE;
@@ -51,7 +52,7 @@ static int copy_rows(const source *from, const job *jobs, size_t n, int test, fl
   for (size_t i = 0; i < n; i++) {
     for (size_t r = 0; from[i].test == test && r < jobs[i].rows; r++, at++) {
       const uint8_t *row = jobs[i].blob.bytes + r * (jobs[i].labels + PIXELS);
-      part->label[at] = row[jobs[i].labels - 1];
+      part->label[at] = row[label];
       memcpy(part->pixels + at * PIXELS, row + jobs[i].labels, PIXELS);
     }
   }
@@ -60,6 +61,7 @@ static int copy_rows(const source *from, const job *jobs, size_t n, int test, fl
 
 int fl_cifar_load(const char *folder, size_t classes, fl_part part[2], char *err, size_t size) {
   const source *from = classes == 10 ? ten : hundred;
+  const size_t label = classes == 100;          /* the coarse one comes first */
   const size_t n = classes == 10 ? sizeof ten / sizeof *ten : sizeof hundred / sizeof *hundred;
   job *jobs = calloc(MOST, sizeof *jobs);
   size_t files[2] = { 0, 0 };
@@ -70,7 +72,7 @@ int fl_cifar_load(const char *folder, size_t classes, fl_part part[2], char *err
     snprintf(jobs[i].file->path, sizeof jobs[i].file->path, "%.480s/%s", folder, from[i].name);
   }
   int failed = read_all(jobs, n, err, size);
-  for (int test = 0; test < 2 && !failed; test++) failed = copy_rows(from, jobs, n, test, &part[test], err, size);
+  for (int test = 0; test < 2 && !failed; test++) failed = copy_rows(from, jobs, n, test, label, &part[test], err, size);
   for (size_t i = 0; i < n; i++) fl_blob_free(&jobs[i].blob);
   free(jobs);
   return failed;

@@ -24,6 +24,7 @@ char *fl_text_read(fl_data_file *file, const char *path, size_t *size, char *err
 typedef struct {
   size_t n, c, h, w, positions;
   uint8_t *pixels, *label;
+  uint32_t *label32;                            /* in the place of label: bytes take it when all classes are known to fit */
   float *features;
   int32_t *tokens;
   size_t *begin; uint32_t *column; float *value;
@@ -47,6 +48,7 @@ int fl_text_load(fl_dataset *, const char *train, const char *test, const fl_dat
 int fl_made_load(fl_dataset *, const char *format, const fl_data_options *, fl_part part[2], char *err, size_t err_size);
 int fl_sentences_load(const char *train, const char *test, const fl_data_options *, fl_part part[2], char *err,
                       size_t err_size);
-/* Reads the binary version of CIFAR-10 or CIFAR-100 (fine labels) from its folder, all files at the same time. */
+/* Reads the binary version of CIFAR-10 or CIFAR-100 (fine labels, 100, or coarse ones, 20) from its folder, all files at the same
+ * time. */
 int fl_cifar_load(const char *folder, size_t classes, fl_part part[2], char *err, size_t err_size);
 #endif

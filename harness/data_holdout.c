@@ -48,6 +48,14 @@ int fl_samples_copy(const fl_samples *from, const uint32_t *row, size_t n, fl_sa
   return bad ? -1 : 0;
 }
 
+fl_split_data fl_dataset_split(const fl_dataset *d) {
+  const fl_samples *t = &d->train;
+  const uint8_t *none = d->unlabelled;          /* rows have several labels: to a partition they are alike */
+  return (fl_split_data){ .n = t->n, .classes = none ? 1 : t->classes, .label = none ? none : t->label,
+                          .label32 = none ? NULL : t->label32, .client = d->client, .pixels = t->pixels,
+                          .sample_bytes = t->c * t->h * t->w };
+}
+
 int fl_dataset_holdout(fl_dataset *d, double fraction, char *err, size_t size) {
   const size_t n = d->train.n, held = (size_t)(fraction * (double)n);
   const fl_key key = { 0, FL_PURPOSE_VALIDATION, 0, 0, 0 };
@@ -112,6 +120,6 @@ int fl_split_holdout(fl_split *s, fl_dataset *d, double fraction, char *err, siz
   if (bad || !held) return -1;
   fl_samples_free(&d->test);
   d->test = test;
-  const fl_split_data all = { .n = d->train.n, .label = d->unlabelled ? d->unlabelled : d->train.label };
+  const fl_split_data all = fl_dataset_split(d);
   return fl_split_finish(s, &all) ? snprintf(err, size, "data.validation: no memory for %zu rows", total), -1 : 0;
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_INDEX = 1 << 27, MOST_LABEL = 1000000000, MOST_CLASSES = 256 };
+enum { MOST_INDEX = 1 << 27, MOST_LABEL = 1000000000 };
 typedef struct {
   const char *path;
   size_t n, total, *begin;
@@ -105,22 +105,22 @@ static void free_table(table *t) {
 }
 
 /* ---- from the files' numbers to ours --------------------------------------------------------------------------------------- */
-static size_t find_class(const fl_dataset *d, int32_t label) {
-  size_t k = 0;
-  while (k < d->n_values && d->value[k] != label) k++;
-  return k;
+static int ascending(const void *a, const void *b) {
+  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return (x > y) - (x < y);
 }
 
 /* The labels that the training file has, in order. */
 static int find_classes(fl_dataset *d, const table *t) {
-  for (size_t i = 0; i < t->n; i++) {
-    if (find_class(d, t->label[i]) < d->n_values) continue;
-    if (d->n_values == MOST_CLASSES)
-      return snprintf(t->err, t->err_size, "%s: more than %d different labels; allowed: classes", t->path, (int)MOST_CLASSES), -1;
-    size_t at = d->n_values++;
-    for (; at && d->value[at - 1] > t->label[i]; at--) d->value[at] = d->value[at - 1];
-    d->value[at] = t->label[i];
-  }
+  if (!(d->value = malloc(t->n * sizeof *d->value)))
+    return snprintf(t->err, t->err_size, "%s: no memory for %zu labels", t->path, t->n), -1;
+  memcpy(d->value, t->label, t->n * sizeof *d->value);
+  qsort(d->value, t->n, sizeof *d->value, ascending);
+  for (size_t i = 0; i < t->n; i++)
+    if (!d->n_values || d->value[d->n_values - 1] != d->value[i]) d->value[d->n_values++] = d->value[i];
+  if (d->n_values > FL_MOST_CLASSES)
+    return snprintf(t->err, t->err_size, "%s: %zu different labels; allowed: 2 to %d classes", t->path, d->n_values,
+                    FL_MOST_CLASSES), -1;
   if (d->n_values < 2)
     return snprintf(t->err, t->err_size, "%s: every label is %d; a classifier needs at least 2 classes", t->path, d->value[0]),
            -1;
@@ -128,15 +128,15 @@ static int find_classes(fl_dataset *d, const table *t) {
 }
 
 static int take_labels(const fl_dataset *d, const table *t, fl_part *p) {
-  p->label = malloc(t->n);
-  for (size_t i = 0; p->label && i < t->n; i++) {
-    const size_t k = find_class(d, t->label[i]);
-    if (k == d->n_values)
+  p->label32 = malloc(t->n * sizeof *p->label32);
+  for (size_t i = 0; p->label32 && i < t->n; i++) {
+    const int32_t *at = bsearch(&t->label[i], d->value, d->n_values, sizeof *at, ascending);
+    if (!at)
       return snprintf(t->err, t->err_size, "%s: label %d of row %zu; allowed: the %zu labels of the training rows, %d to %d",
                       t->path, t->label[i], i + 1, d->n_values, d->value[0], d->value[d->n_values - 1]), -1;
-    p->label[i] = (uint8_t)k;
+    p->label32[i] = (uint32_t)(at - d->value);
   }
-  return p->label ? 0 : (snprintf(t->err, t->err_size, "%s: no memory for %zu labels", t->path, t->n), -1);
+  return p->label32 ? 0 : (snprintf(t->err, t->err_size, "%s: no memory for %zu labels", t->path, t->n), -1);
 }
 
 /* The arrays go to the part. */

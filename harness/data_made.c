@@ -21,9 +21,9 @@ static int alloc_part(fl_part *p, size_t n, size_t w, int clients, char *err, si
   *p = (fl_part){ .n = n, .c = 1, .h = 1, .w = w };
   if (!n) return 0;
   p->features = fl_pixels_alloc(n * w * sizeof *p->features);
-  p->label = malloc(n);
+  p->label32 = malloc(n * sizeof *p->label32);
   if (clients) p->client = malloc(n * sizeof *p->client);
-  if (p->features && p->label && (!clients || p->client)) return 0;
+  if (p->features && p->label32 && (!clients || p->client)) return 0;
   return snprintf(err, size, "data: no memory for %zux%zu numbers", n, w), -1;
 }
 
@@ -47,14 +47,14 @@ static void draw_user(const fl_data_options *o, size_t u, user *out) {
 
 /* x = mean + j^-0.6 z (variances j^-1.2), y = argmax W x + b of x as it is stored. */
 static void draw_sample(const fl_data_options *o, const user *from, const double *spread, size_t u, size_t i, float *x,
-                        uint8_t *label) {
+                        uint32_t *label) {
   fl_stream s = stream_of(o, OF_SAMPLE, u, i);
   double best = 0;
   for (size_t j = 0; j < FEATURES; j++) x[j] = (float)(from->mean[j] + spread[j] * fl_stream_gaussian(&s));
   for (size_t k = 0; k < CLASSES; k++) {
     double score = from->bias[k];
     for (size_t j = 0; j < FEATURES; j++) score += from->weight[k][j] * (double)x[j];
-    if (!k || score > best) best = score, *label = (uint8_t)k;
+    if (!k || score > best) best = score, *label = (uint32_t)k;
   }
 }
 
@@ -75,7 +75,7 @@ static int make_users(const fl_data_options *o, fl_part part[2], char *err, size
       const int test = i >= trained;
       fl_part *p = &part[test];
       const size_t row = at[test]++;
-      draw_sample(o, &own, spread, u, i, p->features + row * FEATURES, &p->label[row]);
+      draw_sample(o, &own, spread, u, i, p->features + row * FEATURES, &p->label32[row]);
       if (!test) p->client[row] = (int32_t)u;
     }
   }
@@ -95,7 +95,7 @@ static int make_blobs(const fl_data_options *o, fl_part part[2], char *err, size
       const double at = (double)fl_stream_u32(&centre) * 0x1p-32 * 20 - 10;
       p->features[row * w + j] = (float)(at + o->spread * fl_stream_gaussian(&s));
     }
-    p->label[row] = (uint8_t)k;
+    p->label32[row] = (uint32_t)k;
   }
   return 0;
 }
@@ -103,7 +103,10 @@ static int make_blobs(const fl_data_options *o, fl_part part[2], char *err, size
 int fl_made_load(fl_dataset *d, const char *format, const fl_data_options *o, fl_part part[2], char *err, size_t size) {
   const int blobs = format[0] == 'b';
   const int bad = blobs ? make_blobs(o, part, err, size) : make_users(o, part, err, size);
+  if (bad) return -1;
+  d->value = malloc((blobs ? o->classes : CLASSES) * sizeof *d->value);
+  if (!d->value) return snprintf(err, size, "data: no memory for %zu classes", o->classes), -1;
   d->n_values = blobs ? o->classes : CLASSES;
   for (size_t k = 0; k < d->n_values; k++) d->value[k] = (int32_t)k;
-  return bad;
+  return 0;
 }

@@ -24,6 +24,7 @@ void fl_dataset_free(fl_dataset *d) {
   fl_samples_free(&d->test);
   free(d->client);
   free(d->unlabelled);
+  free(d->value);
   free(d->population);
   *d = (fl_dataset){ 0 };
 }

@@ -117,8 +117,8 @@ static int feature(const fl_archive *a, const char *key, const array *x, size_t 
   return fail(a, key, what);
 }
 
-/* n integers 0..most, each given to `out` (int32 or bytes). 0, or -1 with a message. */
-static int take_integers(const fl_archive *a, const char *key, const array *x, int64_t most, int32_t *wide, uint8_t *narrow) {
+/* All integers, from 0 to most. 0, or -1 with a message. */
+static int take_integers(const fl_archive *a, const char *key, const array *x, int64_t most, int32_t *out) {
   char what[160];
   if (x->kind == 'f') return fail(a, key, "floating-point numbers; allowed: integers");
   for (size_t i = 0; i < x->count; i++) {
@@ -128,8 +128,7 @@ static int take_integers(const fl_archive *a, const char *key, const array *x, i
                (long long)most);
       return fail(a, key, what);
     }
-    if (wide) wide[i] = (int32_t)v;
-    else narrow[i] = (uint8_t)v;
+    out[i] = (int32_t)v;
   }
   return 0;
 }
@@ -164,7 +163,7 @@ static int take_tokens(const fl_archive *a, const char *key, const array *x, fl_
   part->n = x->shape[0], part->c = part->h = 1, part->w = x->shape[1];
   part->tokens = fl_pixels_alloc(x->count * sizeof *part->tokens);
   if (!part->tokens) return fail(a, key, "no memory for its rows");
-  return take_integers(a, key, x, MOST_TOKEN, part->tokens, NULL);
+  return take_integers(a, key, x, MOST_TOKEN, part->tokens);
 }
 
 /* A label a row, or of tokens one a position. */
@@ -176,8 +175,9 @@ static int take_labels(const fl_archive *a, const char *key, const array *x, fl_
     return fail(a, key, what);
   }
   part->positions = each ? part->w : 0;
-  part->label = malloc(x->count);
-  return part->label ? take_integers(a, key, x, 255, NULL, part->label) : fail(a, key, "no memory for its labels");
+  part->label32 = malloc(x->count * sizeof *part->label32);
+  if (!part->label32) return fail(a, key, "no memory for its labels");
+  return take_integers(a, key, x, FL_MOST_CLASSES - 1, (int32_t *)part->label32);
 }
 
 static int take_clients(const fl_archive *a, const char *key, const array *x, fl_part *part) {
@@ -187,7 +187,7 @@ static int take_clients(const fl_archive *a, const char *key, const array *x, fl
     return fail(a, key, what);
   }
   part->client = malloc(part->n * sizeof *part->client);
-  return part->client ? take_integers(a, key, x, INT32_MAX - 1, part->client, NULL) : fail(a, key, "no memory for its clients");
+  return part->client ? take_integers(a, key, x, INT32_MAX - 1, part->client) : fail(a, key, "no memory for its clients");
 }
 
 typedef int take_array(const fl_archive *, const char *key, const array *, fl_part *);

@@ -8,11 +8,11 @@
 
 typedef struct { const char *text; size_t size; int label; } sentence;
 
-/* The number in the whole of at[0..n), which is not empty; -1: it is none, or above 255. */
+/* The number in the whole of at[0..n), which is not empty; -1: it is none, or no class. */
 static int number(const char *at, size_t n) {
   int v = 0;
   for (size_t i = 0; i < n; i++) {
-    if (at[i] < '0' || at[i] > '9' || (v = 10 * v + (at[i] - '0')) > 255) return -1;
+    if (at[i] < '0' || at[i] > '9' || (v = 10 * v + (at[i] - '0')) >= FL_MOST_CLASSES) return -1;
   }
   return n ? v : -1;
 }
@@ -27,8 +27,8 @@ static int read_line(const char *path, const char *line, size_t n, size_t at, se
   *s = (sentence){ line, (size_t)(tab - line), number(own, rest) };
   if (s->label < 0 && at == 1 && (!rest || own[0] < '0' || own[0] > '9') && rest && own[0] != '-') return 1;
   if (s->label < 0)
-    return snprintf(err, err_size, "%s:%zu:%zu: label '%.*s'; allowed: a whole number from 0 to 255", path, at,
-                    (size_t)(own - line) + 1, (int)(rest < 40 ? rest : 40), own), -1;
+    return snprintf(err, err_size, "%s:%zu:%zu: label '%.*s'; allowed: a whole number from 0 to %d", path, at,
+                    (size_t)(own - line) + 1, (int)(rest < 40 ? rest : 40), own, FL_MOST_CLASSES - 1), -1;
   const char *zero = memchr(line, 0, s->size);
   if (zero)
     return snprintf(err, err_size, "%s:%zu:%zu: a byte 0; allowed: text", path, at, (size_t)(zero - line) + 1), -1;
@@ -42,9 +42,9 @@ static int read_file(const char *path, size_t length, fl_part *part, char *err, 
   if (!text) return -1;
   for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
   part->c = part->h = 1, part->w = length;
-  part->label = malloc(lines);
+  part->label32 = malloc(lines * sizeof *part->label32);
   part->tokens = lines > SIZE_MAX / (4 * length) ? NULL : fl_pixels_alloc(lines * length * sizeof *part->tokens);
-  int bad = !part->label || !part->tokens;
+  int bad = !part->label32 || !part->tokens;
   if (bad) snprintf(err, err_size, "%s: no memory for %zu rows of %zu tokens", path, lines, length);
   size_t at = 0;
   for (const char *p = text; !bad && p < text + size;) {
@@ -57,7 +57,7 @@ static int read_file(const char *path, size_t length, fl_part *part, char *err, 
     if (kind) continue;
     int32_t *token = part->tokens + part->n * length;
     for (size_t i = 0; i < length; i++) token[i] = i < s.size ? (uint8_t)s.text[i] : 0;
-    part->label[part->n++] = (uint8_t)s.label;
+    part->label32[part->n++] = (uint32_t)s.label;
   }
   free(text);
   if (!bad && !part->n) bad = snprintf(err, err_size, "%s: no row; allowed: lines of text, a tab and a label", path);

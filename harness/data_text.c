@@ -103,14 +103,16 @@ static void close_play(play *p) {
 }
 
 /* ---- characters ------------------------------------------------------------------------------------------------------------ */
-static void find_characters(fl_dataset *d, const play *p, size_t class[256]) {
+static int find_characters(fl_dataset *d, const play *p, size_t class[256]) {
   int there[256] = { 0 };
+  if (!(d->value = malloc(256 * sizeof *d->value))) return no_memory(p);
   for (size_t i = 0; i < p->speeches; i++)
     for (size_t j = 0; j < p->speech[i].size; j++) there[(uint8_t)p->speech[i].at[j]] = 1;
   for (int b = 0; b < 256; b++) {
     class[b] = there[b] ? d->n_values : NOT_THERE;
     if (there[b]) d->value[d->n_values++] = b;
   }
+  return 0;
 }
 
 /* Of test rows: what the training text has not. */
@@ -201,11 +203,9 @@ int fl_text_load(fl_dataset *d, const char *train, const char *test, const fl_da
   if (test && o.test_part > 0)
     return snprintf(err, err_size, "data.test_part = %g; allowed: only without data.test, a file of test rows", o.test_part), -1;
   int bad = open_play(&a, &part[0].file[0], train, o.speakers, err, err_size);
-  if (!bad) {
-    find_characters(d, &a, class);
-    if (d->n_values < 2)
-      bad = snprintf(err, err_size, "%s: %zu different characters; allowed: 2 or more", train, d->n_values);
-  }
+  bad = bad || find_characters(d, &a, class);
+  if (!bad && d->n_values < 2)
+    bad = snprintf(err, err_size, "%s: %zu different characters; allowed: 2 or more", train, d->n_values);
   bad = bad || cut(&a, class, &o, &part[0], o.test_part > 0 ? &part[1] : NULL);
   if (!bad && test) {
     bad = open_play(&b, &part[1].file[0], test, o.speakers, err, err_size) || check_characters(&b, class) ||

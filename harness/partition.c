@@ -1,12 +1,13 @@
 /* partition.c - partitioners by name, their settings, index lists from owners. */
 #include "harness/partition.h"
 #include "harness/partition_kinds.h"
+#include "models/model.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALPHA(text) { "dirichlet_alpha", 0.5, 1e-3, 1e6, NULL, "concentration: " text, 0 }
-#define CLASSES_PER_CLIENT { "classes_per_client", 2, 1, 256, NULL, "classes that a client holds", FL_WHOLE }
+#define CLASSES_PER_CLIENT { "classes_per_client", 2, 1, FL_MOST_CLASSES, NULL, "classes that a client holds", FL_WHOLE }
 #define MIN_SIZE(what) { "min_size", 10, 1, 1e9, NULL, "samples of the smallest client; " what \
                          " drawn again until it holds", FL_WHOLE }
 static const fl_param dirichlet_params[] = {
@@ -249,12 +250,13 @@ static int check_data(const fl_partition_job *j) {
   if (j->clients > j->n)
     return snprintf(j->err, j->err_size, "partition %s: clients = %zu; allowed: 1 to %zu, the samples of the data",
                     j->config->kind->name, j->clients, j->n), -1;
-  if (j->classes < 1 || j->classes > 256)
-    return snprintf(j->err, j->err_size, "partition: %zu classes; allowed: 1 to 256", j->classes), -1;
+  const size_t most = j->data->label32 ? FL_MOST_CLASSES : FL_BYTE_CLASSES;
+  if (j->classes < 1 || j->classes > most)
+    return snprintf(j->err, j->err_size, "partition: %zu classes; allowed: 1 to %zu", j->classes, most), -1;
   for (size_t i = 0; i < j->n; i++)
-    if (j->data->label[i] >= j->classes)
-      return snprintf(j->err, j->err_size, "partition: label[%zu] = %u; allowed: 0 to %zu", i, j->data->label[i], j->classes - 1),
-          -1;
+    if (fl_split_label(j->data, i) >= j->classes)
+      return snprintf(j->err, j->err_size, "partition: label[%zu] = %u; allowed: 0 to %zu", i, fl_split_label(j->data, i),
+                      j->classes - 1), -1;
   return 0;
 }
 
@@ -301,7 +303,10 @@ int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clien
   j.pool = malloc(j.n * sizeof *j.pool);
   j.owner = malloc(j.n * sizeof *j.owner);
   j.class_at = malloc((j.classes + 1) * sizeof *j.class_at);
-  int status = j.pool && j.owner && j.class_at ? kind(&j) : 1;
+  j.next = malloc(j.classes * sizeof *j.next);
+  j.pass = malloc(j.classes * sizeof *j.pass);
+  j.empty = malloc(j.classes);
+  int status = j.pool && j.owner && j.class_at && j.next && j.pass && j.empty ? kind(&j) : 1;
   if (!status && split_from_owners(out, &j))
     status = 1;
   if (!status && is(config, "noise"))
@@ -313,6 +318,9 @@ int fl_split_make(fl_split *out, const fl_partition_config *config, size_t clien
   free(j.pool);
   free(j.owner);
   free(j.class_at);
+  free(j.next);
+  free(j.pass);
+  free(j.empty);
   if (status)
     fl_split_free(out);
   return status ? -1 : 0;

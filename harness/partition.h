@@ -14,7 +14,9 @@ typedef struct {
   const uint8_t *label;
   const int32_t *client;                        /* the data's own client of each sample, or NULL (needed by natural alone) */
   const uint8_t *pixels; size_t sample_bytes;   /* or NULL (needed by continuous alone) */
+  const uint32_t *label32;                      /* in the place of label, where classes are more than 256 */
 } fl_split_data;
+static inline uint32_t fl_split_label(const fl_split_data *d, size_t i) { return d->label32 ? d->label32[i] : d->label[i]; }
 
 typedef struct {
   size_t clients;
@@ -22,7 +24,7 @@ typedef struct {
   uint32_t *index;                              /* samples of client i: index[offset[i] .. offset[i+1]) */
   char sha256[65];                              /* of clients, offsets and indices as little-endian uint32, and of the noise */
   size_t n;                                     /* samples of the data */
-  char labels_sha256[65];                       /* of their labels, a byte each; "": not known */
+  char labels_sha256[65];                       /* of their labels, a byte or 32 bits each; "": not known */
   int disjoint, complete;                       /* no sample twice, every sample once or more */
   double *sigma;                                /* client i's noise, of pixels scaled to 0..1; NULL: none. Only where disjoint */
   uint64_t noise_seed;
@@ -43,7 +45,7 @@ int fl_split_alloc(fl_split *, size_t clients, size_t total);
 int fl_split_finish(fl_split *, const fl_split_data *);
 void fl_split_free(fl_split *);
 /* counts[client*classes + class] */
-void fl_split_counts(const fl_split *, const uint8_t *label, size_t classes, uint32_t *counts);
+void fl_split_counts(const fl_split *, const fl_split_data *, uint32_t *counts);
 /* The key of a sample's noise, less the sample (its client), and the standard deviation by sample (n floats). */
 fl_key fl_split_noise_key(const fl_split *);
 void fl_split_noise(const fl_split *, float *sigma);
@@ -51,6 +53,8 @@ void fl_split_noise(const fl_split *, float *sigma);
 /* A validation split of each client's samples: `fraction` of them, rounded down (FL_PURPOSE_VALIDATION, by client), become the
  * test set, the rest stays the client's; the real test rows are dropped. 0, or -1 with a message. data_holdout.c */
 struct fl_dataset;
+/* What a partition sees of the training rows. */
+fl_split_data fl_dataset_split(const struct fl_dataset *);
 int fl_split_holdout(fl_split *, struct fl_dataset *, double fraction, char *err, size_t err_size);
 
 /* ---- partition_file.c: {"version": 1, "clients", "samples", "labels_sha256", "disjoint", "complete", "noise", "index"}; all but

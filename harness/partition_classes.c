@@ -37,10 +37,12 @@ int fl_partition_shard(fl_partition_job *j) {
 typedef enum { RANDOM, DETERMINISTIC, FIRST } class_mode; /* in the order of the choices */
 
 /* owns[i*classes + c]: first-deterministic is P7: client i owns class i mod C and further distinct ones. */
-static void own_classes(const fl_partition_job *j, size_t k, uint8_t *owns) {
+static int own_classes(const fl_partition_job *j, size_t k, uint8_t *owns) {
   const class_mode mode = (class_mode)fl_part_value(j, "class_assignment_mode");
+  uint32_t *other = malloc(k * sizeof *other);
+  if (!other)
+    return 1;
   for (size_t i = 0; i < j->clients; i++) {
-    uint32_t other[256];
     const fl_key key = fl_part_key(j, FL_FOR_CLASSES, i, 0);
     uint8_t *row = owns + i * j->classes;
     const size_t own = i % j->classes;
@@ -56,6 +58,8 @@ static void own_classes(const fl_partition_job *j, size_t k, uint8_t *owns) {
       else
         row[!m ? own : other[m - 1] < own ? other[m - 1] : other[m - 1] + 1] = 1;
   }
+  free(other);
+  return 0;
 }
 
 /* Each class is cut near-equally among its owners. */
@@ -93,12 +97,12 @@ int fl_partition_pathological(fl_partition_job *j) {
   if (k > j->classes)
     return fl_part_fail(j, "classes_per_client = %zu; allowed: 1 to %zu, the classes of the data", k, j->classes);
   uint8_t *owns = calloc(j->clients, j->classes);
-  if (!owns)
-    return 1;
-  own_classes(j, k, owns);
+  if (!owns || own_classes(j, k, owns))
+    return free(owns), 1;
   fl_pool_by_class(j);
-  size_t owners[256] = { 0 };
+  size_t *owners = j->pass;
   int status = 0;
+  memset(owners, 0, j->classes * sizeof *owners);
   for (size_t i = 0; i < j->clients * j->classes; i++)
     owners[i % j->classes] += owns[i];
   for (size_t c = 0; !status && c < j->classes; c++)
@@ -203,9 +207,9 @@ int fl_partition_group(fl_partition_job *j) {
                         j->clients, groups);
   fl_pool_by_class(j);
   uint32_t *group = malloc(j->n * sizeof *group), *sorted = malloc(j->n * sizeof *sorted);
-  size_t at[257] = { 0 }, next[257];
-  if (!group || !sorted)
-    return free(group), free(sorted), 1;
+  size_t *at = calloc(groups + 1, sizeof *at), *next = j->next;
+  if (!group || !sorted || !at)
+    return free(group), free(sorted), free(at), 1;
   for (size_t c = 0; c < groups; c++) {
     const fl_key key = fl_part_key(j, FL_FOR_GROUPS, c, 0);
     fl_stream s;
@@ -219,7 +223,7 @@ int fl_partition_group(fl_partition_job *j) {
   }
   for (size_t g = 0; g < groups; g++)
     at[g + 1] += at[g];
-  memcpy(next, at, sizeof next);
+  memcpy(next, at, groups * sizeof *next);
   for (size_t p = 0; p < j->n; p++)
     sorted[next[group[p]]++] = j->pool[p];
   memcpy(j->pool, sorted, j->n * sizeof *sorted);
@@ -233,5 +237,6 @@ int fl_partition_group(fl_partition_job *j) {
   }
   free(group);
   free(sorted);
+  free(at);
   return 0;
 }

@@ -36,13 +36,12 @@ size_t fl_class_size(const fl_partition_job *j, size_t c) { return j->class_at[c
 void fl_pool_by_class(fl_partition_job *j) {
   memset(j->class_at, 0, (j->classes + 1) * sizeof *j->class_at);
   for (size_t i = 0; i < j->n; i++)
-    j->class_at[j->data->label[i] + 1]++;
+    j->class_at[fl_split_label(j->data, i) + (size_t)1]++;
   for (size_t c = 0; c < j->classes; c++)
     j->class_at[c + 1] += j->class_at[c];
-  size_t next[256];
-  memcpy(next, j->class_at, j->classes * sizeof *next);
+  memcpy(j->next, j->class_at, j->classes * sizeof *j->next);
   for (size_t i = 0; i < j->n; i++)
-    j->pool[next[j->data->label[i]]++] = (uint32_t)i;
+    j->pool[j->next[fl_split_label(j->data, i)]++] = (uint32_t)i;
 }
 
 void fl_shuffle_class(fl_partition_job *j, size_t c, size_t pass) {
@@ -205,14 +204,14 @@ static size_t draw_class(const double *q, size_t classes, fl_stream *s) {
   return c < classes ? c : last;
 }
 
-static void empty_classes(const fl_partition_job *j, uint8_t *empty) {
+static void find_empty(const fl_partition_job *j) {
   for (size_t c = 0; c < j->classes; c++)
-    empty[c] = fl_class_size(j, c) == 0;
+    j->empty[c] = fl_class_size(j, c) == 0;
 }
 
-static void client_proportions(const fl_partition_job *j, size_t i, const uint8_t *empty, double *q) {
+static void client_proportions(const fl_partition_job *j, size_t i, double *q) {
   const fl_key key = fl_part_key(j, FL_FOR_PROPORTIONS, i, 0);
-  fl_dirichlet_draw(q, j->classes, fl_part_value(j, "dirichlet_alpha"), empty, &key);
+  fl_dirichlet_draw(q, j->classes, fl_part_value(j, "dirichlet_alpha"), j->empty, &key);
 }
 
 /* Every client draws n/N labels from its proportions (row i of q, or its Dirichlet draw); a class that runs out is shuffled
@@ -220,19 +219,20 @@ static void client_proportions(const fl_partition_job *j, size_t i, const uint8_
 int fl_draw_equal_sizes(fl_partition_job *j, const double *rows) {
   const size_t each = j->n / j->clients;
   uint32_t *taken = malloc((j->n ? j->n : 1) * sizeof *taken);
-  if (!taken)
-    return 1;
-  double own[256];
-  size_t next[256] = { 0 }, pass[256] = { 0 };
-  uint8_t empty[256];
+  double *own = malloc(j->classes * sizeof *own);
+  if (!taken || !own)
+    return free(taken), free(own), 1;
+  size_t *next = j->next, *pass = j->pass;
   fl_pool_by_class(j);
-  empty_classes(j, empty);
+  find_empty(j);
+  memset(next, 0, j->classes * sizeof *next);
+  memset(pass, 0, j->classes * sizeof *pass);
   for (size_t c = 0; c < j->classes; c++)
     fl_shuffle_class(j, c, 0);
   for (size_t i = 0; i < j->clients; i++) {
     const fl_key labels = fl_part_key(j, FL_FOR_LABELS, i, 0);
     if (!rows)
-      client_proportions(j, i, empty, own);
+      client_proportions(j, i, own);
     fl_stream s;
     fl_stream_init(&s, &labels);
     for (size_t m = 0; m < each; m++) {
@@ -248,6 +248,7 @@ int fl_draw_equal_sizes(fl_partition_job *j, const double *rows) {
     j->owner[p] = p < each * j->clients ? (uint32_t)(p / each) : FL_NOBODY;
   memcpy(j->pool, taken, each * j->clients * sizeof *taken);
   free(taken);
+  free(own);
   return 0;
 }
 
@@ -271,7 +272,7 @@ static size_t draw_left(const fl_partition_job *j, const double *q, const size_t
 
 /* One sample a time: a client that has room, at random, then a class by its proportions. */
 static void fill_clients(fl_partition_job *j, size_t *room, const double *q, fl_stream *labels, uint32_t *open) {
-  size_t left[256], n_open = 0;
+  size_t *left = j->next, n_open = 0;
   for (size_t c = 0; c < j->classes; c++) {
     left[c] = fl_class_size(j, c);
     fl_shuffle_class(j, c, 0);
@@ -303,13 +304,12 @@ int fl_partition_inner_dirichlet(fl_partition_job *j) {
   size_t *room = malloc(n * sizeof *room);
   fl_stream *labels = malloc(n * sizeof *labels);
   uint32_t *open = malloc(n * sizeof *open);
-  uint8_t empty[256];
   int status = q && weight && room && labels && open ? 0 : 1;
   if (!status) {
     fl_pool_by_class(j);
-    empty_classes(j, empty);
+    find_empty(j);
     for (size_t i = 0; i < n; i++)
-      client_proportions(j, i, empty, q + i * j->classes);
+      client_proportions(j, i, q + i * j->classes);
     fl_lognormal_sizes(j, fl_part_value(j, "size_sigma"), weight, room);
     fill_clients(j, room, q, labels, open);
     status = fl_shuffle_lists(j);

@@ -9,6 +9,8 @@ typedef struct {
   size_t n, classes, clients;   /* of the data */
   uint32_t *pool, *owner;       /* n each: all samples in some order; the client of pool[i], or FL_NOBODY */
   size_t *class_at;             /* classes + 1: after fl_pool_by_class, class c is pool[class_at[c] .. class_at[c+1]) */
+  size_t *next, *pass;          /* scratch, classes each: fl_pool_by_class takes `next`, fl_draw_equal_sizes both */
+  uint8_t *empty;               /* the same: classes without samples */
   char *err;
   size_t err_size;
 } fl_partition_job;

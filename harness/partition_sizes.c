@@ -159,7 +159,7 @@ static int by_value(const void *a, const void *b) {
 /* The sum of a sample's bytes, or its label: exact in a double. */
 static double property_of(const fl_split_data *d, int label, size_t i) {
   if (label)
-    return d->label[i];
+    return fl_split_label(d, i);
   uint64_t sum = 0;
   for (size_t p = 0; p < d->sample_bytes; p++)
     sum += d->pixels[i * d->sample_bytes + p];

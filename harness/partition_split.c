@@ -50,6 +50,18 @@ static int hash_lists(fl_split *s) {
   return 0;
 }
 
+/* Of labels of 32 bits, little-endian. */
+static int hash_words(const fl_split_data *d, char sha256[65]) {
+  unsigned char *text = malloc(4 * d->n), *p = text;
+  if (!text)
+    return -1;
+  for (size_t i = 0; i < d->n; i++)
+    put32(&p, d->label32[i]);
+  fl_sha256(text, 4 * d->n, sha256);
+  free(text);
+  return 0;
+}
+
 int fl_split_finish(fl_split *s, const fl_split_data *d) {
   uint8_t *seen = calloc(d->n ? d->n : 1, 1);
   if (!seen)
@@ -66,7 +78,7 @@ int fl_split_finish(fl_split *s, const fl_split_data *d) {
   free(seen);
   if (d->label)
     fl_sha256(d->label, d->n, s->labels_sha256);
-  return hash_lists(s);
+  return (d->label32 && hash_words(d, s->labels_sha256)) || hash_lists(s) ? -1 : 0;
 }
 
 int fl_split_whole(fl_split *out, size_t n, char *err, size_t err_size) {
@@ -82,11 +94,11 @@ int fl_split_whole(fl_split *out, size_t n, char *err, size_t err_size) {
   return fl_split_finish(out, &d) ? snprintf(err, err_size, "out of memory for %zu samples", n), -1 : 0;
 }
 
-void fl_split_counts(const fl_split *s, const uint8_t *label, size_t classes, uint32_t *counts) {
-  memset(counts, 0, s->clients * classes * sizeof *counts);
+void fl_split_counts(const fl_split *s, const fl_split_data *d, uint32_t *counts) {
+  memset(counts, 0, s->clients * d->classes * sizeof *counts);
   for (size_t i = 0; i < s->clients; i++)
     for (size_t p = s->offset[i]; p < s->offset[i + 1]; p++)
-      counts[i * classes + label[s->index[p]]]++;
+      counts[i * d->classes + fl_split_label(d, s->index[p])]++;
 }
 
 fl_key fl_split_noise_key(const fl_split *s) { return (fl_key){ s->noise_seed, FL_PURPOSE_PARTITION, 0, 0, FL_FOR_NOISE }; }

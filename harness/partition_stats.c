@@ -15,7 +15,7 @@ int fl_split_client_stats(const fl_split *s, const fl_split_data *d, const uint3
   if (!global)
     return -1;
   for (size_t i = 0; i < d->n; i++)
-    global[d->label[i]] += 1;
+    global[fl_split_label(d, i)] += 1;
   for (size_t i = 0; i < s->clients; i++) {
     const double n = (double)(s->offset[i + 1] - s->offset[i]);
     double entropy = 0, distance = 0, divergence = 0, classes = 0;
@@ -68,10 +68,14 @@ static size_t distinct_samples(const fl_split *s, uint8_t *seen) {
 
 static json_t *stats_json(const fl_split *s, const fl_split_data *d, const uint32_t *counts, const fl_client_stats *c,
                           uint8_t *seen) {
-  json_t *summary = json_object(), *clients = json_array();
-  uint32_t all[256] = { 0 };
+  uint32_t *all = calloc(d->classes, sizeof *all);
+  if (!all)
+    return NULL;
+  json_t *summary = json_object(), *clients = json_array(), *totals;
   for (size_t i = 0; i < d->n; i++)
-    all[d->label[i]]++;
+    all[fl_split_label(d, i)]++;
+  totals = counts_json(all, d->classes);
+  free(all);
   for (size_t k = 0; k < FL_CLIENT_STATS - !s->sigma; k++)
     json_object_set_new(summary, fl_client_stat[k], summary_of(c, s->clients, k));
   for (size_t i = 0; i < s->clients; i++) {
@@ -84,7 +88,7 @@ static json_t *stats_json(const fl_split *s, const fl_split_data *d, const uint3
   return json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "schema", 1, "sha256", s->sha256, "clients",
                    (json_int_t)s->clients, "samples", (json_int_t)d->n, "assigned", (json_int_t)s->offset[s->clients], "distinct",
                    (json_int_t)distinct_samples(s, seen), "disjoint", s->disjoint, "complete", s->complete, "summary", summary,
-                   "class_counts", counts_json(all, d->classes), "client", clients);
+                   "class_counts", totals, "client", clients);
 }
 
 json_t *fl_split_stats(const fl_split *s, const fl_split_data *d) {
@@ -93,7 +97,7 @@ json_t *fl_split_stats(const fl_split *s, const fl_split_data *d) {
   uint8_t *seen = calloc(d->n, 1);
   json_t *out = NULL;
   if (counts && c && seen) {
-    fl_split_counts(s, d->label, d->classes, counts);
+    fl_split_counts(s, d, counts);
     if (!fl_split_client_stats(s, d, counts, c))
       out = stats_json(s, d, counts, c, seen);
   }

@@ -70,14 +70,17 @@ static json_t *reasons_json(const char *text) {
   return list;
 }
 
-/* Samples of each class on each client, for the figure: a committed result needs no data set to be drawn. */
+/* Samples of each class on each client, for the figure: a committed result needs no data set to be drawn. Not where they are
+ * more than a figure shows. */
+enum { MOST_COUNTS = 1 << 22 };
 static json_t *class_counts_json(const fl_dataset *data, const fl_split *split) {
-  const size_t classes = data->train.classes;
+  const fl_split_data rows = fl_dataset_split(data);
+  const size_t classes = rows.classes;
   json_t *all = json_array();
-  if (!split->index) return all;
+  if (!split->index || split->clients * classes > MOST_COUNTS) return all;
   uint32_t *counts = calloc(split->clients * classes + 1, sizeof *counts);
-  const int known = data->train.label && !data->train.positions;        /* one class a row */
-  if (counts && known) fl_split_counts(split, data->train.label, classes, counts);
+  const int known = (rows.label || rows.label32) && !data->train.positions;     /* one class a row */
+  if (counts && known) fl_split_counts(split, &rows, counts);
   for (size_t i = 0; counts && known && i < split->clients; i++) {
     json_t *row = json_array();
     for (size_t c = 0; c < classes; c++) json_array_append_new(row, json_integer(counts[i * classes + c]));

@@ -30,10 +30,11 @@ static int kind_of(const fl_samples *s) { return s->tokens ? FL_TOKENS : s->feat
 
 static int check(const fl_net *net, const fl_samples *train, const fl_samples *test, double mean, double std, char *err,
                  size_t err_size) {
+  const size_t most = train && train->label32 ? FL_MOST_CLASSES : FL_BYTE_CLASSES;
   if (!net || !net->n || !train || !train->n || !train->c || !train->h || !train->w)
     snprintf(err, err_size, "a model needs a network of one layer or more and at least one training sample");
-  else if (train->classes < 2 || train->classes > (train->label32 ? 1u << 24 : 256))
-    snprintf(err, err_size, "model %s: %zu classes, allowed 2 to %u", net->name, train->classes, train->label32 ? 1u << 24 : 256);
+  else if (train->classes < 2 || train->classes > most)
+    snprintf(err, err_size, "model %s: %zu classes, allowed 2 to %zu", net->name, train->classes, most);
   else if (test && test->n && (test->c != train->c || test->h != train->h || test->w != train->w))
     snprintf(err, err_size, "model %s: test samples are %zux%zux%zu, training samples %zux%zux%zu", net->name, test->c, test->h,
              test->w, train->c, train->h, train->w);

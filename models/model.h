@@ -31,6 +31,7 @@ size_t fl_net_rank(const fl_net *);
  * channels of pixels, in the place of the model's mean and std. augment: bits of FL_AUGMENT_*, what a gradient that may draw does
  * to training rows of pixels: up to 4 pixels of shift, 0 beyond the edge, and a mirror image of every other one. */
 enum { FL_AUGMENT_CROP = 1, FL_AUGMENT_FLIP = 2 };
+enum { FL_BYTE_CLASSES = 256, FL_MOST_CLASSES = 1 << 24 };     /* of labels of a byte; of those of 32 bits */
 typedef struct {
   size_t n, c, h, w, classes;
   const uint8_t *pixels, *label;
@@ -41,6 +42,7 @@ typedef struct {
   const size_t *begin; const uint32_t *column; const float *value;
   unsigned augment;
 } fl_samples;
+static inline uint32_t fl_samples_label(const fl_samples *s, size_t i) { return s->label32 ? s->label32[i] : s->label[i]; }
 /* How one row is augmented: by how much it is shifted (-4 to 4), whether it is mirrored; drawn from the key of the gradient and
  * the row's number. And the row, c planes of h*w. */
 typedef struct { int down, right, mirrored; } fl_augmented;

@@ -44,7 +44,7 @@ def libsvm(paths, zero):
         for line in f:
             row = [number(0.0)] * wide
             for e in line[1:]: row[int(e.split(":")[0]) - base] = number(float(e.split(":")[1]))
-            rows.append((b"".join(row), bytes([classes.index(int(line[0]))])))
+            rows.append((b"".join(row), struct.pack("<I" if len(classes) > 256 else "B", classes.index(int(line[0])))))
         parts.append((2, wide, 0, rows))
     return parts
 def text(path, length, stride, last, part, speakers):
@@ -175,4 +175,31 @@ try 2 info --data s.tsv --set stride=3
 told "'stride'"
 try 2 info --format idx
 told 'only with --data'
+# More classes than a byte has: a label in words, here 300 of them.
+cat > many.py << 'PY'
+with open("many", "w") as f, open("many.t", "w") as t:
+    for i in range(900):
+        k = i % 300
+        digits = " ".join("%d:1" % (40 * j + k // 17 ** j % 17 + 1) for j in range(3))
+        (t if i >= 600 else f).write("%d %s\n" % (7 * k - 1000, digits))
+PY
+python3 many.py
+same 'libsvm(["many", "many.t"], 0)' --data many --test many.t
+told '2 to 2 rows a class, 0 classes without one'
+cat > many.yaml << 'YAML'
+data: {format: libsvm, train: many, test: many.t}
+partition: {name: dirichlet_client, dirichlet_alpha: 100}
+model: logistic
+federated: {clients: 10, participation: 1, rounds: 40, batch_size: 20, local_epochs: 2}
+algorithms: [{name: fedavg, lr: 5}]
+YAML
+try 0 run many.yaml --verify --set federated.rounds=2
+try 0 run many.yaml --set partition=iid --out many.out
+python3 - many.out/*/summary.json many.out/*/run.json << 'PY' || fail "300 classes are not learned, or not in run.json"
+import json, sys
+summary, run = (json.load(open(p)) for p in sys.argv[1:])
+counts = run["partition"]["class_counts"]
+good = run["data"]["classes"] == 300 and run["data"]["class_values"][299] == 1093 and len(counts) == 10 and len(counts[0]) == 300
+sys.exit(not good or summary["best_accuracy"] < 0.9)
+PY
 rm -rf "$scratch"

@@ -48,7 +48,8 @@ int main(void) {
     for (size_t p = 0; p < BYTES; p++)
       pixels[i * BYTES + p] = (uint8_t)(i * 31 + p * p * 17 + i / 9);
   }
-  const fl_split_data data = { SAMPLES, CLASSES, label, client, pixels, BYTES };
+  const fl_split_data data = { .n = SAMPLES, .classes = CLASSES, .label = label, .client = client, .pixels = pixels,
+                               .sample_bytes = BYTES };
   for (size_t k = 0; k < sizeof line / sizeof *line; k++) {
     fl_setting set[2 + MOST_KEYS] = { { "name", line[k].name, "" }, { "seed", "42", "" } };
     size_t n = 2;

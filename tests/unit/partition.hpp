@@ -52,12 +52,13 @@ inline std::vector<uint8_t> labels(size_t n, unsigned classes) { // unsorted, al
 inline bool make(Split &s, const fl_partition_config &c, size_t clients, const std::vector<uint8_t> &y, size_t classes = 10,
           const int32_t *client = nullptr) {
   err[0] = 0;
-  const fl_split_data d{y.size(), classes, y.data(), client, nullptr, 0};
+  const fl_split_data d{y.size(), classes, y.data(), client, nullptr, 0, nullptr};
   return fl_split_make(&s.s, &c, clients, &d, err, sizeof err) == 0;
 }
 inline std::vector<uint32_t> counts_of(const Split &s, const std::vector<uint8_t> &y, size_t classes) {
   std::vector<uint32_t> counts(s.s.clients * classes);
-  fl_split_counts(&s.s, y.data(), classes, counts.data());
+  const fl_split_data d{y.size(), classes, y.data(), nullptr, nullptr, 0, nullptr};
+  fl_split_counts(&s.s, &d, counts.data());
   return counts;
 }
 inline size_t distinct(const std::vector<uint32_t> &v) { return std::set<uint32_t>(v.begin(), v.end()).size(); }
@@ -69,8 +70,7 @@ inline size_t classes_held(const Split &s, const std::vector<uint8_t> &y, size_t
 }
 // Mean over clients of sum_c share^2.
 inline double mean_concentration(const Split &s, const std::vector<uint8_t> &y, size_t classes) {
-  std::vector<uint32_t> counts(s.s.clients * classes);
-  fl_split_counts(&s.s, y.data(), classes, counts.data());
+  const std::vector<uint32_t> counts = counts_of(s, y, classes);
   double mean = 0;
   for (size_t i = 0; i < s.s.clients; i++) {
     const double n = static_cast<double>(s.s.offset[i + 1] - s.s.offset[i]);

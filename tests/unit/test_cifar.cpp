@@ -20,10 +20,10 @@ struct Folder {
     std::remove(path.c_str());
   }
   // n rows: labels (first - 1 of zeros, then i + base), pixel j of row i is i + j + base
-  void write(const char *name, size_t n, size_t labels, unsigned base, size_t cut = 0) {
+  void write(const char *name, size_t n, size_t labels, unsigned base, size_t cut = 0, uint8_t coarse = 77) {
     std::vector<uint8_t> bytes;
     for (size_t i = 0; i < n; i++) {
-      if (labels == 2) bytes.push_back(77);      // the coarse one
+      if (labels == 2) bytes.push_back(coarse);
       bytes.push_back(uint8_t(i + base));
       for (size_t j = 0; j < PIXELS; j++) bytes.push_back(uint8_t(i + j + base));
     }
@@ -43,8 +43,8 @@ struct Loaded {
   fl_dataset d;
   char err[1200] = "";
   int status;
-  Loaded(const char *name, const char *format, const char *train) {
-    status = fl_dataset_load(&d, name, format, train, nullptr, nullptr, err, sizeof err);
+  Loaded(const char *name, const char *format, const char *train, const fl_data_options *o = nullptr) {
+    status = fl_dataset_load(&d, name, format, train, nullptr, o, err, sizeof err);
   }
   ~Loaded() {
     if (!status) fl_dataset_free(&d);
@@ -74,6 +74,23 @@ TEST_CASE("CIFAR-100: the fine label is the label", "[data]") {
   INFO(l.err);
   REQUIRE(l.status == 0);
   CHECK((l.d.train.classes == 100 && l.d.train.label[3] == 33 && l.d.test.label[1] == 91 && l.d.test.pixels[0] == 90));
+}
+
+TEST_CASE("CIFAR-100: the coarse label is the label where it is asked for", "[data]") {
+  fl_data_options o = fl_data_defaults;
+  o.coarse = 1;
+  Folder folder;
+  folder.write("train.bin", 4, 2, 30, 0, 19);
+  folder.write("test.bin", 2, 2, 90, 0, 7);
+  const Loaded l(nullptr, "cifar100", folder.path.c_str(), &o);
+  INFO(l.err);
+  REQUIRE(l.status == 0);
+  CHECK((l.d.train.classes == 20 && l.d.train.label[3] == 19 && l.d.test.label[1] == 7 && l.d.test.pixels[0] == 90));
+  Folder wrong;
+  wrong.write("train.bin", 1, 2, 0, 0, 20);
+  wrong.write("test.bin", 1, 2, 0, 0, 0);
+  CHECK(std::string(Loaded(nullptr, "cifar100", wrong.path.c_str(), &o).err).find("label 20 of sample 0; allowed 0 to 19") !=
+        std::string::npos);
 }
 
 TEST_CASE("CIFAR files that are cut, missing or have other labels are refused by name", "[data]") {

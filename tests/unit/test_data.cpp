@@ -278,7 +278,7 @@ TEST_CASE("NPZ with the keys of Keras", "[data]") {
     CHECK(load(npy("|u1", "(6, 4, 4)", x), label).says({ "x_train", "shape" }));
     CHECK(load(npy("|u1", "(6, 4, 3)", x, "True"), label).says({ "x_train", "fortran_order" }));
     CHECK(load(good, npy("<i8", "(5,)", y64.substr(8))).says({ "y_train", "5 values for 6 samples" }));
-    CHECK(load(good, npy("|i1", "(6,)", Bytes("\0\1\xff\0\1\2", 6))).says({ "y_train", "value -1 at row 2", "0 to 255" }));
+    CHECK(load(good, npy("|i1", "(6,)", Bytes("\0\1\xff\0\1\2", 6))).says({ "y_train", "value -1 at row 2", "0 to 16777215" }));
     CHECK(load(good, "garbage").says({ "y_train", "not an NPY array" }));
     CHECK(Loaded(nullptr, "npz", f.write("a.npz", zip.done())).says({ "x_train is missing" }));
     CHECK(Loaded(nullptr, "npz", f.write("a.npz", "PK nothing")).says({ "a.npz", "not an NPZ file" }));

@@ -162,7 +162,8 @@ TEST_CASE("partition: golden hashes, the same on every machine", "[partition]") 
 
 TEST_CASE("partition: saved, loaded, replayed", "[partition]") {
   const auto y = labels(700, 10);
-  const fl_split_data data{700, 10, y.data(), nullptr, nullptr, 0}, fewer{600, 10, y.data(), nullptr, nullptr, 0};
+  const fl_split_data data{700, 10, y.data(), nullptr, nullptr, 0, nullptr};
+  const fl_split_data fewer{600, 10, y.data(), nullptr, nullptr, 0, nullptr};
   Split a, b, c;
   REQUIRE(make(a, config({{"name", "dirichlet", ""}, {"seed", "9", ""}}), 8, y));
   const std::string path = temporary("");
@@ -184,7 +185,7 @@ TEST_CASE("partition: saved, loaded, replayed", "[partition]") {
 
 TEST_CASE("partition: bad files name the field", "[partition]") {
   const auto y = labels(10, 10);
-  const fl_split_data ten{10, 10, y.data(), nullptr, nullptr, 0};
+  const fl_split_data ten{10, 10, y.data(), nullptr, nullptr, 0, nullptr};
   const struct { const char *text, *message; } t[] = {
     {"{\"clients\": 1, \"index\": [[0, 1]", ":1:"},
     {"[1]", "allowed: an object"},

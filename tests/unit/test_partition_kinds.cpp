@@ -37,14 +37,13 @@ TEST_CASE("partition pathological: class assignment modes", "[partition]") {
     return config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"class_assignment_mode", mode, ""}});
   };
   REQUIRE(make(det, set("deterministic", "3"), 100, y));
-  std::vector<uint32_t> counts(1000);
-  fl_split_counts(&det.s, y.data(), 10, counts.data());
+  std::vector<uint32_t> counts = counts_of(det, y, 10);
   for (size_t i = 0; i < 100; i++) // every class has 30 owners: 20 samples each
     for (size_t c = 0; c < 10; c++)
       REQUIRE(counts[i * 10 + c] == ((c + 10 - i % 10) % 10 < 3 ? 20u : 0u));
   CHECK(distinct(det.all()) == 6000);
   REQUIRE(make(rnd, set("random", "3"), 100, y));
-  fl_split_counts(&rnd.s, y.data(), 10, counts.data());
+  counts = counts_of(rnd, y, 10);
   size_t owners[10] = {}, first = 0;
   for (size_t i = 0; i < 100; i++) {
     CHECK(classes_held(rnd, y, i) == 3);
@@ -70,8 +69,7 @@ TEST_CASE("partition pathological: equal sizes are drawn from the classes held",
     Split s;
     REQUIRE(make(s, config({{"name", "pathological", ""}, {"classes_per_client", k, ""}, {"equal_sizes", "yes", ""},
                             {"class_assignment_mode", "random", ""}}), 100, y));
-    std::vector<uint32_t> counts(1000);
-    fl_split_counts(&s.s, y.data(), 10, counts.data());
+    const std::vector<uint32_t> counts = counts_of(s, y, 10);
     const double p = 1.0 / std::atoi(k), sigma = std::sqrt(600 * p * (1 - p));
     double chi = 0;
     for (size_t i = 0; i < 100; i++) {
@@ -313,7 +311,7 @@ TEST_CASE("partition continuous: sorted by brightness or label, or not at all", 
   for (auto &p : pixels)
     p = static_cast<uint8_t>(g() % 256);
   const auto bright = [&](uint32_t i) { return pixels[4 * i] + pixels[4 * i + 1] + pixels[4 * i + 2] + pixels[4 * i + 3]; };
-  const fl_split_data data{n, 10, y.data(), nullptr, pixels.data(), 4};
+  const fl_split_data data{n, 10, y.data(), nullptr, pixels.data(), 4, nullptr};
   const auto means = [&](const char *strictness) { // of the sorted property, by client
     Split s;
     const auto c = config({{"name", "continuous", ""}, {"strictness", strictness, ""}});
@@ -341,7 +339,7 @@ TEST_CASE("partition continuous: sorted by brightness or label, or not at all", 
   CHECK(std::abs(none[9] - none[0]) < 60); // of a standard deviation of 148/sqrt(300) each
   Split flat, blind, label;
   const std::vector<uint8_t> dark(4 * n);
-  const fl_split_data same{n, 10, y.data(), nullptr, dark.data(), 4};
+  const fl_split_data same{n, 10, y.data(), nullptr, dark.data(), 4, nullptr};
   const auto c = config({{"name", "continuous", ""}});
   CHECK(fl_split_make(&flat.s, &c, 10, &same, err, sizeof err) == -1);
   CHECK(std::string(err).find("property = brightness is the same in all samples") != std::string::npos);
@@ -354,7 +352,7 @@ TEST_CASE("partition continuous: sorted by brightness or label, or not at all", 
 
 TEST_CASE("partition noise: iid lists, sigma by client, kept in the file", "[partition]") {
   const auto y = labels(1000, 10);
-  const fl_split_data data{1000, 10, y.data(), nullptr, nullptr, 0};
+  const fl_split_data data{1000, 10, y.data(), nullptr, nullptr, 0, nullptr};
   Split s, iid, again;
   REQUIRE(make(s, config({{"name", "noise", ""}, {"noise_sigma", "0.3", ""}, {"seed", "7", ""}}), 7, y));
   REQUIRE(make(iid, config({{"seed", "7", ""}}), 7, y));

@@ -14,7 +14,7 @@ struct Json {
 };
 
 std::vector<fl_client_stats> stats_of(const Split &s, const std::vector<uint8_t> &y, size_t classes) {
-  const fl_split_data d{y.size(), classes, y.data(), nullptr, nullptr, 0};
+  const fl_split_data d{y.size(), classes, y.data(), nullptr, nullptr, 0, nullptr};
   std::vector<fl_client_stats> out(s.s.clients);
   const auto counts = counts_of(s, y, classes);
   REQUIRE(fl_split_client_stats(&s.s, &d, counts.data(), out.data()) == 0);
@@ -31,7 +31,7 @@ void by_hand(Split &s, const std::vector<std::vector<uint32_t>> &lists, const st
     text += "]";
   }
   const std::string path = temporary((text + "]}").c_str());
-  const fl_split_data d{y.size(), classes, y.data(), nullptr, nullptr, 0};
+  const fl_split_data d{y.size(), classes, y.data(), nullptr, nullptr, 0, nullptr};
   INFO(err);
   REQUIRE(fl_split_load(&s.s, path.c_str(), &d, err, sizeof err) == 0);
   std::remove(path.c_str());
@@ -90,7 +90,7 @@ TEST_CASE("partition statistics where they are known; a client without samples",
     CHECK(stats[i].total_variation == Approx(want[i].distance).margin(1e-15));
     CHECK(stats[i].jensen_shannon == Approx(want[i].divergence).margin(1e-15));
   }
-  const fl_split_data d{y.size(), 4, y.data(), nullptr, nullptr, 0};
+  const fl_split_data d{y.size(), 4, y.data(), nullptr, nullptr, 0, nullptr};
   const Json all(fl_split_stats(&s.s, &d));
   REQUIRE(all.root);
   const auto number = [&](const char *key) { return json_integer_value(json_object_get(all.root, key)); };

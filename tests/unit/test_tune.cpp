@@ -214,7 +214,7 @@ TEST_CASE("a validation split by client takes a part of each and leaves the rest
   REQUIRE(fl_split_alloc(&s, 4, 60) == 0);
   for (size_t i = 0; i < 60; i++) s.index[i] = (uint32_t)(59 - i);
   for (size_t i = 0; i < 4; i++) s.offset[i + 1] = s.offset[i] + sizes[i];
-  const fl_split_data all = { 60, 5, label, nullptr, nullptr, 0 };
+  const fl_split_data all = { 60, 5, label, nullptr, nullptr, 0, nullptr };
   REQUIRE(fl_split_finish(&s, &all) == 0);
   const std::string before = s.sha256;
   REQUIRE(fl_split_holdout(&s, &d, 0.2, err, sizeof err) == 0);
