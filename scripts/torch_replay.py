@@ -42,11 +42,11 @@ def read_idx(path):
 
 
 class LeNet5(nn.Module):
-    def __init__(self):
+    def __init__(self, features=400):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
-        self.fc1 = nn.Linear(400, 120)
+        self.fc1 = nn.Linear(features, 120)
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, 10)
 

@@ -23,13 +23,14 @@ from torch_models import FIXTURES, NETWORKS
 
 ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of the loss by step
 ROWS = 1024
+ENTRIES = 16                                            # of a tensor of the fixtures
 TURN = 0.005                                            # seconds: what a neighbour left in the caches is gone by then
 
 
 class Theirs:
     def __init__(self, twin, data):
         self.model, self.classes = twin.make(), twin.classes
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=twin.lr)
+        self.optimizer = torch.optim.SGD([p for p in self.model.parameters() if p.requires_grad], lr=twin.lr)
         self.y = torch.from_numpy(data["labels"].astype(np.int64))
         self.x = (torch.from_numpy(data["images"].astype(np.float64) / 255 * 2 - 1).float() if "images" in data else
                   torch.from_numpy(data["tokens"].astype(np.int64)))
@@ -120,12 +121,37 @@ def fixture_data(twin):
     return {"images": inputs.reshape(shape), "labels": labels}
 
 
+def sampled(v):
+    """The norm of a tensor, and some of its numbers, at the same places as in the test; all of a small one."""
+    v = v.detach().reshape(-1)
+    places = range(len(v)) if len(v) <= ENTRIES else [(i * 2654435761 % 2 ** 32) * len(v) >> 32 for i in range(ENTRIES)]
+    return [v.norm().item()] + [v[i].item() for i in places]
+
+
+def floats(state):
+    return {k: v.clone() for k, v in state.items() if v.is_floating_point()}
+
+
+def write_fixture(path, kept, lists, tensors):
+    """lists: of numbers; tensors: of numbers by name."""
+    def numbers(values):
+        return "[%s]" % ", ".join("%.9g" % v for v in values)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(json.dumps(kept)[:-1])
+        for key, values in lists.items():
+            f.write(',\n"%s": %s' % (key, numbers(values)))
+        for key, of in tensors.items():
+            f.write(',\n"%s": {\n%s}' % (key, ",\n".join('"%s": %s' % (name, numbers(v)) for name, v in of.items())))
+        f.write("}\n")
+
+
 def fixture(name, folder):
-    """folder/NAME.safetensors: the weights; folder/NAME.json: logits of all rows, losses of the steps."""
+    """folder/NAME.safetensors: the weights; folder/NAME.json: logits of all rows, losses of the steps; of every tensor the
+    gradient at the first step, and by how much all of them have changed it."""
     torch.manual_seed(1)
     twin = FIXTURES[name]
     theirs = Theirs(twin, fixture_data(twin))
-    state = {k: v.clone() for k, v in theirs.model.state_dict().items() if v.is_floating_point()}
+    state = floats(theirs.model.state_dict())
     header, data = {}, b""
     for key, v in state.items():
         raw = v.numpy().astype("<f4").tobytes()
@@ -140,13 +166,16 @@ def fixture(name, folder):
     with torch.no_grad():
         logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
     theirs.model.train()
-    losses = [theirs.step([(s * twin.batch + j) % twin.rows for j in range(twin.batch)]) for s in range(twin.steps)]
+    begun, losses, gradient = floats(theirs.model.state_dict()), [], {}
+    for step in range(twin.steps):
+        losses.append(theirs.step([(step * twin.batch + j) % twin.rows for j in range(twin.batch)]))
+        if not step:
+            gradient = {k: sampled(v.grad) for k, v in theirs.model.named_parameters() if v.requires_grad}
+    change = {k: sampled(v - begun[k]) for k, v in floats(theirs.model.state_dict()).items()}
     kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
-            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr}
-    with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
-        f.write("{" + json.dumps(kept)[1:-1] + ",\n")
-        for key, values in (("losses", losses), ("logits", logits)):
-            f.write('"%s": [%s]%s\n' % (key, ", ".join("%.9g" % v for v in values), "," if key == "losses" else "}"))
+            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
+    write_fixture(os.path.join(folder, name + ".json"), kept, {"losses": losses, "logits": logits},
+                  {"gradient": gradient, "change": change})
 
 
 def write(path, rows, machine):

@@ -1,10 +1,10 @@
-// Networks with weights from PyTorch against its logits and losses of training steps in double precision, which
-// scripts/torch-networks --fixture left in tests/fixtures/networks.
+// Every network, or a narrow form of it, with weights from PyTorch against what that computes in double precision: logits, losses
+// of training steps, gradients, and where the steps lead. scripts/torch-networks --fixture left it in tests/fixtures/networks.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <memory>
 #include <string>
-#include <sys/stat.h>
 #include <vector>
 extern "C" {
 #include "harness/config_net.h"
@@ -26,8 +26,15 @@ struct Kept {
   std::vector<int32_t> tokens;
   std::vector<double> logits, losses;
   fl_samples s = {};
-  size_t batch, classes;
+  size_t batch;
   float lr;
+  double apart;                                  // of the weights after the steps, of their change
+  std::vector<double> of(const char *key, const char *tensor) const {
+    const std::vector<double> v = doubles(json_object_get(json_object_get(root.get(), key), tensor));
+    INFO(key << " of " << tensor);
+    REQUIRE(v.size() > 1);
+    return v;
+  }
   size_t number(const char *key) const { return size_t(json_integer_value(json_object_get(root.get(), key))); }
   explicit Kept(const std::string &path) {
     json_error_t error;
@@ -37,6 +44,7 @@ struct Kept {
     const std::vector<double> shape = doubles(json_object_get(root.get(), "shape"));
     logits = doubles(json_object_get(root.get(), "logits")), losses = doubles(json_object_get(root.get(), "losses"));
     batch = number("batch"), lr = float(json_number_value(json_object_get(root.get(), "lr")));
+    apart = json_number_value(json_object_get(root.get(), "apart"));
     s.n = number("rows"), s.classes = number("classes"), s.positions = number("positions");
     s.c = s.h = 1, s.w = size_t(shape.back());
     if (shape.size() == 3) s.c = size_t(shape[0]), s.h = size_t(shape[1]);
@@ -68,31 +76,124 @@ struct Described {
     net = own.get();
   }
 };
+
+// A tensor against what was kept of it: its norm, and some of its numbers (`sampled` of scripts/measuring/torch_networks.py).
+// allowed: of the norm, and of the length of those numbers; rounding: besides, of one number.
+void compare(const fl_tensor &t, const double *mine, const std::vector<double> &want, double allowed, double rounding) {
+  const size_t n = want.size() - 1;
+  double norm = 0, error = 0, length = 0;
+  for (size_t i = 0; i < t.size; i++) norm += mine[i] * mine[i];
+  for (size_t i = 0; i < n; i++) {
+    const double w = want[1 + i], v = mine[n == t.size ? i : size_t(uint64_t(uint32_t(i * 2654435761u)) * t.size >> 32)];
+    error += (v - w) * (v - w), length += w * w;
+  }
+  norm = std::sqrt(norm);
+  INFO(t.name << ": norm " << norm << ", in PyTorch " << want[0]);
+  CHECK(std::fabs(norm - want[0]) <= allowed * want[0] + rounding * std::sqrt(double(t.size)));
+  INFO(t.name << ": " << n << " of its numbers are " << std::sqrt(error) << " apart, their length " << std::sqrt(length));
+  CHECK(std::sqrt(error) <= allowed * std::sqrt(length) + rounding * std::sqrt(double(n)));
 }
 
-TEST_CASE("Networks with PyTorch's weights give its logits and the losses of its training steps", "[torch]") {
-  const std::string name = GENERATE("resnet_narrow", "mini_gpt", "vit_narrow", "lstm_narrow", "gru_narrow");
-  const std::string path = std::string(FEDLANE_FIXTURES "/networks/") + name;
-  const Kept kept(path + ".json");
-  const Described net(name);
+// A model of that fixture, its parameters and buffers in x.
+struct Run {
+  const Described net;
   char err[1024] = "";
-  const Model m(fl_model_new(net.net, &kept.s, nullptr, 0.5, 0.5, err, sizeof err), fl_model_free);
-  INFO(name << ": " << err);
-  REQUIRE(m);
-  const fl_objective *o = fl_model_objective(m.get());
-  const fl_layout *l = o->layout;
-  std::vector<float> x(l->d + l->buffers), g(l->d);
-  std::vector<char> work(o->work(o->self, kept.s.n));
-  const int read = fl_safetensors_fill((path + ".safetensors").c_str(), l, x.data(), err, sizeof err);
-  INFO(err);
-  REQUIRE(read == 0);
-
+  const Model m;
+  const fl_objective *o;
   const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
-  std::vector<uint32_t> index(kept.s.n);
-  for (size_t i = 0; i < index.size(); i++) index[i] = uint32_t(i);
+  std::vector<float> x, g;
+  std::vector<char> work;
+  std::vector<uint32_t> index;
+  Run(const std::string &name, const Kept &kept)
+    : net(name), m(fl_model_new(net.net, &kept.s, nullptr, 0.5, 0.5, err, sizeof err), fl_model_free) {
+    INFO(name << ": " << err);
+    REQUIRE(m);
+    o = fl_model_objective(m.get());
+    x.resize(o->layout->d + o->layout->buffers), g.resize(o->layout->d), work.resize(o->work(o->self, kept.s.n));
+    const std::string path = FEDLANE_FIXTURES "/networks/" + name + ".safetensors";
+    const int read = fl_safetensors_fill(path.c_str(), o->layout, x.data(), err, sizeof err);
+    INFO(name << ": " << err);
+    REQUIRE(read == 0);
+    for (size_t i = 0; i < kept.s.n; i++) index.push_back(uint32_t(i));
+  }
+  const fl_tensor *find(const std::string &name) const {
+    for (size_t i = 0; i < o->layout->n; i++)
+      if (name == o->layout->tensor[i].name) return &o->layout->tensor[i];
+    return nullptr;
+  }
+  // The network's own parameters: what x holds, or, with adapters, its frozen and its trained tensors put together, W + B A.
+  std::vector<float> inner() const {
+    const fl_layout *own = fl_model_layout(m.get());
+    if (own == o->layout) return x;
+    std::vector<float> all(own->d);
+    for (size_t i = 0; i < own->n; i++) {
+      const fl_tensor &t = own->tensor[i];
+      const std::string name = t.name, stem = name.substr(0, name.rfind('.'));
+      const fl_tensor *kept = find(name), *a = find(stem + ".lora_A"), *b = find(stem + ".lora_B_T");
+      REQUIRE((kept && !a == !b));
+      const bool adapted = a && t.ndim == 2;
+      for (size_t j = 0; j < t.size; j++) {
+        double v = x[kept->offset + j];
+        for (size_t r = 0; adapted && r < a->shape[0]; r++)
+          v += double(x[b->offset + r * t.shape[0] + j / t.shape[1]]) * x[a->offset + r * t.shape[1] + j % t.shape[1]];
+        all[t.offset + j] = float(v);
+      }
+    }
+    return all;
+  }
+  void logits(const Kept &kept, std::vector<float> &to) {
+    const std::vector<float> p = inner();
+    fl_model_logits(m.get(), k, p.data(), &kept.s, index.data(), index.size(), to.data(), work.data());
+  }
+  // Gradient of step s in g; nothing is dropped, since nothing is drawn; buffers move.
+  double gradient(const Kept &kept, size_t s) {
+    for (size_t j = 0; j < kept.batch; j++) index[j] = uint32_t((s * kept.batch + j) % kept.s.n);
+    fl_rows rows = {};
+    rows.index = index.data(), rows.count = kept.batch, rows.buffers = o->layout->buffers ? x.data() + o->layout->d : nullptr;
+    return o->grad ? o->grad(o->self, k, x.data(), &rows, g.data(), work.data())
+                   : o->loss_grad(o->self, k, x.data(), index.data(), kept.batch, g.data(), work.data());
+  }
+  // Every trained tensor's, and no other's.
+  void gradients(const Kept &kept) const {
+    const std::vector<double> all(g.begin(), g.end());
+    size_t trained = 0;
+    for (size_t i = 0; i < o->layout->n; i++) {
+      const fl_tensor &t = o->layout->tensor[i];
+      if (t.role == FL_BUFFER) continue;
+      compare(t, all.data() + t.offset, kept.of("gradient", t.name), 1e-5, 1e-8);
+      trained++;
+    }
+    CHECK(trained == json_object_size(json_object_get(kept.root.get(), "gradient")));
+  }
+  // By how much the steps have changed every tensor and buffer: each step rounds a number once.
+  void changes(const Kept &kept, const std::vector<float> &begun) const {
+    std::vector<double> change(x.size());
+    for (size_t i = 0; i < x.size(); i++) change[i] = double(x[i]) - begun[i];
+    for (size_t i = 0; i < o->layout->n; i++) {
+      const fl_tensor &t = o->layout->tensor[i];
+      double largest = 0;
+      for (size_t j = t.offset; j < t.offset + t.size; j++) largest = std::max(largest, std::fabs(double(x[j])));
+      compare(t, &change[t.offset], kept.of("change", t.name), kept.apart, 20 * 0x1p-24 * largest);
+    }
+    CHECK(o->layout->n == json_object_size(json_object_get(kept.root.get(), "change")));
+  }
+};
+
+}
+
+TEST_CASE("Networks with PyTorch's weights: its logits, losses of steps, gradients, and where the steps lead", "[torch]") {
+  const std::string name = GENERATE("logistic", "mlp_60_40", "lenet5", "mcmahan_narrow", "pfl_narrow", "vgg_narrow",
+                                    "resnet_narrow", "resnet_bn_narrow", "vit_narrow", "mini_gpt", "text_narrow",
+                                    "text_narrow_lora2", "lstm_narrow", "gru_narrow");
+  const Kept kept(FEDLANE_FIXTURES "/networks/" + name + ".json");
+  Run r(name, kept);
+  const fl_layout *l = r.o->layout;
+  INFO(name);
+
   std::vector<float> logits(kept.label.size() * kept.s.classes);
   REQUIRE(logits.size() == kept.logits.size());
-  fl_model_logits(m.get(), k, x.data(), &kept.s, index.data(), index.size(), logits.data(), work.data());
+  const std::vector<float> begun = r.x;
+  r.logits(kept, logits);
   double largest = 0, apart = 0;
   for (size_t i = 0; i < logits.size(); i++) {
     largest = std::max(largest, std::fabs(kept.logits[i]));
@@ -101,14 +202,13 @@ TEST_CASE("Networks with PyTorch's weights give its logits and the losses of its
   INFO("logits up to " << largest << ", apart " << apart);
   CHECK(apart <= 1e-5 * largest);
 
+  REQUIRE(kept.losses.size() == 20);
   for (size_t step = 0; step < kept.losses.size(); step++) {
-    for (size_t j = 0; j < kept.batch; j++) index[j] = uint32_t((step * kept.batch + j) % kept.s.n);
-    fl_rows rows = {};
-    rows.index = index.data(), rows.count = kept.batch, rows.buffers = l->buffers ? x.data() + l->d : nullptr;
-    const double loss = o->grad ? o->grad(o->self, k, x.data(), &rows, g.data(), work.data())
-                                : o->loss_grad(o->self, k, x.data(), index.data(), kept.batch, g.data(), work.data());
+    const double loss = r.gradient(kept, step);
     INFO("step " << step + 1 << ": loss " << loss << ", in PyTorch " << kept.losses[step]);
     CHECK(std::fabs(loss - kept.losses[step]) <= (step < 10 ? 1e-5 : 1e-4) * kept.losses[step]);
-    k->sgd(l->d, x.data(), g.data(), 1, kept.lr);
+    if (!step) r.gradients(kept);
+    r.k->sgd(l->d, r.x.data(), r.g.data(), 1, kept.lr);
   }
+  r.changes(kept, begun);
 }
