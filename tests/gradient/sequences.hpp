@@ -129,7 +129,8 @@ protected:
     if (type == "relu") {
       for (double &x : v.x) x = std::max(x, 0.0);
     } else if (type == "gelu") {
-      for (double &x : v.x) x *= (1 + std::erf(x / std::sqrt(2))) / 2;
+      const auto by_tanh = [](double x) { return std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)); };
+      for (double &x : v.x) x *= (1 + (says(l, "form=tanh") ? by_tanh(x) : std::erf(x / std::sqrt(2)))) / 2;
     } else if (type == "add") {
       for (size_t k = 1; k < in.size(); k++)
         for (size_t i = 0; i < v.x.size(); i++) v.x[i] += in[k].x[i];
