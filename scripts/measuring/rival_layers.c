@@ -31,10 +31,8 @@ static void pool_back(const fl_kernels *k, const size_t *d, float *const *a) {
 static void pools(const size_t *d, rival *forward, rival *back) {
   const dnnl_dims_t x = { BATCH, (int64_t)(d[0] / BATCH), (int64_t)d[1], (int64_t)d[2] };
   const dnnl_dims_t y = { x[0], x[1], x[2] / 2, x[3] / 2 }, two = { 2, 2 }, none = { 0, 0 };
-  /* As a convolution before it leaves them. */
-  const dnnl_format_tag_t blocked = x[1] % 16 ? x[1] % 8 ? dnnl_nchw : dnnl_nChw8c : dnnl_nChw16c;
-  const int wide = !strcmp(kernels->name, "avx512");
-  const dnnl_format_tag_t tag = blocked == dnnl_nChw16c && !wide ? dnnl_nChw8c : blocked;
+  /* As a convolution before it leaves them; six channels are eight. */
+  const dnnl_format_tag_t tag = strcmp(kernels->name, "avx512") ? dnnl_nChw8c : dnnl_nChw16c;
   dnnl_memory_desc_t in = layout(4, x, tag), out = layout(4, y, dnnl_format_tag_any);
   dnnl_primitive_desc_t p, q;
   ok(dnnl_pooling_forward_primitive_desc_create(&p, engine, dnnl_forward_training, dnnl_pooling_max, in, out, two, two, none,
@@ -44,6 +42,64 @@ static void pools(const size_t *d, rival *forward, rival *back) {
      "pooling back");
   ready(forward, p, NULL);
   ready(back, q, forward);
+}
+
+/* ---- convolution, ReLU and pooling: channels, side, outputs, kernel, padding ---------------------------------------------- */
+static fl_conv conv_of(const size_t *d) { return (fl_conv)FL_CONV_OF(d[0], d[1], d[1], d[2], d[3], d[4]); }
+static size_t of_conv(const size_t *d) {
+  const fl_conv s = conv_of(d);
+  const size_t x = BATCH * s.c * s.h * s.w, y = BATCH * s.o * fl_conv_oh(&s) * fl_conv_ow(&s);
+  const size_t data = x > y ? x : y, work = fl_conv_pool_work(&s, BATCH);
+  return data > work ? data : work;
+}
+static void conv_pool(const fl_kernels *k, const size_t *d, float *const *a) {
+  const fl_conv s = conv_of(d);
+  k->conv_pool(&s, BATCH, a[0], a[4], a[5], a[1], (uint8_t *)a[2], a[8]);
+}
+static void conv_pool_back(const fl_kernels *k, const size_t *d, float *const *a) {
+  const fl_conv s = conv_of(d);
+  k->conv_pool_back(&s, BATCH, a[0], a[4], a[1], (const uint8_t *)a[2], a[3], a[6], a[7], a[8]);
+}
+/* The ReLU is the convolution's; on the way back it is a step of its own. */
+static void conv_pools(const size_t *d, rival *forward, rival *back) {
+  const fl_conv s = conv_of(d);
+  const int64_t side = (int64_t)fl_conv_oh(&s), k = (int64_t)s.k;
+  const dnnl_dims_t x = { BATCH, (int64_t)s.c, (int64_t)s.h, (int64_t)s.w }, w = { (int64_t)s.o, (int64_t)s.c, k, k };
+  const dnnl_dims_t y = { BATCH, (int64_t)s.o, side, side }, half = { BATCH, (int64_t)s.o, side / 2, side / 2 };
+  const dnnl_dims_t one = { 1, 1 }, two = { 2, 2 }, none = { 0, 0 }, pad = { (int64_t)s.p, (int64_t)s.p };
+  dnnl_memory_desc_t mx = layout(4, x, dnnl_format_tag_any), mw = layout(4, w, dnnl_format_tag_any);
+  dnnl_memory_desc_t my = layout(4, y, dnnl_format_tag_any), pooled = layout(4, half, dnnl_format_tag_any);
+  dnnl_memory_desc_t mb = layout(1, w, dnnl_a);
+  dnnl_primitive_desc_t conv, weight, input, pool, pool_way_back, relu, relu_back;
+  dnnl_post_ops_t behind;
+  dnnl_primitive_attr_t with_relu;
+  ok(dnnl_post_ops_create(&behind), "post-op");
+  ok(dnnl_post_ops_append_eltwise(behind, dnnl_eltwise_relu, 0, 0), "post-op");
+  ok(dnnl_primitive_attr_create(&with_relu), "attributes");
+  ok(dnnl_primitive_attr_set_post_ops(with_relu, behind), "attributes");
+  ok(dnnl_convolution_forward_primitive_desc_create(&conv, engine, dnnl_forward_training, dnnl_convolution_direct, mx, mw, mb, my,
+                                                    one, none, pad, pad, with_relu), "convolution");
+  const_dnnl_memory_desc_t full = dnnl_primitive_desc_query_md(conv, dnnl_query_dst_md, 0);
+  ok(dnnl_pooling_forward_primitive_desc_create(&pool, engine, dnnl_forward_training, dnnl_pooling_max, full, pooled, two, two,
+                                                none, none, none, NULL), "pooling");
+  const_dnnl_memory_desc_t out = dnnl_primitive_desc_query_md(pool, dnnl_query_dst_md, 0);
+  ok(dnnl_pooling_backward_primitive_desc_create(&pool_way_back, engine, dnnl_pooling_max, full, out, two, two, none, none, none,
+                                                 pool, NULL), "pooling back");
+  ok(dnnl_eltwise_forward_primitive_desc_create(&relu, engine, dnnl_forward_training, dnnl_eltwise_relu_use_dst_for_bwd, full,
+                                                full, 0, 0, NULL), "relu");
+  ok(dnnl_eltwise_backward_primitive_desc_create(&relu_back, engine, dnnl_eltwise_relu_use_dst_for_bwd, full, full, full, 0, 0,
+                                                 relu, NULL), "relu back");
+  ok(dnnl_convolution_backward_weights_primitive_desc_create(&weight, engine, dnnl_convolution_direct, mx, mw, mb, my, one, none,
+                                                             pad, pad, conv, NULL), "backward weights");
+  ok(dnnl_convolution_backward_data_primitive_desc_create(&input, engine, dnnl_convolution_direct, mx, mw, my, one, none, pad,
+                                                          pad, conv, NULL), "backward data");
+  ready(forward, conv, NULL);
+  ready(rival_then(forward), pool, NULL);
+  ready(back, pool_way_back, forward->then);
+  ready(rival_then(back), relu_back, NULL);
+  ready(rival_then(back->then), weight, NULL);
+  ready(rival_then(back->then->then), input, NULL);
+  dnnl_primitive_desc_destroy(relu);
 }
 
 /* ---- layer norm: rows, n ------------------------------------------------------------------------------------------------- */
@@ -109,7 +165,7 @@ static void elements(const size_t *d, dnnl_alg_kind_t kind, rival *forward, riva
 static void gelus(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_erf, f, b); }
 static void gelu_tanhs(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_tanh, f, b); }
 
-/* ---- LSTM: length, in, hidden -------------------------------------------------------------------------------------------- */
+/* ---- LSTM, GRU: length, in, hidden --------------------------------------------------------------------------------------- */
 static size_t of_sequence(const size_t *d) {
   const fl_recurrent s = { d[0], d[1], d[2] };
   const size_t gates = BATCH * d[0] * 4 * d[2], work = fl_recurrent_work(&s, BATCH);
@@ -119,6 +175,10 @@ static fl_recurrent_weights weights(const size_t *d, const float *w) {
   const float *hidden = w + 4 * d[2] * d[1], *bias = hidden + 4 * d[2] * d[2];
   return (fl_recurrent_weights){ w, hidden, bias, bias + 4 * d[2] };
 }
+static fl_recurrent_gradients gradients(const size_t *d, float *g) {
+  float *hidden = g + 4 * d[2] * d[1], *bias = hidden + 4 * d[2] * d[2];
+  return (fl_recurrent_gradients){ g, hidden, bias, bias + 4 * d[2] };
+}
 static void lstm(const fl_kernels *k, const size_t *d, float *const *a) {
   const fl_recurrent s = { d[0], d[1], d[2] };
   const fl_recurrent_weights w = weights(d, a[4]);
@@ -127,8 +187,7 @@ static void lstm(const fl_kernels *k, const size_t *d, float *const *a) {
 static void lstm_back(const fl_kernels *k, const size_t *d, float *const *a) {
   const fl_recurrent s = { d[0], d[1], d[2] };
   const fl_recurrent_weights w = weights(d, a[4]);
-  float *g = a[6], *hidden = g + 4 * d[2] * d[1], *bias = hidden + 4 * d[2] * d[2];
-  const fl_recurrent_gradients to = { g, hidden, bias, bias + 4 * d[2] };
+  const fl_recurrent_gradients to = gradients(d, a[6]);
   fl_lstm_back(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[7], a[3], &to, a[8]);
 }
 static void lstms(const size_t *d, rival *forward, rival *back) {
@@ -147,21 +206,53 @@ static void lstms(const size_t *d, rival *forward, rival *back) {
   ready(back, q, forward);
 }
 
+static void gru(const fl_kernels *k, const size_t *d, float *const *a) {
+  const fl_recurrent s = { d[0], d[1], d[2] };
+  const fl_recurrent_weights w = weights(d, a[4]);
+  fl_gru(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[8]);
+}
+static void gru_back(const fl_kernels *k, const size_t *d, float *const *a) {
+  const fl_recurrent s = { d[0], d[1], d[2] };
+  const fl_recurrent_weights w = weights(d, a[4]);
+  const fl_recurrent_gradients to = gradients(d, a[6]);
+  fl_gru_back(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[7], a[3], &to, a[8]);
+}
+/* "Linear before reset" is PyTorch's form, and ours. */
+static void grus(const size_t *d, rival *forward, rival *back) {
+  const int64_t t = (int64_t)d[0], in = (int64_t)d[1], h = (int64_t)d[2];
+  const dnnl_dims_t x = { t, BATCH, in }, y = { t, BATCH, h }, b = { 1, 1, 4, h };
+  const dnnl_dims_t wx = { 1, 1, in, 3, h }, wh = { 1, 1, h, 3, h };
+  dnnl_memory_desc_t mx = layout(3, x, dnnl_tnc), my = layout(3, y, dnnl_tnc), mb = layout(4, b, dnnl_ldgo);
+  dnnl_memory_desc_t mwx = layout(5, wx, dnnl_format_tag_any), mwh = layout(5, wh, dnnl_format_tag_any);
+  dnnl_primitive_desc_t p, q;
+  ok(dnnl_lbr_gru_forward_primitive_desc_create(&p, engine, dnnl_forward_training, dnnl_unidirectional_left2right, mx, NULL, mwx,
+                                                mwh, mb, my, NULL, 0, NULL), "GRU");
+  ok(dnnl_lbr_gru_backward_primitive_desc_create(&q, engine, dnnl_backward, dnnl_unidirectional_left2right, mx, NULL, mwx, mwh,
+                                                 mb, my, NULL, mx, NULL, mwx, mwh, mb, my, NULL,
+                                                 dnnl_rnn_flags_diff_weights_overwrite, p, NULL), "GRU back");
+  ready(forward, p, NULL);
+  ready(back, q, forward);
+}
+
 /* ---- all ----------------------------------------------------------------------------------------------------------------- */
-enum { POOL, ROWS, CHANNELS, GELU, GELU_TANH, LSTM, LAYERS };
+enum { POOL, CONV_POOL, ROWS, CHANNELS, GELU, GELU_TANH, LSTM, GRU, LAYERS };
 static const layer layers[] = {
   [POOL] = { "max_pool", pool, pool_back, pools, of_planes },
+  [CONV_POOL] = { "conv_pool", conv_pool, conv_pool_back, conv_pools, of_conv },
   [ROWS] = { "layer_norm", rows_norm, rows_back, rows_norms, of_rows },
   [CHANNELS] = { "batch_norm", batch_norm, batch_back, batch_norms, of_channels },
   [GELU] = { "gelu", gelu, gelu_back, gelus, of_elements },
   [GELU_TANH] = { "gelu_tanh", gelu_tanh, gelu_tanh_back, gelu_tanhs, of_elements },
   [LSTM] = { "lstm", lstm, lstm_back, lstms, of_sequence },
+  [GRU] = { "gru", gru, gru_back, grus, of_sequence },
 };
-static const struct { int layer; size_t d[3]; } rows[] = {
+static const struct { int layer; size_t d[5]; } rows[] = {
   { POOL, { 50 * 6, 28, 28 } }, { POOL, { 50 * 64, 32, 32 } }, { POOL, { 50 * 128, 16, 16 } }, { POOL, { 50 * 512, 4, 4 } },
-  { POOL, { 50 * 512, 2, 2 } }, { ROWS, { 50 * 65, 192 } }, { CHANNELS, { 64, 1024 } }, { CHANNELS, { 128, 256 } },
+  { POOL, { 50 * 512, 2, 2 } }, { CONV_POOL, { 1, 28, 6, 5, 2 } }, { CONV_POOL, { 6, 14, 16, 5, 0 } },
+  { CONV_POOL, { 32, 32, 64, 3, 0 } }, { ROWS, { 50 * 65, 192 } }, { CHANNELS, { 64, 1024 } }, { CHANNELS, { 128, 256 } },
   { CHANNELS, { 256, 64 } }, { CHANNELS, { 512, 16 } }, { GELU, { 50 * 65 * 768 } }, { GELU_TANH, { 50 * 65 * 768 } },
-  { LSTM, { 80, 8, 256 } }, { LSTM, { 80, 256, 256 } } };
+  { LSTM, { 80, 8, 256 } }, { LSTM, { 80, 256, 256 } },
+  { GRU, { 80, 8, 256 } }, { GRU, { 80, 256, 256 } } };
 enum { ALL = sizeof rows / sizeof *rows };
 
 static double total[SIDES][LAYERS][2];
@@ -197,7 +288,7 @@ static void measure(size_t i, const fl_kernels *const *table, float *const *arra
     for (int side = 0; side < SIDES; side++) {
       if (best[side] > 1e29) continue;
       printf(",\n \"%s %s%s %zu", side_name[side], l->name, back ? " back" : "", d[0]);
-      for (int j = 1; j < 3 && d[j]; j++) printf("x%zu", d[j]);
+      for (int j = 1; j < 5 && d[j]; j++) printf("x%zu", d[j]);
       printf("\": %.1f", best[side] * 1e6);
       total[side][rows[i].layer][back] += log(best[side] / best[NATIVE]);
     }

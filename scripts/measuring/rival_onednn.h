@@ -54,7 +54,17 @@ static inline const fl_kernels *backend_table(const char *path) {
 
 /* ---- primitives on arrays of their own ------------------------------------------------------------------------------------ */
 enum { RIVAL_OPERANDS = 24 };
-typedef struct { dnnl_primitive_t primitive; dnnl_exec_arg_t arg[RIVAL_OPERANDS]; int args; } rival;
+typedef struct rival {
+  dnnl_primitive_t primitive;
+  dnnl_exec_arg_t arg[RIVAL_OPERANDS];
+  int args;
+  struct rival *then;                           /* a layer of several primitives; NULL: the last */
+} rival;
+
+static inline rival *rival_then(rival *r) {
+  if (!(r->then = calloc(1, sizeof *r))) die("memory", "none left");
+  return r->then;
+}
 
 static inline dnnl_memory_desc_t layout(int dims, const dnnl_dims_t dim, dnnl_format_tag_t tag) {
   dnnl_memory_desc_t made;
@@ -103,16 +113,21 @@ static inline void ready(rival *r, dnnl_primitive_desc_t plan, const rival *forw
 }
 
 static inline void run_rival(const rival *r) {
-  ok(dnnl_primitive_execute(r->primitive, stream, r->args, r->arg), "execute");
+  for (; r; r = r->then) ok(dnnl_primitive_execute(r->primitive, stream, r->args, r->arg), "execute");
   ok(dnnl_stream_wait(stream), "wait");
 }
 
+/* All but what it shares with forward's. */
 static inline void drop_rival(rival *r, const rival *forward) {
   for (int i = 0; i < r->args; i++) {
     int shared = 0;
-    for (int j = 0; forward && j < forward->args; j++) shared |= forward->arg[j].memory == r->arg[i].memory;
+    for (const rival *f = forward; f; f = f->then)
+      for (int j = 0; j < f->args; j++) shared |= f->arg[j].memory == r->arg[i].memory;
     if (!shared) dnnl_memory_destroy(r->arg[i].memory);
   }
   dnnl_primitive_destroy(r->primitive);
+  if (!r->then) return;
+  drop_rival(r->then, forward);
+  free(r->then);
 }
 #endif
