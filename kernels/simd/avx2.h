@@ -21,15 +21,30 @@ static inline size_t fl_rest8(size_t n) { return n > 8 ? n - 8 : 0; }
 static inline v16 v_set(float x) { const __m256 r = _mm256_set1_ps(x); return V2(r, r); }
 static inline v16 v_load(const float *p) { return V2(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
 static inline void v_store(float *p, v16 x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
+/* Lanes beyond n hold `fill`; a load that is masked off leaves +0, so that the usual fill costs nothing. */
+static inline __m256 fl_fill8(__m256 x, __m256i m, float fill) {
+  uint32_t bits;
+  memcpy(&bits, &fill, sizeof bits);
+  return bits ? _mm256_blendv_ps(_mm256_set1_ps(fill), x, _mm256_castsi256_ps(m)) : x;
+}
 static inline v16 v_load_n(const float *p, size_t n, float fill) {
   const __m256i ma = fl_mask8(n), mb = fl_mask8(fl_rest8(n));
-  const __m256 f = _mm256_set1_ps(fill);
-  return V2(_mm256_blendv_ps(f, _mm256_maskload_ps(p, ma), _mm256_castsi256_ps(ma)),
-            _mm256_blendv_ps(f, _mm256_maskload_ps(p + 8, mb), _mm256_castsi256_ps(mb)));
+  return V2(fl_fill8(_mm256_maskload_ps(p, ma), ma, fill), fl_fill8(_mm256_maskload_ps(p + 8, mb), mb, fill));
+}
+static inline void fl_store8(float *p, size_t n, __m256 x) { /* n < 8 */
+  __m128 r = _mm256_castps256_ps128(x);
+  if (n & 4) _mm_storeu_ps(p, r), r = _mm256_extractf128_ps(x, 1), p += 4;
+  if (n & 2) _mm_storel_pi((__m64 *)(void *)p, r), r = _mm_movehl_ps(r, r), p += 2;
+  if (n & 1) _mm_store_ss(p, r);
 }
 static inline void v_store_n(float *p, size_t n, v16 x) {
-  _mm256_maskstore_ps(p, fl_mask8(n), x.a);
-  _mm256_maskstore_ps(p + 8, fl_mask8(fl_rest8(n)), x.b);
+  if (n < 8) {
+    fl_store8(p, n, x.a);
+    return;
+  }
+  _mm256_storeu_ps(p, x.a);
+  if (n < 16) fl_store8(p + 8, n - 8, x.b);
+  else _mm256_storeu_ps(p + 8, x.b);
 }
 static inline v16 v_add(v16 x, v16 y) { return V2(_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)); }
 static inline v16 v_sub(v16 x, v16 y) { return V2(_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)); }
@@ -101,6 +116,17 @@ static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, 
     fl_turn8(to + 8 * ldto + h, ldto, row, 8);
   }
 }
+#define FL_HALF                 /* eight floats, a register of their own: of the narrow tiles of kernels/gemm/half.h */
+typedef __m256 h8;
+static inline h8 h_set(float x) { return _mm256_set1_ps(x); }
+static inline h8 h_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline h8 h_load_n(const float *p, size_t n) { return _mm256_maskload_ps(p, fl_mask8(n)); }
+static inline void h_store_n(float *p, size_t n, h8 x) {
+  if (n < 8) fl_store8(p, n, x);
+  else _mm256_storeu_ps(p, x);
+}
+static inline h8 h_add(h8 x, h8 y) { return _mm256_add_ps(x, y); }
+static inline h8 h_fma(h8 x, h8 y, h8 z) { return _mm256_fmadd_ps(x, y, z); }
 #define FL_OWN_FLUSH
 static inline __m256 fl_flush8(__m256 x) { /* by the exponent's bits: integer operations leave the multipliers free */
   const __m256i e = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7f800000));

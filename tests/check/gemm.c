@@ -46,7 +46,8 @@ static void all_shapes(check *t, caller f, int form, char role) {
     { 1, 200, 784, 4096 }, { 130, 70, 19, 4096 }, { 6, 25, 3136, 784 },
   };
   /* not hashed: added later */
-  static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 } };
+  static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 }, { 20, 24, 300, 64 },
+                                { 65, 24, 100, 32 }, { 40, 9, 100, 7 }, { 50, 31, 260, 33 } };
   int turn = 0;
   for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
     for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
@@ -66,6 +67,10 @@ static void all_shapes(check *t, caller f, int form, char role) {
   if (!t->quick) { one_shape(t, f, form, &far, KIND_UNIFORM, 462, role); }
   const shape both = { 131, 403, 259, 4096 };   /* A^T so large that narrow tiles pack both factors, in several blocks */
   if (!t->quick && form == TN) { one_shape(t, f, form, &both, KIND_UNIFORM, 150, role); }
+  const shape high = { 1060, 200, 500, 4096 };  /* A so high that narrow tiles take it in blocks */
+  if (!t->quick && form != TN) { one_shape(t, f, form, &high, KIND_UNIFORM, 1, role); }
+  const shape strips = { 650, 208, 610, 300 };  /* A^T in strips: several of rows, of columns, blocks and pieces of k */
+  if (!t->quick && form == TN) { one_shape(t, f, form, &strips, KIND_UNIFORM, 2, role); }
 }
 
 void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN, 'o'); }
