@@ -15,12 +15,17 @@ FL_INLINE size_t pair_place(const group *g, size_t lane, size_t ld) {
   return p / heads * g->s->length * ld + p % heads * g->s->dim;
 }
 
+FL_INLINE void copy_few(size_t n, float *to, const float *from) {
+  if (n == 4) memcpy(to, from, 4 * sizeof *to);         /* no mask to make */
+  else v_store_n(to, n, v_load_n(from, n, 0.0f));
+}
+
 /* `rows`: scratch, as large as the operand. */
 static void pairs_in(const group *g, const float *x, size_t ld, float *rows, float *to) {
   const size_t d = g->s->dim, n = g->s->length * d, wide = (n + 15) / 16 * 16;
   for (size_t lane = 0; lane < g->count; lane++) {
     const float *from = x + pair_place(g, lane, ld);
-    for (size_t t = 0; t < g->s->length; t++) v_store_n(rows + lane * wide + t * d, d, v_load_n(from + t * ld, d, 0.0f));
+    for (size_t t = 0; t < g->s->length; t++) copy_few(d, rows + lane * wide + t * d, from + t * ld);
     for (size_t i = n; i < wide; i++) rows[lane * wide + i] = 0.0f;
   }
   for (size_t i = 0; i < n; i += 16) v_turn(to + 16 * i, 16, rows + i, wide, g->count);
@@ -31,7 +36,7 @@ static void pairs_out(const group *g, const float *from, float *rows, float *x, 
   for (size_t i = 0; i < n; i += 16) v_turn(rows + i, wide, from + 16 * i, 16, 16);
   for (size_t lane = 0; lane < g->count; lane++) {
     float *to = x + pair_place(g, lane, ld);
-    for (size_t t = 0; t < g->s->length; t++) v_store_n(to + t * ld, d, v_load_n(rows + lane * wide + t * d, d, 0.0f));
+    for (size_t t = 0; t < g->s->length; t++) copy_few(d, to + t * ld, rows + lane * wide + t * d);
   }
 }
 

@@ -34,7 +34,8 @@ void FL_FN(normalize)(size_t n, float *y, const uint8_t *x, float scale, float s
   for (size_t i = 0; i < n; i++) y[i] = fmaf((float)x[i], scale, shift);
 }
 
-/* Columns j.. of all rows, so many vectors of them side by side: of wide rows a few lines at once. */
+/* Columns j.. of all rows, so many vectors of them side by side, the last of `lanes`: of wide rows a few lines at once, and
+ * additions of several columns in the time that one waits for the next. */
 FL_INLINE void column_sums(const size_t vectors, size_t rows, size_t n, size_t j, size_t lanes, const float *dy, float *db,
                            size_t piece) {
   float level[PIECES_LEVELS * 16 * 8], part[16 * 8] = { 0 };
@@ -43,18 +44,26 @@ FL_INLINE void column_sums(const size_t vectors, size_t rows, size_t n, size_t j
     v16 sum[8];
     for (size_t v = 0; v < vectors; v++) sum[v] = v_zero();
     for (size_t r = r0; r < rows && r < r0 + piece; r++) {
-      for (size_t v = 0; v < vectors; v++) sum[v] = v_add(sum[v], v_get(dy + r * n + j + 16 * v, lanes));
+      const float *row = dy + r * n + j;
+      for (size_t v = 0; v + 1 < vectors; v++) sum[v] = v_add(sum[v], v_load(row + 16 * v));
+      sum[vectors - 1] = v_add(sum[vectors - 1], v_get(row + 16 * (vectors - 1), lanes));
     }
     for (size_t v = 0; v < vectors; v++) v_store(part + 16 * v, sum[v]);
     pieces_push(&sums, part);
   }
   const float *total = rows ? pieces_sum(&sums) : part;
-  for (size_t v = 0; v < vectors; v++) v_put(db + j + 16 * v, lanes, v_add(v_load(total + 16 * v), v_zero()));
+  for (size_t v = 0; v < vectors; v++) {
+    v_put(db + j + 16 * v, v + 1 < vectors ? 16 : lanes, v_add(v_load(total + 16 * v), v_zero()));
+  }
 }
 
+#define COLUMN_CASE(vectors) case vectors: column_sums(vectors, rows, n, j, lanes, dy, db, piece); break;
 void FL_FN(bias_grad)(size_t rows, size_t n, const float *dy, float *db, size_t piece) {
-  size_t j = 0;
-  for (; n - j >= 128; j += 128) column_sums(8, rows, n, j, 16, dy, db, piece);
-  for (; n - j >= 16; j += 16) column_sums(1, rows, n, j, 16, dy, db, piece);
-  if (j < n) column_sums(1, rows, n, j, n - j, dy, db, piece);
+  for (size_t j = 0; j < n; j += 128) {
+    const size_t vectors = n - j < 128 ? (n - j + 15) / 16 : 8, last = n - j - 16 * (vectors - 1), lanes = last < 16 ? last : 16;
+    switch (vectors) {
+      COLUMN_CASE(1) COLUMN_CASE(2) COLUMN_CASE(3) COLUMN_CASE(4) COLUMN_CASE(5) COLUMN_CASE(6) COLUMN_CASE(7)
+      default: column_sums(8, rows, n, j, lanes, dy, db, piece);
+    }
+  }
 }
