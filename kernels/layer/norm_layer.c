@@ -3,12 +3,61 @@
 #include "kernels/gemm/pieces.h"
 #include "kernels/layer/moments.h"
 
+/* Rows of few elements, each a partial of its own: sixteen are turned, so that a lane is a row, and no vector is part empty. */
+#define NARROW_LEAST 16
+#define NARROW_MOST 64
+
+static void turn_rows(size_t rows, size_t n, const float *x, float *to) {
+  for (size_t j = 0; j < n; j += 16) {
+    const size_t at = j + 16 <= n ? j : n - 16;         /* the last sixteen, some of them again */
+    v_turn(to + 16 * at, 16, x + at, n, rows);
+  }
+}
+
+/* The sum of a row's partials, those beyond n missing. t is used up. */
+static v16 narrow_sum(size_t n, float *t) {
+  for (size_t half = 32; half; half /= 2) {
+    for (size_t j = 0; j < half && j + half < n; j++) v_store(t + 16 * j, v_add(v_load(t + 16 * j), v_load(t + 16 * (j + half))));
+  }
+  return v_load(t);
+}
+
+static void narrow_norm(size_t rows, size_t n, const float *x, const float *gamma, const float *beta, float eps, float *y,
+                        float *mean, float *scale) {
+  float t[NARROW_MOST * 16], part[NARROW_MOST * 16];
+  const v16 count = v_set((float)n);
+  turn_rows(rows, n, x, t);
+  for (size_t j = 0; j < 16 * n; j += 16) v_store(part + j, v_add(v_load(t + j), v_zero()));
+  const v16 m = v_div(narrow_sum(n, part), count);
+  for (size_t j = 0; j < 16 * n; j += 16) {
+    const v16 d = v_sub(v_load(t + j), m);
+    v_store(part + j, v_fma(d, d, v_zero()));
+  }
+  const v16 s = v_div(v_set(1.0f), v_sqrt(v_add(v_div(narrow_sum(n, part), count), v_set(eps))));
+  v_store_n(mean, rows, m);
+  v_store_n(scale, rows, s);
+  for (size_t j = 0; j < n; j++) {
+    const v16 h = v_mul(v_sub(v_load(t + 16 * j), m), s);
+    v_store(t + 16 * j, v_fma(h, v_set(gamma[j]), v_set(beta[j])));
+  }
+  for (size_t j = 0; j < n; j += 16) {
+    const size_t at = j + 16 <= n ? j : n - 16;
+    if (rows == 16) v_turn(y + at, n, t + 16 * at, 16, 16);
+    else v_turn(part, 16, t + 16 * at, 16, 16);
+    for (size_t r = 0; rows < 16 && r < rows; r++) v_store(y + r * n + at, v_load(part + 16 * r));
+  }
+}
+
 void FL_FN(layer_norm)(size_t rows, size_t n, const float *x, const float *gamma, const float *beta, float eps, float *y,
                        float *stat) {
   float *mean = stat, *scale = stat + rows;
   size_t count;
   for (size_t r0 = 0; r0 < rows; r0 += count) {
     count = rows_together(rows - r0, n);
+    if (n >= NARROW_LEAST && n <= NARROW_MOST) {
+      narrow_norm(count, n, x + r0 * n, gamma, beta, eps, y + r0 * n, mean + r0, scale + r0);
+      continue;
+    }
     norm_rows(count, n, x + r0 * n, eps, mean + r0, scale + r0);
     for (size_t r = r0; r < r0 + count; r++) {
       const v16 m = v_set(mean[r]), s = v_set(scale[r]);
@@ -35,6 +84,20 @@ FL_INLINE void back_sums(size_t n, const float *x, const float *gamma, const flo
 }
 
 typedef struct { size_t rows, n; const float *x, *gamma, *mean, *scale, *dy; float *dx; } back;
+
+static void narrow_back(const back *t, float a[16], float b[16]) {
+  float x[NARROW_MOST * 16], dy[NARROW_MOST * 16];
+  const v16 mean = v_load_n(t->mean, t->rows, 0.0f), scale = v_load_n(t->scale, t->rows, 0.0f), n = v_set((float)t->n);
+  turn_rows(t->rows, t->n, t->x, x);
+  turn_rows(t->rows, t->n, t->dy, dy);
+  for (size_t j = 0; j < t->n; j++) {
+    const v16 h = v_mul(v_sub(v_load(x + 16 * j), mean), scale), g = v_mul(v_load(dy + 16 * j), v_set(t->gamma[j]));
+    v_store(dy + 16 * j, v_add(v_zero(), g));
+    v_store(x + 16 * j, v_fma(g, h, v_zero()));
+  }
+  v_store(a, v_div(narrow_sum(t->n, dy), n));
+  v_store(b, v_div(narrow_sum(t->n, x), n));
+}
 
 /* a, b: (sum g)/n and (sum g*h)/n of up to sixteen rows. */
 static void back_rows(const back *t, float a[16], float b[16]) {
@@ -88,7 +151,8 @@ void FL_FN(layer_norm_back)(size_t rows, size_t n, const float *x, const float *
     for (size_t r0 = p0; r0 < end; r0 += count) {
       count = rows_together(end - r0, n);
       const back t = { count, n, x + r0 * n, gamma, stat + r0, stat + rows + r0, dy + r0 * n, dx + r0 * n };
-      back_rows(&t, a, b);
+      if (n >= NARROW_LEAST && n <= NARROW_MOST) narrow_back(&t, a, b);
+      else back_rows(&t, a, b);
       FL_EACH(n, back_column(&t, i, lanes, a, b, part, part + wide));
     }
     pieces_push(&sums, part);
