@@ -1,14 +1,20 @@
 /* softmax.c - softmax with cross-entropy, and the prediction of a row. */
 #include "kernels/gemm/tile.h"
+#include "kernels/layer/rows.h"
 #include "kernels/math/exp.h"
 #include "kernels/math/log.h"
 #include <math.h>
 
-static float row_max(size_t n, const float *x) {
-  float lane[16];
+/* Sixteen partials of a row's maximum. */
+static v16 part_max(size_t n, const float *x) {
   v16 m = v_set(-INFINITY);
   for (size_t i = 0; i < n; i += 16) m = v_keep_max(m, n - i >= 16 ? v_load(x + i) : v_load_n(x + i, n - i, -INFINITY));
-  v_store(lane, m);
+  return m;
+}
+
+static float row_max(size_t n, const float *x) {
+  float lane[16];
+  v_store(lane, part_max(n, x));
   for (int half = 8; half; half /= 2) {
     for (int j = 0; j < half; j++)
       lane[j] = lane[j + half] > lane[j] || lane[j + half] != lane[j + half] ? lane[j + half] : lane[j];
@@ -16,26 +22,21 @@ static float row_max(size_t n, const float *x) {
   return lane[0];
 }
 
-/* e = exp(x - max) into e[]; returns the sum: 64 partials, element i to partial i%64, then halving. */
-static float row_exp(size_t n, const float *x, float max, float *e) {
-  v16 part[4] = { v_zero(), v_zero(), v_zero(), v_zero() };
-  float lane[16];
-  for (size_t i = 0; i < n; i += 16) {
-    const size_t lanes = n - i < 16 ? n - i : 16;
-    v16 v = v_exp(v_sub(lanes == 16 ? v_load(x + i) : v_load_n(x + i, lanes, 0.0f), v_set(max)));
+/* e = exp(x - max) into e[]; returns sixteen partials of the sum: 64, element i to partial i%64, halved twice. */
+static v16 part_exp(size_t n, const float *x, float max, float *e) {
+  const v16 top = v_set(max);
+  v16 p[4] = { v_zero(), v_zero(), v_zero(), v_zero() };
+  FL_EACH_PART(n, {
+    v16 v = v_exp(v_sub(v_get(x + i, lanes), top));
     if (lanes < 16) v = v_sel(u_lt_s(u_iota(), u_set((uint32_t)lanes)), v, v_zero());
-    v_store_n(e + i, lanes, v);
-    part[i / 16 % 4] = v_add(part[i / 16 % 4], v);
-  }
-  v_store(lane, v_add(v_add(part[0], part[2]), v_add(part[1], part[3])));
-  for (int half = 8; half; half /= 2) {
-    for (int j = 0; j < half; j++) lane[j] += lane[j + half];
-  }
-  return lane[0];
+    v_put(e + i, lanes, v);
+    p[part] = v_add(p[part], v);
+  });
+  return row_fold(p);
 }
 
-/* Up to sixteen rows of up to sixteen classes, turned: a lane is a row, and what follows is the arithmetic of row_max and
- * row_exp, whose missing lanes are -inf and +0. */
+/* Up to sixteen rows of up to sixteen classes, turned: a lane is a row, and what follows is the arithmetic of part_max
+ * and part_exp, whose missing lanes are -inf and +0. */
 static void few_classes(size_t rows, size_t classes, const float *x, const uint8_t *label, float scale, float *d, float *loss) {
   float turned[16 * 16], max[16], own[16] = { 0 };
   v16 e[16], t[16];
@@ -64,31 +65,35 @@ static void few_classes(size_t rows, size_t classes, const float *x, const uint8
   v_store_n(loss, rows, v_sub(v_log(t[0]), v_load(own)));
 }
 
+/* Up to sixteen rows of more classes: what of each row goes together at its end, of sixteen does so at once. d may be x. */
+static void many_classes(size_t rows, size_t classes, const float *x, const uint8_t *label, float scale, float *d, float *loss) {
+  float square[256] = { 0 }, max[16], sums[16], own[16] = { 0 };
+  for (size_t r = 0; r < rows; r++) v_store(square + 16 * r, part_max(classes, x + r * classes));
+  v_store(max, rows_max(square));
+  memset(square, 0, sizeof square);
+  for (size_t r = 0; r < rows; r++) {
+    own[r] = x[r * classes + label[r]] - max[r];
+    v_store(square + 16 * r, part_exp(classes, x + r * classes, max[r], d + r * classes));
+  }
+  v_store(sums, rows_halve(square));
+  const v16 s = v_set(scale);
+  for (size_t r = 0; r < rows; r++, d += classes) {
+    const v16 sum = v_set(sums[r]);
+    const u16 mine = u_set(label[r]);
+    FL_EACH(classes, {
+      const v16 hot = v_sel(u_eq(u_add(u_iota(), u_set((uint32_t)i)), mine), v_set(1.0f), v_zero());
+      v_put(d + i, lanes, v_mul(v_sub(v_div(v_get(d + i, lanes), sum), hot), s));
+    });
+  }
+  v_store_n(loss, rows, v_sub(v_log(v_load_n(sums, rows, 1.0f)), v_load(own)));
+}
+
 void FL_FN(softmax_xent)(size_t rows, size_t classes, const float *logits, const uint8_t *label, float scale, float *dlogits,
                          float *loss) {
-  for (size_t r0 = 0; r0 < rows; r0 += 16) {
-    const size_t count = rows - r0 < 16 ? rows - r0 : 16;
-    float sums[16] = { 0 }, own[16] = { 0 };
-    if (classes <= 16) {
-      few_classes(count, classes, logits + r0 * classes, label + r0, scale, dlogits + r0 * classes, loss + r0);
-      continue;
-    }
-    for (size_t r = 0; r < count; r++) {
-      const float *x = logits + (r0 + r) * classes;
-      float *d = dlogits + (r0 + r) * classes;
-      const size_t mine = label[r0 + r];
-      const float max = row_max(classes, x);
-      own[r] = x[mine] - max; /* before d is written: d may be x */
-      sums[r] = row_exp(classes, x, max, d);
-      const v16 sum = v_set(sums[r]), s = v_set(scale);
-      for (size_t i = 0; i < classes; i += 16) {
-        const size_t lanes = classes - i < 16 ? classes - i : 16;
-        const v16 hot = v_sel(u_eq(u_add(u_iota(), u_set((uint32_t)i)), u_set((uint32_t)mine)), v_set(1.0f), v_zero());
-        const v16 p = v_div(v_load_n(d + i, lanes, 0.0f), sum);
-        v_store_n(d + i, lanes, v_mul(v_sub(p, hot), s));
-      }
-    }
-    v_store_n(loss + r0, count, v_sub(v_log(v_load_n(sums, count, 1.0f)), v_load(own)));
+  for (size_t r = 0; r < rows; r += 16) {
+    const size_t count = rows - r < 16 ? rows - r : 16, at = r * classes;
+    if (classes <= 16) few_classes(count, classes, logits + at, label + r, scale, dlogits + at, loss + r);
+    else many_classes(count, classes, logits + at, label + r, scale, dlogits + at, loss + r);
   }
 }
 
@@ -113,7 +118,7 @@ void FL_FN(softmax_sample)(size_t rows, size_t classes, const float *logits, con
   for (size_t r = 0; r < rows; r++, logits += classes) {
     float sum = 0, total = 0;
     size_t c = 0;
-    row_exp(classes, logits, row_max(classes, logits), work);
+    part_exp(classes, logits, row_max(classes, logits), work);
     for (size_t i = 0; i < classes; i++) total += work[i];
     const float bound = uniform[r] * total;
     for (; c + 1 < classes; c++) {
