@@ -146,6 +146,20 @@ FL_RANGE(maxpool2_back, (size_t planes, size_t h, size_t w, const float *dy, con
          planes * h * w, (size_t h, w; const float *dy; const uint8_t *at; float *dx;), (h, w, dy, at, dx),
          (n, j->h, j->w, Q(dy, j->h / 2 * (j->w / 2)), Q(at, j->h / 2 * (j->w / 2)), Q(dx, j->h * j->w)))
 
+static size_t pool_in(const fl_pool *s) { return s->h * s->w; }
+static size_t pool_out(const fl_pool *s) { return fl_pool_oh(s) * fl_pool_ow(s); }
+FL_RANGE(max_pool, (const fl_pool *s, size_t planes, const float *x, float *y, uint8_t *at), planes, 1, planes * pool_in(s),
+         (const fl_pool *s; const float *x; float *y; uint8_t *at;), (s, x, y, at),
+         (j->s, n, Q(x, pool_in(j->s)), Q(y, pool_out(j->s)), Q(at, pool_out(j->s))))
+FL_RANGE(max_pool_back, (const fl_pool *s, size_t planes, const float *dy, const uint8_t *at, float *dx), planes, 1,
+         planes * pool_in(s), (const fl_pool *s; const float *dy; const uint8_t *at; float *dx;), (s, dy, at, dx),
+         (j->s, n, Q(dy, pool_out(j->s)), Q(at, pool_out(j->s)), Q(dx, pool_in(j->s))))
+FL_RANGE(avg_pool, (const fl_pool *s, size_t planes, const float *x, float *y), planes, 1, planes * pool_in(s),
+         (const fl_pool *s; const float *x; float *y;), (s, x, y), (j->s, n, Q(x, pool_in(j->s)), Q(y, pool_out(j->s))))
+FL_RANGE(avg_pool_back, (const fl_pool *s, size_t planes, const float *dy, float *dx), planes, 1, planes * pool_in(s),
+         (const fl_pool *s; const float *dy; float *dx;), (s, dy, dx),
+         (j->s, n, Q(dy, pool_out(j->s)), Q(dx, pool_in(j->s))))
+
 /* ---- norms --------------------------------------------------------------------------------------------------------------- */
 FL_RANGE(batch_norm, (size_t samples, size_t c, size_t hw, const float *x, const float *stat, const float *gamma,
          const float *beta,

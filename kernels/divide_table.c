@@ -118,6 +118,10 @@
 #define RULE_winograd_forward DIVIDED
 #define RULE_winograd_grad_input DIVIDED
 #define RULE_winograd_grad_weight DIVIDED
+#define RULE_max_pool DIVIDED
+#define RULE_max_pool_back DIVIDED
+#define RULE_avg_pool DIVIDED
+#define RULE_avg_pool_back DIVIDED
 
 void fl_divided_table(const fl_kernels *k, fl_kernels *table) {
   fl_divided_alone(k);

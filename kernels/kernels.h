@@ -104,6 +104,18 @@ size_t fl_conv_work(const fl_conv *s, size_t n);
 int fl_conv_pool_fits(const fl_conv *s);
 size_t fl_conv_pool_work(const fl_conv *s, size_t n);
 
+/* Pooling of planes (h, w) over windows of k x k places, `stride` apart, with `pad` rows and columns around; 1 <= stride, 1 <= k
+ * <= FL_POOL_MOST, k <= h + 2*pad and w + 2*pad, pad <= k/2. What lies beyond the last whole window takes no part. max_pool: the
+ * largest of the places inside the plane, in the order (ky, kx): the first of equals, the last NaN; at: where, ky*k + kx, a byte,
+ * so k <= FL_POOL_MOST_AT. avg_pool: s/count, s the sum in that order from +0 as float; count: all k*k with count_pad, else the
+ * places inside. Back: dx is the sum, from +0, of dy (max_pool) or dy/count (avg_pool) of the windows whose maximum it was, or
+ * that cover it, in the order (oy, ox). With k = stride = 2, pad = 0 these are maxpool2, save that a gradient of -0 gives +0. */
+#define FL_POOL_MOST 64u
+#define FL_POOL_MOST_AT 16u
+typedef struct { size_t h, w, k, stride, pad; int count_pad; } fl_pool;
+static inline size_t fl_pool_oh(const fl_pool *s) { return (s->h + 2 * s->pad - s->k) / s->stride + 1; }
+static inline size_t fl_pool_ow(const fl_pool *s) { return (s->w + 2 * s->pad - s->k) / s->stride + 1; }
+
 /* Normalisation. `stat`: of all rows (groups, channels) the means, then of all the scales, 1/sqrt(variance + eps), the variance
  * of the population; the way back needs it. Sums over a row or plane: 64 float partials, element i to i%64, then halving;
  * above 4096 elements chunks of 4096 by the fixed tree. Mean and variance: a row, or a chunk of it, has its sum s, and q, the

@@ -115,6 +115,13 @@ inline size_t fl_conv_inputs(const fl_conv *s, size_t n) { return n * s->c * s->
 #define WORK_argmax_rows ROWS(rows * classes, 0)
 #define WORK_maxpool2 ROWS(planes * (h / 2) * (w / 2), 0)
 #define WORK_maxpool2_back ROWS(planes * (h / 2) * (w / 2), 0)
+inline size_t fl_pool_windows(const fl_pool *s, size_t planes) { return planes * fl_pool_oh(s) * fl_pool_ow(s); }
+#define POOL(flops, bytes) KNOWN, fl_pool_windows(s, planes), (flops) * fl_pool_windows(s, planes), \
+                           4 * planes * s->h * s->w + (bytes) * fl_pool_windows(s, planes), 1
+#define WORK_max_pool POOL(0, 5)
+#define WORK_max_pool_back POOL(s->k * s->k, 5)
+#define WORK_avg_pool POOL(s->k * s->k + 1, 4)
+#define WORK_avg_pool_back POOL(s->k * s->k + 1, 4)
 // Inputs, weights and outputs once each; conv_pool_back: a window counts as if one of its places had a gradient, which those that
 // ReLU closed have not.
 #define CONV_BYTES(outputs) 4 * (fl_conv_inputs(s, n) + s->o * fl_conv_taps(s) + s->o + (outputs))

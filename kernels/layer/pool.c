@@ -1,19 +1,6 @@
 /* pool.c - 2x2 maximum pooling with stride 2. An odd last row or column takes no part and gets a gradient of +0. */
 #include "kernels/layer/pool.h"
 
-/* 32 floats of a row, of which n exist. */
-static inline void load_pair(const float *p, size_t n, v16 *lo, v16 *hi) {
-  *lo = n >= 16 ? v_load(p) : v_load_n(p, n, 0.0f);
-  *hi = n >= 32 ? v_load(p + 16) : v_load_n(n > 16 ? p + 16 : p, n > 16 ? n - 16 : 0, 0.0f);
-}
-
-static inline void store_pair(float *p, size_t n, v16 lo, v16 hi) {
-  if (n >= 16) v_store(p, lo);
-  else v_store_n(p, n, lo);
-  if (n >= 32) v_store(p + 16, hi);
-  else if (n > 16) v_store_n(p + 16, n - 16, hi);
-}
-
 void FL_FN(maxpool2)(size_t planes, size_t h, size_t w, const float *x, float *y, uint8_t *at) {
   const size_t oh = h / 2, ow = w / 2, total = planes * oh * ow;
   for (size_t c = 0; c < planes; c++) {

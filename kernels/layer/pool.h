@@ -1,4 +1,4 @@
-/* pool.h - the largest of four, the first of equals, and which it was; a NaN is larger than all before it. */
+/* pool.h - the largest, the first of equals, and which it was; a NaN is larger than all before it. Pairs of vectors of a row. */
 #ifndef FL_LAYER_POOL_H
 #define FL_LAYER_POOL_H
 #include "kernels/simd/decl.h"
@@ -12,6 +12,19 @@ static inline best16 better(best16 b, v16 x, uint32_t at) {
 
 static inline best16 best_of(v16 x0, v16 x1, v16 x2, v16 x3) {
   return better(better(better((best16){ x0, u_set(0) }, x1, 1), x2, 2), x3, 3);
+}
+
+/* 32 floats of a row, of which n exist. */
+static inline void load_pair(const float *p, size_t n, v16 *lo, v16 *hi) {
+  *lo = n >= 16 ? v_load(p) : v_load_n(p, n, 0.0f);
+  *hi = n >= 32 ? v_load(p + 16) : v_load_n(n > 16 ? p + 16 : p, n > 16 ? n - 16 : 0, 0.0f);
+}
+
+static inline void store_pair(float *p, size_t n, v16 lo, v16 hi) {
+  if (n >= 16) v_store(p, lo);
+  else v_store_n(p, n, lo);
+  if (n >= 32) v_store(p + 16, hi);
+  else if (n > 16) v_store_n(p + 16, n - 16, hi);
 }
 
 static inline void put_places(uint8_t *at, size_t n, u16 places) {

@@ -1,10 +1,11 @@
 /* conv_pool.c - a convolution, ReLU and 2x2 pooling as one step. No network names it: the plan puts it in the place of the three,
  * and it has the name, the parameters and the tensors of the convolution. */
-#include "models/layer/layer.h"
+#include "models/layer/pool.h"
 #include <string.h>
 
 int fl_conv_pool_replaces(const fl_module *conv, const fl_module *relu, const fl_module *pool) {
-  if (strcmp(conv->type->name, "conv") || strcmp(relu->type->name, "relu") || strcmp(pool->type->name, "max_pool")) return 0;
+  if (strcmp(conv->type->name, "conv") || strcmp(relu->type->name, "relu") || strcmp(pool->type->name, "max_pool") ||
+      !pool_is_plain(pool)) return 0;
   const fl_conv c = fl_conv_of(conv);
   return conv->n_tensors == 2 && c.stride == 1 && c.groups == 1 && !fl_conv_winograd(&c) && fl_conv_pool_fits(&c);
 }

@@ -22,6 +22,10 @@ class GroupNorm(ctypes.Structure):
     _fields_ = [("c", size), ("hw", size), ("groups", size), ("eps", ctypes.c_float), ("relu", ctypes.c_int)]
 
 
+class Pool(ctypes.Structure):
+    _fields_ = [(f, size) for f in ("h", "w", "k", "stride", "pad")] + [("count_pad", ctypes.c_int)]
+
+
 class Recurrent(ctypes.Structure):
     _fields_ = [("length", size), ("in", size), ("hidden", size)]
 
@@ -80,6 +84,42 @@ def attention(k, n, length, heads, dim, causal):
     return ours, theirs
 
 
+def pool(k, kind, n, c, h, kernel, stride, pad, count_pad=1):
+    """Both give the same numbers: maxima, places and means, and gradients, which are sums in the same order."""
+    s, planes = Pool(h, h, kernel, stride, pad, count_pad), size(n * c)
+    out = (h + 2 * pad - kernel) // stride + 1
+    x, dx = (torch.randn(n, c, h, h) * 4).round() / 4, torch.empty(n, c, h, h)     # some are equal
+    y, dy, at = torch.empty(n, c, out, out), torch.randn(n, c, out, out), torch.empty(n, c, out, out, dtype=torch.uint8)
+    windows = [kernel] * 2, [stride] * 2, [pad] * 2
+
+    def ours():
+        if kind == "max":
+            k.max_pool(ctypes.byref(s), planes, p(x), p(y), p(at))
+            k.max_pool_back(ctypes.byref(s), planes, p(dy), p(at), p(dx))
+        else:
+            k.avg_pool(ctypes.byref(s), planes, p(x), p(y))
+            k.avg_pool_back(ctypes.byref(s), planes, p(dy), p(dx))
+        return y, at, dx
+
+    def theirs():
+        if kind == "max":
+            maxima, index = torch.ops.aten.max_pool2d_with_indices(x, *windows)
+            return maxima, index, torch.ops.aten.max_pool2d_with_indices_backward(dy, x, *windows, [1, 1], False, index)
+        options = False, bool(count_pad), None
+        means = torch.ops.aten.avg_pool2d(x, *windows, *options)
+        return means, None, torch.ops.aten.avg_pool2d_backward(dy, x, *windows, *options)
+    (a, place, b), (c, index, d) = ours(), theirs()
+    if kind == "max":
+        first = torch.arange(out) * stride - pad
+        row, column = first.view(-1, 1) + place // kernel, first + place % kernel
+        same = torch.equal(row * h + column, index)
+    else:
+        same = True
+    if not (same and torch.equal(a, c) and torch.equal(b, d)):
+        raise SystemExit("torch-layers: %s_pool %s differs from PyTorch's" % (kind, (n, c, h, kernel, stride, pad, count_pad)))
+    return ours, theirs
+
+
 def recurrent(k, kind, n, length, width, hidden):
     net = getattr(torch.nn, kind)(width, hidden, batch_first=True)
     gates, rows = net.weight_ih_l0.shape[0], n * length
@@ -109,6 +149,12 @@ def rows(k):
         yield "group_norm n:%d c:%d hw:%d" % shape, group_norm(k, *shape)
     for shape in ((64, 8, 6, 4, 1), (1, 8, 6, 4, 1), (4, 65, 3, 64, 0), (1, 1024, 1, 64, 1), (1, 1024, 1, 64, 0)):
         yield "attention n:%d length:%d heads:%d dim:%d causal:%d" % shape, attention(k, *shape)
+    for shape in ((8, 64, 56, 3, 2, 1), (8, 64, 32, 3, 1, 1), (50, 64, 8, 3, 1, 1), (50, 32, 28, 2, 2, 0), (8, 16, 32, 5, 3, 2),
+                  (8, 16, 28, 7, 7, 0)):
+        for kind in ("max", "avg"):
+            yield kind + "_pool n:%d c:%d h:%d kernel:%d stride:%d pad:%d" % shape, pool(k, kind, *shape)
+        if shape[-1]:
+            yield "avg_pool n:%d c:%d h:%d kernel:%d stride:%d pad:%d count_pad:0" % shape, pool(k, "avg", *shape, count_pad=0)
     for kind in ("LSTM", "GRU"):
         for width in (8, 256):
             yield "%s n:50 length:80 in:%d hidden:256" % (kind, width), recurrent(k, kind, 50, 80, width, 256)

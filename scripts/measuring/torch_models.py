@@ -76,6 +76,21 @@ class Vgg11(nn.Module):
         return self.fc(x.flatten(1))
 
 
+class Pools(nn.Module):
+    """Every kind of pooling: windows that overlap, that leave gaps, with padding that counts and that does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1), nn.Conv2d(12, 16, 3)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 3, 2, 1)
+        x = F.avg_pool2d(F.relu(self.conv2(x)), 3, 1, 1, count_include_pad=False)
+        x = F.avg_pool2d(F.relu(self.conv3(x)), 4, 1, 2)
+        return self.fc(F.max_pool2d(x, 2, 4, 1).flatten(1))
+
+
 class Block(nn.Module):
     def __init__(self, c, o, stride, norm):
         super().__init__()
@@ -338,6 +353,7 @@ FIXTURES = {
     "vgg_narrow": Small(lambda: Vgg11((3, 4, 6, 8, 8, 12, 12, 16, 16), he=True), (3, 32, 32), lr=0.02),
     "mini_gpt": Small(MiniGpt, (8,), tokens=65, positions=8, classes=65, rows=12, lr=0.1),
     "vit_narrow": Small(lambda: Vit(16, 24, 2, 3), (3, 16, 16)),
+    "pool_narrow": Small(Pools, (3, 16, 16), lr=0.05),
     "resnet_narrow": Small(lambda: ResNet(two_groups, (16, 32), 1), (3, 16, 16), apart=2e-3),
     "resnet_bn_narrow": Small(lambda: ResNet(nn.BatchNorm2d, (6, 10), 1), (3, 9, 9), apart=1e-3),
     "text_narrow": Small(lambda: Text(40, 11, 24, 2, 4, 3), (11,), tokens=40, classes=3, lr=0.1),

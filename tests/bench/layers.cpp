@@ -1,4 +1,4 @@
-// layers.cpp - losses, embeddings and what works on sequences, as the character models meet them.
+// layers.cpp - pooling; losses, embeddings and what works on sequences, as the character models meet them.
 #include "shapes.h"
 #include <algorithm>
 #include <map>
@@ -17,8 +17,49 @@ const uint32_t *tokens(uint32_t below) {
 
 std::string rows_of(size_t n) { return dimension("rows", ROWS) + "/" + dimension("n", n); }
 
+// ---- pooling, with windows that networks have -----------------------------------------------------------------------
+enum { PLANES = 300, SIDE = 28 };
+const fl_pool windows[] = { { SIDE, SIDE, 3, 2, 1, 0 }, { SIDE, SIDE, 3, 1, 1, 0 }, { SIDE, SIDE, 2, 2, 0, 1 },
+                            { 8, 8, 3, 1, 1, 0 }, { SIDE, SIDE, 7, 7, 0, 1 } };
+
+// Of a plane and its windows each float, and of a maximum its place, once.
+void add_pools(Book &book, const Op &op, bool maxima, bool back,
+               const std::function<void(const fl_kernels *, const fl_pool *, float *const *)> &call) {
+  for (const fl_pool &s : windows) {
+    const size_t of = s.h * s.w, out = fl_pool_oh(&s) * fl_pool_ow(&s);
+    Op o = op;
+    const unsigned inside = static_cast<unsigned>((4 * of + out / 2) / out), outside = maxima ? 5 : 4;
+    o.traffic = back ? Traffic{ outside, inside } : Traffic{ inside, outside };
+    add_shape(book, o, { dimension("planes", PLANES) + "/" + dimension("h", s.h) + "/" + dimension("k", s.k) + "/" +
+                         dimension("stride", s.stride), static_cast<double>(PLANES * out), 0, PLANES * of, 3,
+                         [=](const fl_kernels *k, float *const *a) { call(k, &s, a); } });
+  }
+}
+
+const uint8_t *places(size_t below) {
+  static std::map<size_t, std::vector<uint8_t>> made;
+  std::vector<uint8_t> &v = made[below];
+  for (size_t i = 0; v.size() < PLANES * SIDE * SIDE; i++) { v.push_back(static_cast<uint8_t>(i * 7 % below)); }
+  return v.data();
+}
+
 } // namespace
 
+FL_SHAPED(max_pool) {
+  add_pools(book, op, true, false, [member](auto *k, auto *s, auto *a) {
+    (k->*member)(s, PLANES, a[0], a[1], reinterpret_cast<uint8_t *>(a[2]));
+  });
+}
+FL_SHAPED(max_pool_back) {
+  add_pools(book, op, true, true,
+            [member](auto *k, auto *s, auto *a) { (k->*member)(s, PLANES, a[0], places(s->k * s->k), a[1]); });
+}
+FL_SHAPED(avg_pool) {
+  add_pools(book, op, false, false, [member](auto *k, auto *s, auto *a) { (k->*member)(s, PLANES, a[0], a[1]); });
+}
+FL_SHAPED(avg_pool_back) {
+  add_pools(book, op, false, true, [member](auto *k, auto *s, auto *a) { (k->*member)(s, PLANES, a[0], a[1]); });
+}
 FL_SHAPED(cross_entropy) {
   for (const float smoothing : { 0.0f, 0.1f }) {
     add_shape(book, op, { rows_of(VOCABULARY) + (smoothing > 0 ? "/smoothing" : ""), 1.0 * ROWS * VOCABULARY, 0,

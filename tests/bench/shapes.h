@@ -69,7 +69,11 @@ FL_SHAPED(batch_moments);
 FL_SHAPED(batch_norm);
 FL_SHAPED(batch_norm_grad);
 FL_SHAPED(batch_norm_back);
-// Losses, embeddings (layers.cpp).
+// Pooling, losses, embeddings (layers.cpp).
+FL_SHAPED(max_pool);
+FL_SHAPED(max_pool_back);
+FL_SHAPED(avg_pool);
+FL_SHAPED(avg_pool_back);
 FL_SHAPED(cross_entropy);
 FL_SHAPED(multi_margin);
 FL_SHAPED(embed);

@@ -52,14 +52,17 @@ class Net : sequences::Net {
       for (size_t r = 0; r < s.oh; r++)
         for (size_t z = 0; z < s.ow; z++, to++) {
           double sum = 0, top = -1e300;
+          size_t inside = 0;
           for (size_t u = 0; u < s.k; u++)
             for (size_t v = 0; v < s.k; v++) {
               const long a = long(r * s.stride + u) - s.pad, b = long(z * s.stride + v) - s.pad;
               const double x = in.at(i / in.c, i % in.c, a, b);
               sum += x;
-              if (a >= 0 && b >= 0 && a < long(in.h) && b < long(in.w)) top = std::max(top, x);
+              if (a < 0 || b < 0 || a >= long(in.h) || b >= long(in.w)) continue;
+              top = std::max(top, x);
+              inside++;
             }
-          y.x[to] = largest ? top : sum / double(s.k * s.k);
+          y.x[to] = largest ? top : sum / double(setting(l, "count_pad", 1) > 0 ? s.k * s.k : inside);
         }
     return y;
   }

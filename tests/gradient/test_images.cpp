@@ -29,6 +29,15 @@ std::vector<Network> networks() {
                   FL_NEXT("relu", "r1", ""), FL_NEXT("conv", "b", "out=12 pad=1 bias=no"),
                   FL_NEXT("group_norm", "n2", "groups=12"),
                   FL_READS("add", "s", "", "n2 r1"), FL_NEXT("relu", "r2", ""), FL_NEXT("group_norm", "n3", ""), HEAD } },
+    { "pools", { FL_NEXT("conv", "a", "out=6 pad=1"), FL_NEXT("max_pool", "p1", "kernel=3 stride=2 pad=1"),
+                 FL_NEXT("tanh", "t", ""), FL_NEXT("conv", "b", "out=8 pad=1"),
+                 FL_NEXT("avg_pool", "p2", "kernel=3 stride=1 pad=1 count_pad=no"), FL_NEXT("silu", "s", ""),
+                 FL_NEXT("max_pool", "p3", "stride=1"), FL_NEXT("conv", "c", "out=9 kernel=1"),
+                 FL_NEXT("avg_pool", "p4", "stride=3 pad=1"), FL_NEXT("linear", "head", "") } },
+    { "unfused", { FL_NEXT("conv", "a", "out=6 pad=1"), FL_NEXT("relu", "r", ""), FL_NEXT("max_pool", "p1", "kernel=3 pad=1"),
+                   FL_NEXT("conv", "b", "out=9"), FL_NEXT("relu", "r2", ""), FL_NEXT("linear", "head", "") } },
+    { "means", { FL_NEXT("conv", "a", "out=6 pad=1"), FL_NEXT("avg_pool", "p1", ""), FL_NEXT("tanh", "t", ""),
+                 FL_NEXT("conv", "b", "out=9 pad=1"), FL_NEXT("avg_pool", "p2", "kernel=4 stride=2 pad=2 count_pad=no"), HEAD } },
     { "batch", { FL_NEXT("batch_norm", "n0", ""), FL_NEXT("conv", "a", "out=7 stride=2 pad=1 bias=no"),
                  FL_NEXT("batch_norm", "n1", "eps=1e-2"), FL_NEXT("relu", "r", ""), FL_NEXT("conv", "b", "out=7 pad=1"),
                  FL_READS("add", "s", "", "b r n1"), HEAD } },
@@ -88,8 +97,8 @@ struct Case {
 }
 
 TEST_CASE("Gradients of networks of images agree with differences of a forward pass in double", "[gradient]") {
-  const Network spec = networks()[GENERATE(range(size_t(0), size_t(7)))];
-  REQUIRE(networks().size() == 7);
+  const Network spec = networks()[GENERATE(range(size_t(0), size_t(10)))];
+  REQUIRE(networks().size() == 10);
   Case c(spec);
   if (spec.name == "dropped") c.draw("d1", 2, Case::N * 8 * 7 * 6, 0.25), c.draw("d2", 5, Case::N * 30, 0.5);
   const double loss = c.loss();

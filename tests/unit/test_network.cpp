@@ -416,5 +416,21 @@ TEST_CASE("What is no network is refused with the layer's name", "[network]") {
         "model n, layer b: it reads a vector of 63; allowed: an image");
   CHECK(refused({ "n", { { "conv", "a", "kernel=9", nullptr, "net.yaml:3:5" }, head } }) ==
         "net.yaml:3:5: model n, layer a: a 9x9 kernel does not fit in 9x7 with padding 0");
+  for (const char *type : { "max_pool", "avg_pool" }) {
+    const std::string layer = "model n, layer a: ";
+    CHECK(refused({ "n", { FL_NEXT("flatten", "f", ""), FL_NEXT(type, "a", ""), head } }) ==
+          layer + "it reads a vector of 63; allowed: an image");
+    CHECK(refused({ "n", { FL_NEXT(type, "a", "kernel=8"), head } }) ==
+          layer + "a 8x8 window does not fit in 9x7 with padding 0");
+    CHECK(refused({ "n", { FL_NEXT(type, "a", "kernel=3 pad=2"), head } }) ==
+          layer + "pad = 2; allowed: at most half of its kernel = 3, 1");
+    const std::string most = type[0] == 'm' ? "16" : "64", half = type[0] == 'm' ? "8" : "32";
+    CHECK(refused({ "n", { FL_NEXT(type, "a", "kernel=65"), head } }) ==
+          layer + "kernel = '65'; allowed: a whole number from 1 to " + most);
+    CHECK(refused({ "n", { FL_NEXT(type, "a", "kernel=4 pad=1.5"), head } }) ==
+          layer + "pad = '1.5'; allowed: a whole number from 0 to " + half);
+    CHECK_THAT(refused({ "n", { FL_NEXT(type, "a", "ceil=yes"), head } }),
+               Catch::Matchers::StartsWith(layer + "unknown key of " + type + " 'ceil'"));
+  }
   CHECK(refused({ "n", {} }) == "a model needs a network of one layer or more and at least one training sample");
 }

@@ -31,7 +31,7 @@ fl_kernels fake() {
   k.mix = nothing, k.rmsprop = nothing, k.sign_step = nothing, k.adamw = nothing, k.mean_runs = nothing, k.gemm_nt = nothing;
   k.gemm_syrk = nothing, k.gemm_nn_add = nothing, k.conv_forward = nothing, k.conv_grad_weight = nothing;
   k.conv_pool = nothing, k.conv_pool_back = nothing, k.softmax_xent = nothing, k.maxpool2 = nothing, k.normalize = nothing;
-  k.gram = nothing, k.rotate = nothing;
+  k.gram = nothing, k.rotate = nothing, k.max_pool = nothing, k.avg_pool_back = nothing;
   return k;
 }
 
@@ -176,6 +176,9 @@ TEST_CASE("profile: FLOPs and bytes by shape") {
   counting->rotate(2, range, f, f), check(FL_OP_rotate, 5 * 32 * 6, 5 * 32 * 8);
   counting->softmax_xent(2, 10, f, b, 1, f, f), check(FL_OP_softmax_xent, 2 * (260 + 31), 160);
   counting->maxpool2(6, 28, 28, f, f, b), check(FL_OP_maxpool2, 0, 6 * 196 * 21);
+  const fl_pool window = { 28, 28, 3, 2, 1, 1 }; // 14 x 14 windows of 9
+  counting->max_pool(&window, 6, f, f, b), check(FL_OP_max_pool, 0, 6 * (4 * 784 + 5 * 196));
+  counting->avg_pool_back(&window, 6, f, f), check(FL_OP_avg_pool_back, 10 * 6 * 196, 6 * (4 * 784 + 4 * 196));
   counting->normalize(784, f, b, 1, 0), check(FL_OP_normalize, 1568, 784 * 5);
 }
 

@@ -183,8 +183,8 @@ struct Run {
 
 TEST_CASE("Networks with PyTorch's weights: its logits, losses of steps, gradients, and where the steps lead", "[torch]") {
   const std::string name = GENERATE("logistic", "mlp_60_40", "lenet5", "mcmahan_narrow", "pfl_narrow", "vgg_narrow",
-                                    "resnet_narrow", "resnet_bn_narrow", "vit_narrow", "mini_gpt", "text_narrow",
-                                    "text_narrow_lora2", "lstm_narrow", "gru_narrow");
+                                    "pool_narrow", "resnet_narrow", "resnet_bn_narrow", "vit_narrow", "mini_gpt",
+                                    "text_narrow", "text_narrow_lora2", "lstm_narrow", "gru_narrow");
   const Kept kept(FEDLANE_FIXTURES "/networks/" + name + ".json");
   Run r(name, kept);
   const fl_layout *l = r.o->layout;
