@@ -311,16 +311,14 @@ typedef struct { size_t length, in, hidden; } fl_recurrent;
 typedef struct { const float *w_ih, *w_hh, *b_ih, *b_hh; } fl_recurrent_weights;
 typedef struct { float *w_ih, *w_hh, *b_ih, *b_hh; } fl_recurrent_gradients;
 size_t fl_recurrent_work(const fl_recurrent *, size_t n);       /* floats of scratch of each of the four */
-void fl_lstm(const fl_kernels *, const fl_recurrent *, size_t n, const float *x, const fl_recurrent_weights *, float *y,
-             float *gates, float *cells, float *work);
-void fl_lstm_back(const fl_kernels *, const fl_recurrent *, size_t n, const float *x, const fl_recurrent_weights *,
-                  const float *y, float *gates, const float *cells, const float *dy, float *dx, const fl_recurrent_gradients *,
-                  float *work);
-void fl_gru(const fl_kernels *, const fl_recurrent *, size_t n, const float *x, const fl_recurrent_weights *, float *y,
-            float *gates, float *state, float *work);
-void fl_gru_back(const fl_kernels *, const fl_recurrent *, size_t n, const float *x, const fl_recurrent_weights *,
-                 const float *y, float *gates, float *state, const float *dy, float *dx, const fl_recurrent_gradients *,
-                 float *work);
+/* `more`: state or cells. */
+typedef void fl_recurrent_forward(const fl_kernels *, const fl_recurrent *, size_t n, const float *x,
+                                  const fl_recurrent_weights *, float *y, float *gates, float *more, float *work);
+typedef void fl_recurrent_back(const fl_kernels *, const fl_recurrent *, size_t n, const float *x, const fl_recurrent_weights *,
+                               const float *y, float *gates, float *more, const float *dy, float *dx,
+                               const fl_recurrent_gradients *, float *work);
+fl_recurrent_forward fl_lstm, fl_gru;
+fl_recurrent_back fl_lstm_back, fl_gru_back;
 
 #ifdef __cplusplus
 }

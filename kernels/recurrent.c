@@ -102,7 +102,7 @@ void fl_lstm(const fl_kernels *t, const fl_recurrent *s, size_t n, const float *
 }
 
 void fl_lstm_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const float *x, const fl_recurrent_weights *w,
-                  const float *y, float *gates, const float *cells, const float *dy, float *dx, const fl_recurrent_gradients *g,
+                  const float *y, float *gates, float *cells, const float *dy, float *dx, const fl_recurrent_gradients *g,
                   float *work) {
   const size_t h = s->hidden, all = 4 * h, length = s->length, rows = n * length, piece = fl_sample_piece(length) * length;
   float *packed = work, *dh = packed + all * h, *dc = dh + n * h, *dense = dc + n * h, *before = dense + n * all;

@@ -8,22 +8,8 @@ static const fl_param params[] = { FL_RECURRENT_PARAMS };
 static int bind(fl_module *m, fl_binder *b) { return bind_recurrent(m, b, GATES); }
 static size_t kept(const fl_module *m) { return kept_bytes(m, GATES); }
 
-static void forward(const fl_module *m, const fl_pass *s) {
-  const fl_recurrent r = recurrent_of(m);
-  const fl_recurrent_weights w = weights_of(m, s);
-  const kept_of k = find_kept(m, s, GATES);
-  fl_gru(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, s->work);
-  give_last(m, s, k.y);
-}
-
-static void backward(const fl_module *m, const fl_pass *s) {
-  const fl_recurrent r = recurrent_of(m);
-  const fl_recurrent_weights w = weights_of(m, s);
-  const fl_recurrent_gradients g = gradients_of(m, s);
-  const kept_of k = find_kept(m, s, GATES);
-  fl_gru_back(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, spread_last(m, s), s->dx[0], &g, s->work);
-}
-
+static void forward(const fl_module *m, const fl_pass *s) { recurrent_forward(m, s, GATES, fl_gru); }
+static void backward(const fl_module *m, const fl_pass *s) { recurrent_back(m, s, GATES, fl_gru_back); }
 static double macs(const fl_module *m) { return recurrent_macs(m, GATES); }
 
 const fl_layer fl_layer_gru = {

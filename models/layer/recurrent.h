@@ -1,4 +1,4 @@
-/* recurrent.h - what lstm.c and gru.c share: parameters, shapes, tensors and where what is kept lies. */
+/* recurrent.h - what lstm.c and gru.c share: all but the number of gates and the functions over a sequence. */
 #ifndef FEDLANE_RECURRENT_H
 #define FEDLANE_RECURRENT_H
 #include "models/layer/layer.h"
@@ -70,6 +70,21 @@ static inline const float *spread_last(const fl_module *m, const fl_pass *s) {
   memset(dy, 0, s->n * all * sizeof *dy);
   for (size_t b = 0; b < s->n; b++) memcpy(dy + (b + 1) * all - h, s->dy + b * h, h * sizeof *dy);
   return dy;
+}
+
+static inline void recurrent_forward(const fl_module *m, const fl_pass *s, size_t gates, fl_recurrent_forward *run) {
+  const fl_recurrent r = recurrent_of(m);
+  const fl_recurrent_weights w = weights_of(m, s);
+  const kept_of k = find_kept(m, s, gates);
+  run(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, s->work);
+  give_last(m, s, k.y);
+}
+static inline void recurrent_back(const fl_module *m, const fl_pass *s, size_t gates, fl_recurrent_back *run) {
+  const fl_recurrent r = recurrent_of(m);
+  const fl_recurrent_weights w = weights_of(m, s);
+  const fl_recurrent_gradients g = gradients_of(m, s);
+  const kept_of k = find_kept(m, s, gates);
+  run(s->k, &r, s->n, s->x[0], &w, k.y, k.gates, k.more, spread_last(m, s), s->dx[0], &g, s->work);
 }
 
 static inline double recurrent_macs(const fl_module *m, size_t gates) {

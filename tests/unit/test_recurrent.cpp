@@ -79,11 +79,8 @@ void check_recurrent(size_t n, size_t length, size_t in, size_t hidden, bool gru
     work.back() = 42;
     (gru ? fl_gru : fl_lstm)(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), work.data());
     for (size_t i = 0; i < y.size(); i++) CHECK(std::fabs(y[i] - want[i]) < 3e-6);
-    if (gru) {
-      fl_gru_back(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), dy.data(), d[0].data(), &g, work.data());
-    } else {
-      fl_lstm_back(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), dy.data(), d[0].data(), &g, work.data());
-    }
+    (gru ? fl_gru_back : fl_lstm_back)(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), dy.data(), d[0].data(),
+                                       &g, work.data());
     CHECK(work.back() == 42);
     if (isa == 0) {
       std::mt19937 r(3);
