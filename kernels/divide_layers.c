@@ -259,10 +259,12 @@ static size_t stats_of(const fl_attention *s, size_t n) { return n * s->heads * 
 
 static void attention_part(void *arg, size_t i) {
   const attention_job *j = arg;
-  const fl_attention *s = j->s;
+  fl_attention own = *j->s;
+  const fl_attention *s = &own;
   const size_t from = fl_ranges_from(&j->r, i), n = fl_ranges_from(&j->r, i + 1) - from, all = stats_of(s, j->r.n);
   const size_t at = from * s->length * s->ld, out = from * s->length * s->ldo, stats = stats_of(s, n);
   const int whole = !j->work.memory;
+  own.first += from * fl_attention_drawn(s);
   float *work = fl_scratch_at(&j->work, i), *stat = whole ? j->stat : work;
   if (!whole) work += round16(2 * stats);
   if (!whole && j->dy) copy_out(stat, j->stat, all, stats_of(s, from), stats);

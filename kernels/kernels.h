@@ -160,8 +160,20 @@ static inline size_t fl_embed_work(size_t rows, size_t vocabulary) { return rows
  * the key's place in the block, then halving; y = sum of e*v, keys ascending. From the second block on c = exp(m_before - m), l
  * = fma(l_before, c, l), and y goes on from y*c. At last y*(1/l). Back: p = e*(1/l) with the last m; dy.y as l is summed; ds =
  * (p*(dy.v - dy.y))*scale; dq, keys ascending, dk and dv, queries ascending, by fma from +0. The p and ds of keys that are not
- * seen are absent, or +0, whose products with an infinite number are NaN. */
-typedef struct { size_t length, heads, dim, ld, ldo; float scale; int causal; } fl_attention;
+ * seen are absent, or +0, whose products with an infinite number are NaN.
+ * draws not NULL and drop > 0: behind the sums e, and back p, of pair b = sample*heads + head, query t and key j is dropped as
+ * `dropout` drops element first + (b*length + t)*L + j under *draws, L the length rounded up to 16: times f = +0 or 1/(1 - drop).
+ * Back: dv of the p*f; ds = (p*((dy.v)*f - dy.y))*scale. first is a multiple of 16; elements from 2^34 on come again. */
+typedef struct {
+  size_t length, heads, dim, ld, ldo;
+  float scale;
+  int causal;
+  const fl_key *draws;
+  double drop;
+  size_t first;
+} fl_attention;
+/* The elements of a sample: how far `first` moves from one to the next. */
+static inline size_t fl_attention_drawn(const fl_attention *s) { return s->heads * s->length * ((s->length + 15) / 16 * 16); }
 /* Floats of scratch of both: it grows with the length, not with its square. */
 size_t fl_attention_work(const fl_attention *s);
 

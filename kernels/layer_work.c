@@ -53,6 +53,6 @@ size_t fl_norm_work(size_t n, size_t rows, size_t piece) {
 }
 
 size_t fl_attention_work(const fl_attention *s) {
-  if (attention_short(s)) return 9 * attention_operand(s);
+  if (attention_short(s)) return 9 * attention_operand(s) + (attention_drops(s) ? 512 * s->length : 0);
   return 2 * attention_rows(s) * attention_columns(s) + s->length;
 }

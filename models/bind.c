@@ -298,7 +298,7 @@ int fl_bind(fl_model *m, const fl_net *net, char *err, size_t size) {
   if (check_ends(&b) || bind_loss(&b, loss ? loss : &none)) return -1;
   if (m->layout.buffers && move_buffers(m)) return snprintf(err, size, "model %s: no memory", net->name), -1;
   fuse_pooling(m);
-  for (size_t i = 0; i < m->n; i++) m->draws |= m->module[i].type->acts & FL_DRAWS;
+  for (size_t i = 0; i < m->n; i++) m->draws |= m->module[i].draws;
   if (m->draws || m->layout.buffers || m->train.augment) m->objective.grad = fl_plan_grad;
   return 0;
 }

@@ -132,7 +132,7 @@ static fl_pass pass_of(const fl_batch *b, size_t i, fl_key *draws) {
   fl_pass pass = { .k = b->k, .n = b->n, .p = b->p, .g = b->g, .moves = b->moves, .d = b->m->layout.d, .training = b->training,
                    .y = fl_batch_span(b, place[i + 1].value), .kept = fl_batch_span(b, place[i + 1].kept), .work = b->work };
   for (size_t j = 0; j < s->n_in; j++) pass.x[j] = fl_batch_span(b, place[s->in[j]].value);
-  if (b->draws && s->type->acts & FL_DRAWS) *draws = fl_key_child(b->draws, (uint32_t)i), pass.draws = draws;
+  if (b->draws && s->draws) *draws = fl_key_child(b->draws, (uint32_t)i), pass.draws = draws;
   return pass;
 }
 

@@ -1,6 +1,6 @@
 /* activation_dropout.c - dropout. What is kept is drawn once, by counter, and remembered as a bit an element: reading bits costs
  * far less than drawing again. Bit k of word 16*(i/512) + i%16 is element i, k = i/16%32, so that no lane moves. */
-#include "kernels/random/philox.h"
+#include "kernels/layer/drop.h"
 
 enum { BLOCK = 512, DRAWN = BLOCK + 2 * FL_GROUP };
 
@@ -17,22 +17,17 @@ FL_INLINE void draw(size_t first, size_t n, const philox *p, uint32_t to[DRAWN])
 FL_INLINE v16 kept(m16 keep, v16 x, v16 factor) { return v_sel(keep, v_mul(x, factor), v_sel(v_eq(x, x), v_zero(), x)); }
 
 void FL_FN(dropout)(size_t n, float *y, const float *x, size_t first, const fl_key *key, double drop, uint32_t *mask) {
-  const philox p = philox_of(key);
-  const double scaled = drop * 0x1p32;
-  const int all = scaled > 0x1p32 - 1.0, none = !(scaled > 0.0);
-  const uint32_t whole = none || all ? 0 : (uint32_t)scaled, limit = none || all ? 0 : whole + ((double)whole < scaled);
-  const u16 top = u_set(0x80000000u), below = u_set(limit ^ 0x80000000u);
-  const v16 factor = v_set(all ? 0.0f : (float)(1.0 / (1.0 - drop)));
+  const drops d = drops_of(key, drop);
+  const v16 factor = v_set(d.factor);
   for (size_t at = 0; at < n; at += BLOCK, mask += 16) {
     const size_t count = n - at < BLOCK ? n - at : BLOCK;
     uint32_t word[DRAWN];
     u16 bits = u_set(0);
-    draw(first + at, count + 15, &p, word); /* the last vector is whole */
+    draw(first + at, count + 15, &d.p, word); /* the last vector is whole */
     const uint32_t *from = word + (first + at) % FL_GROUP;
     for (size_t i = 0; i < count; i += 16) {
       const size_t lanes = count - i < 16 ? count - i : 16;
-      const m16 gone = u_lt_s(u_xor(u_load(from + i), top), below);
-      m16 keep = all ? v_lt(v_zero(), v_zero()) : m_not(gone);
+      m16 keep = drops_keeps(&d, u_load(from + i));
       if (lanes < 16) keep = m_and(keep, u_lt_s(u_iota(), u_set((uint32_t)lanes)));
       bits = u_or(bits, u_sel(keep, u_set(1u << i / 16), u_set(0)));
       v_put(y + at + i, lanes, kept(keep, v_get(x + at + i, lanes), factor));

@@ -2,6 +2,7 @@
  * memory grows with the length alone. The products are the table's; the way back computes the scores again. */
 #include "kernels/layer/attention.h"
 #include "kernels/layer/attention_short.h"
+#include "kernels/layer/drop.h"
 #include "kernels/layer/rows.h"
 #include "kernels/math/exp.h"
 #include <math.h>
@@ -70,8 +71,24 @@ static void tile_softmax(const tile *t, float *score, float *y, float *max, floa
   }
 }
 
-static void forward(const fl_attention *s, const float *q, const float *k, const float *v, float *y, float *max, float *scale,
-                    float *score) {
+/* Where the elements of a row of a tile begin; `first`: those of the pair of sample and head. */
+FL_INLINE size_t row_drawn(const tile *t, size_t first, size_t r) {
+  return first + (t->q0 + r) * ((t->s->length + 15) / 16 * 16) + t->k0;
+}
+
+/* What is dropped of the sums' e goes into no product. */
+static void tile_drop(const tile *t, const drops *d, size_t first, float *score) {
+  float factor[ATTENTION_KEYS];
+  for (size_t r = 0; r < t->rows; r++) {
+    float *e = score + r * t->lds;
+    drops_factors(d, row_drawn(t, first, r), t->keys, factor);
+    for (size_t i = 0; i < t->keys; i += 16) v_store(e + i, v_mul(v_load(e + i), v_load(factor + i)));
+  }
+}
+
+/* drop NULL: nothing is dropped; first: of the pair's elements. */
+static void forward(const fl_attention *s, const drops *drop, size_t first, const float *q, const float *k, const float *v,
+                    float *y, float *max, float *scale, float *score) {
   const size_t most = attention_rows(s), d = s->dim;
   for (size_t q0 = 0; q0 < s->length; q0 += most) {
     const size_t rows = s->length - q0 < most ? s->length - q0 : most;
@@ -80,6 +97,7 @@ static void forward(const fl_attention *s, const float *q, const float *k, const
       const tile t = tile_of(s, q0, rows, k0);
       FL_FN(gemm_nt)(rows, t.keys, d, q + q0 * s->ld, s->ld, k + k0 * s->ld, s->ld, score, t.lds, FL_GEMM_PIECE);
       tile_softmax(&t, score, to, max + q0, scale + q0);
+      if (drop) tile_drop(&t, drop, first, score);
       if (k0) FL_FN(gemm_nn_add)(rows, d, t.keys, score, t.lds, v + k0 * s->ld, s->ld, to, s->ldo);
       else FL_FN(gemm_nn)(rows, d, t.keys, score, t.lds, v, s->ld, to, s->ldo, FL_GEMM_PIECE);
     }
@@ -97,9 +115,11 @@ void FL_FN(attention)(const fl_attention *s, size_t n, const float *q, const flo
     attention_pairs(s, n, q, k, v, y, stat, work);
     return;
   }
+  const drops d = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p++) {
     const size_t row = p / s->heads * s->length, at = row * s->ld + p % s->heads * s->dim;
-    forward(s, q + at, k + at, v + at, y + row * s->ldo + p % s->heads * s->dim, stat + p * s->length,
+    float *to = y + row * s->ldo + p % s->heads * s->dim;
+    forward(s, attention_drops(s) ? &d : NULL, attention_first(s, p), q + at, k + at, v + at, to, stat + p * s->length,
             stat + all + p * s->length, work);
   }
 }
@@ -107,6 +127,7 @@ void FL_FN(attention)(const fl_attention *s, size_t n, const float *q, const flo
 /* ---- backward --------------------------------------------------------------------------------------------------------- */
 typedef struct {
   const fl_attention *s;
+  const drops *drop; size_t first;              /* as of forward */
   const float *q, *k, *v, *y, *max, *scale, *dy;
   float *dq, *dk, *dv, *dot, *score, *slope;    /* dot: of each query's dy and y */
 } back;
@@ -136,16 +157,23 @@ static void tile_probabilities(const back *b, const tile *t) {
   }
 }
 
-/* slope, which holds dy v^T, becomes p*(dy v^T - dot)*scale. */
+/* slope, which holds dy v^T, becomes p*(dy v^T - dot)*scale. Of what is dropped: p*(dy v^T*f - dot)*scale, and p becomes p*f. */
 static void tile_slope(const back *b, const tile *t) {
   const v16 scale = v_set(t->s->scale);
+  float factor[ATTENTION_KEYS];
   for (size_t r = 0; r < t->rows; r++) {
     const v16 dot = v_set(b->dot[t->q0 + r]);
-    const float *p = b->score + r * t->lds;
-    float *d = b->slope + r * t->lds;
+    float *p = b->score + r * t->lds, *d = b->slope + r * t->lds;
     const size_t n = count_of(t, r);
+    if (b->drop) drops_factors(b->drop, row_drawn(t, b->first, r), t->keys, factor);
     for (size_t i = 0; i < t->keys; i += 16) {
-      const v16 x = v_mul(v_mul(v_load(p + i), v_sub(v_load(d + i), dot)), scale);
+      const v16 of = v_load(p + i);
+      v16 dp = v_load(d + i);
+      if (b->drop) {
+        dp = v_mul(dp, v_load(factor + i));
+        v_store(p + i, v_mul(of, v_load(factor + i)));
+      }
+      const v16 x = v_mul(v_mul(of, v_sub(dp, dot)), scale);
       v_store(d + i, i + 16 <= n ? x : v_sel(u_lt_s(u_add(u_iota(), u_set((uint32_t)i)), u_set((uint32_t)n)), x, v_zero()));
     }
   }
@@ -169,9 +197,9 @@ static void backward(const back *b) {
       const tile t = tile_of(s, q0, rows, k0);
       FL_FN(gemm_nt)(rows, t.keys, d, q, ld, b->k + k0 * ld, ld, b->score, t.lds, FL_GEMM_PIECE);
       tile_probabilities(b, &t);
-      FL_FN(gemm_tn_add)(t.keys, d, rows, b->score, t.lds, dy, s->ldo, b->dv + k0 * ld, ld);
       FL_FN(gemm_nt)(rows, t.keys, d, dy, s->ldo, b->v + k0 * ld, ld, b->slope, t.lds, FL_GEMM_PIECE);
       tile_slope(b, &t);
+      FL_FN(gemm_tn_add)(t.keys, d, rows, b->score, t.lds, dy, s->ldo, b->dv + k0 * ld, ld);
       FL_FN(gemm_nn_add)(rows, d, t.keys, b->slope, t.lds, b->k + k0 * ld, ld, b->dq + q0 * ld, ld);
       FL_FN(gemm_tn_add)(t.keys, d, rows, b->slope, t.lds, q, ld, b->dk + k0 * ld, ld);
     }
@@ -185,11 +213,13 @@ void FL_FN(attention_back)(const fl_attention *s, size_t n, const float *q, cons
     attention_pairs_back(s, n, q, k, v, y, stat, dy, dq, dk, dv, work);
     return;
   }
+  const drops dropped = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p++) {
     const size_t row = p / s->heads * s->length, in = row * s->ld + p % s->heads * s->dim;
     const size_t out = row * s->ldo + p % s->heads * s->dim;
-    const back b = { s, q + in, k + in, v + in, y + out, stat + p * s->length, stat + all + p * s->length, dy + out, dq + in,
-                     dk + in, dv + in, work + 2 * scores, work, work + scores };
+    const back b = { s, attention_drops(s) ? &dropped : NULL, attention_first(s, p), q + in, k + in, v + in, y + out,
+                     stat + p * s->length, stat + all + p * s->length, dy + out, dq + in, dk + in, dv + in, work + 2 * scores,
+                     work, work + scores };
     backward(&b);
   }
 }

@@ -15,6 +15,11 @@ static inline size_t attention_rows(const fl_attention *s) {
 static inline size_t attention_columns(const fl_attention *s) {
   return (s->length < ATTENTION_KEYS ? s->length + 15 : ATTENTION_KEYS) / 16 * 16;
 }
+/* The elements of dropout of a pair of sample and head begin there. */
+static inline size_t attention_first(const fl_attention *s, size_t pair) {
+  return s->first + pair * s->length * ((s->length + 15) / 16 * 16);
+}
+static inline int attention_drops(const fl_attention *s) { return s->draws && s->drop > 0; }
 /* Floats of one operand of sixteen pairs. */
 static inline size_t attention_operand(const fl_attention *s) { return (s->length * s->dim + 15) / 16 * 256; }
 #endif

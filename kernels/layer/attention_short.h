@@ -4,6 +4,7 @@
 #ifndef FL_LAYER_ATTENTION_SHORT_H
 #define FL_LAYER_ATTENTION_SHORT_H
 #include "kernels/layer/attention.h"
+#include "kernels/layer/drop.h"
 #include "kernels/math/exp.h"
 #include "kernels/simd/each.h"
 #include <math.h>
@@ -40,6 +41,18 @@ static void pairs_out(const group *g, const float *from, float *rows, float *x, 
   }
 }
 
+/* The factors of dropout of the sixteen pairs: of query t and key j the vector at 16*(16*t + j). Returns NULL where nothing is
+ * dropped; `work` has room for them twice. */
+static const float *pairs_factors(const group *g, const drops *d, float *work) {
+  const size_t length = g->s->length, each = 16 * length;
+  float *to = work, *rows = work + 16 * each;
+  if (!attention_drops(g->s)) return NULL;
+  for (size_t lane = 0; lane < g->count; lane++)
+    drops_factors(d, attention_first(g->s, g->first + lane), each, rows + lane * each);
+  for (size_t t = 0; t < length; t++) v_turn(to + 256 * t, 16, rows + 16 * t, each, g->count);
+  return to;
+}
+
 /* j += j + 8, 4, 2, 1 of n <= 16 */
 FL_INLINE v16 halve_few(size_t n, v16 t[16]) {
   for (size_t half = 8; half; half /= 2) {
@@ -54,8 +67,8 @@ FL_INLINE v16 dot_few(size_t n, const float *a, const float *b) {
   return sum;
 }
 
-static void pairs_forward(const fl_attention *s, const float *q, const float *k, const float *v, float *y, float *max,
-                          float *inverse) {
+static void pairs_forward(const fl_attention *s, const float *factor, const float *q, const float *k, const float *v, float *y,
+                          float *max, float *inverse) {
   const size_t d = s->dim;
   const v16 scale = v_set(s->scale);
   for (size_t t = 0; t < s->length; t++) {
@@ -68,6 +81,7 @@ static void pairs_forward(const fl_attention *s, const float *q, const float *k,
     top = v_mul(top, scale);
     for (size_t j = 0; j < keys; j++) sum[j] = e[j] = v_exp(v_fma(e[j], scale, v_neg(top)));
     const v16 by = v_div(v_set(1.0f), halve_few(keys, sum));
+    for (size_t j = 0; factor && j < keys; j++) e[j] = v_mul(e[j], v_load(factor + 16 * (16 * t + j)));
     for (size_t i = 0; i < d; i++) {
       v16 o = v_zero();
       for (size_t j = 0; j < keys; j++) o = v_fma(e[j], v_load(v + 16 * (j * d + i)), o);
@@ -97,12 +111,13 @@ static void attention_pairs(const fl_attention *s, size_t n, const float *q, con
   const size_t pairs = n * s->heads, size = attention_operand(s);
   float *at[5], max[256], inverse[256];
   for (size_t i = 0; i < 5; i++) at[i] = work + i * size;
+  const drops d = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p += 16) {
     const group g = { s, p, pairs - p < 16 ? pairs - p : 16 };
     pairs_in(&g, q, s->ld, at[4], at[0]);
     pairs_in(&g, k, s->ld, at[4], at[1]);
     pairs_in(&g, v, s->ld, at[4], at[2]);
-    pairs_forward(s, at[0], at[1], at[2], at[3], max, inverse);
+    pairs_forward(s, pairs_factors(&g, &d, work + 9 * size), at[0], at[1], at[2], at[3], max, inverse);
     pairs_out(&g, at[3], at[4], y, s->ldo);
     stat_out(&g, max, stat);
     stat_out(&g, inverse, stat + pairs * s->length);
@@ -110,7 +125,8 @@ static void attention_pairs(const fl_attention *s, size_t n, const float *q, con
 }
 
 /* x: q, k, v, y, dy, dq, dk, dv */
-static void pairs_backward(const fl_attention *s, float *const x[8], const float *max, const float *inverse) {
+static void pairs_backward(const fl_attention *s, const float *factor, float *const x[8], const float *max,
+                           const float *inverse) {
   const size_t d = s->dim;
   const v16 scale = v_set(s->scale);
   memset(x[6], 0, 16 * s->length * d * sizeof *x[6]);
@@ -122,9 +138,11 @@ static void pairs_backward(const fl_attention *s, float *const x[8], const float
     for (size_t i = 0; i < d; i++) own[i] = v_fma(v_load(x[4] + at + 16 * i), v_load(x[3] + at + 16 * i), v_zero());
     const v16 dot = halve_few(d, own);
     for (size_t j = 0; j < keys; j++) {
-      const v16 p = v_mul(v_exp(v_fma(dot_few(d, x[0] + at, x[1] + 16 * j * d), scale, top)), by);
-      const v16 dp = dot_few(d, x[4] + at, x[2] + 16 * j * d);
+      v16 p = v_mul(v_exp(v_fma(dot_few(d, x[0] + at, x[1] + 16 * j * d), scale, top)), by);
+      v16 dp = dot_few(d, x[4] + at, x[2] + 16 * j * d);
+      if (factor) dp = v_mul(dp, v_load(factor + 16 * (16 * t + j)));
       slope[j] = v_mul(v_mul(p, v_sub(dp, dot)), scale);
+      if (factor) p = v_mul(p, v_load(factor + 16 * (16 * t + j)));
       for (size_t i = 0; i < d; i++) {
         float *dk = x[6] + 16 * (j * d + i), *dv = x[7] + 16 * (j * d + i);
         v_store(dv, v_fma(p, v_load(x[4] + at + 16 * i), v_load(dv)));
@@ -144,6 +162,7 @@ static void attention_pairs_back(const fl_attention *s, size_t n, const float *q
   const size_t pairs = n * s->heads, size = attention_operand(s);
   float *x[8], *rows = work + 8 * size, max[256], inverse[256];
   for (size_t i = 0; i < 8; i++) x[i] = work + i * size;
+  const drops d = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p += 16) {
     const group g = { s, p, pairs - p < 16 ? pairs - p : 16 };
     pairs_in(&g, q, s->ld, rows, x[0]);
@@ -153,7 +172,7 @@ static void attention_pairs_back(const fl_attention *s, size_t n, const float *q
     pairs_in(&g, dy, s->ldo, rows, x[4]);
     stat_in(&g, stat, max);
     stat_in(&g, stat + pairs * s->length, inverse);
-    pairs_backward(s, x, max, inverse);
+    pairs_backward(s, pairs_factors(&g, &d, work + 9 * size), x, max, inverse);
     pairs_out(&g, x[5], rows, dq, s->ld);
     pairs_out(&g, x[6], rows, dk, s->ld);
     pairs_out(&g, x[7], rows, dv, s->ld);

@@ -3,12 +3,13 @@
 #include "models/layer/layer.h"
 #include <math.h>
 
-enum { HEADS, CAUSAL, QKV_BIAS, BIAS, STD };
+enum { HEADS, CAUSAL, QKV_BIAS, BIAS, DROPOUT, STD };
 static const fl_param params[] = {
   { "heads", 1, 1, 65536, NULL, "heads; a divisor of the features", FL_WHOLE },
   { "causal", 0, 0, 0, "no|yes", "whether a position sees itself and those before it alone", 0 },
   { "qkv_bias", 1, 0, 0, "no|yes", "whether a bias is added to queries, keys and values", 0 },
   { "bias", 1, 0, 0, "no|yes", "whether a bias is added to the output", 0 },
+  { "dropout", 0, 0, 1, NULL, "chance of a probability to be dropped while it trains, behind the softmax", FL_BELOW },
   FL_PARAM_STD,
 };
 
@@ -33,15 +34,18 @@ static int bind(fl_module *m, fl_binder *b) {
   if (width(m) % (size_t)m->h[HEADS])
     return fl_bind_refuse(b, "heads = %g; allowed: a divisor of the %zu features of its input", m->h[HEADS], width(m));
   m->to = m->from;
+  m->draws = m->h[DROPOUT] > 0;
   bind_projection(m, b, QKV, "qkv.weight", "qkv.bias", FL_QKV, 3 * width(m));
   bind_projection(m, b, PROJ, "proj.weight", "proj.bias", FL_O, width(m));
   return 0;
 }
 
-static fl_attention shape_of(const fl_module *m) {
+/* draws: NULL, nothing is dropped. */
+static fl_attention shape_of(const fl_module *m, const fl_key *draws) {
   const size_t heads = (size_t)m->h[HEADS], d = width(m), dim = d / heads;
   return (fl_attention){ .length = length(m), .heads = heads, .dim = dim, .ld = 3 * d, .ldo = d,
-                         .scale = (float)(1.0 / sqrt((double)dim)), .causal = m->h[CAUSAL] > 0 };
+                         .scale = (float)(1.0 / sqrt((double)dim)), .causal = m->h[CAUSAL] > 0, .draws = draws,
+                         .drop = m->h[DROPOUT] };
 }
 static fl_linear projection(const fl_module *m, size_t n, int which) {
   return (fl_linear){ n * length(m), width(m), which == QKV ? 3 * width(m) : width(m), fl_sample_piece(length(m)) * length(m) };
@@ -51,12 +55,13 @@ static fl_linear projection(const fl_module *m, size_t n, int which) {
 static size_t kept(const fl_module *m) { return length(m) * (4 * width(m) + 2 * (size_t)m->h[HEADS]) * sizeof(float); }
 /* Backward has the gradients of the heads' output and of queries, keys, values before the kernel's own scratch. */
 static size_t work(const fl_module *m, size_t n) {
-  const fl_attention a = shape_of(m);
+  const fl_key any = { 0 };
+  const fl_attention a = shape_of(m, &any);
   return (4 * n * length(m) * width(m) + fl_attention_work(&a)) * sizeof(float);
 }
 
 static void forward(const fl_module *m, const fl_pass *s) {
-  const fl_attention a = shape_of(m);
+  const fl_attention a = shape_of(m, s->draws);
   const fl_linear in = projection(m, s->n, QKV), out = projection(m, s->n, PROJ);
   const size_t d = width(m), size = s->n * length(m) * d;
   float *qkv = s->kept, *heads = qkv + 3 * size, *stat = heads + size;
@@ -67,7 +72,7 @@ static void forward(const fl_module *m, const fl_pass *s) {
 }
 
 static void backward(const fl_module *m, const fl_pass *s) {
-  const fl_attention a = shape_of(m);
+  const fl_attention a = shape_of(m, s->draws);
   const fl_linear in = projection(m, s->n, QKV), out = projection(m, s->n, PROJ);
   const size_t d = width(m), size = s->n * length(m) * d, qkv_at = weight_at(m, QKV), at = weight_at(m, PROJ);
   const float *qkv = s->kept, *heads = qkv + 3 * size, *stat = heads + size;

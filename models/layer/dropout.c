@@ -11,6 +11,7 @@ static const fl_param params[] = {
 static int bind(fl_module *m, fl_binder *b) {
   if (m->from.kind == FL_TOKENS) return fl_bind_refuse(b, "it reads tokens; allowed: numbers");
   m->to = m->from;
+  m->draws = 1;
   return 0;
 }
 static size_t kept(const fl_module *m) { return fl_dropout_words(fl_shape_size(&m->to)) * sizeof(uint32_t); }
@@ -29,5 +30,5 @@ static void backward(const fl_module *m, const fl_pass *s) {
 
 const fl_layer fl_layer_dropout = {
   .name = "dropout", .help = "drops numbers at random while it trains", .params = params,
-  .n_params = sizeof params / sizeof *params, .least = 1, .most = 1, .acts = FL_IN_PLACE | FL_BACK_IN_PLACE | FL_DRAWS,
+  .n_params = sizeof params / sizeof *params, .least = 1, .most = 1, .acts = FL_IN_PLACE | FL_BACK_IN_PLACE,
   .bind = bind, .kept = kept, .forward = forward, .backward = backward };

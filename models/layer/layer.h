@@ -27,6 +27,7 @@ typedef struct {
   fl_shape from, to;                            /* of the first input, of the output */
   size_t n_tensors, at[FL_LAYER_TENSORS];
   size_t n_buffers, buffer[FL_LAYER_BUFFERS];   /* the same of its buffers: behind the trained floats */
+  int draws;                                    /* it draws while it trains: set by bind */
   int trains;                                   /* it, or what it reads, has parameters: its backward runs */
   size_t n_numbers; float *number;              /* of its parameter that is a list (FL_NUMBERS) */
   int words; uint32_t ignore;                   /* of a loss: it takes labels of 32 bits; the label that does not count */
@@ -98,9 +99,8 @@ const char *fl_shape_text(const fl_shape *, char out[64]);
 enum { FL_IN_PLACE = 1,                         /* forward: y may be x[0] */
        FL_KEEPS_INPUT = 2, FL_KEEPS_OUTPUT = 4, /* backward reads x, y */
        FL_BACK_IN_PLACE = 8,                    /* backward: dx[0] may be dy */
-       FL_DRAWS = 16,                           /* draws while it trains */
-       FL_LOSS_OF_LOGITS = 32,                  /* a loss of which every logit has a number, not every row */
-       FL_SOFTMAX = 64 };                       /* a loss of the softmax: labels can be drawn from that */
+       FL_LOSS_OF_LOGITS = 16,                  /* a loss of which every logit has a number, not every row */
+       FL_SOFTMAX = 32 };                       /* a loss of the softmax: labels can be drawn from that */
 struct fl_layer {
   const char *name, *help;
   const fl_param *params; size_t n_params;

@@ -14,7 +14,7 @@ enum { BATCH = 50, LENGTH = 80, UNITS = 256, INPUT = 8 };
 template <class Call> void add_heads(Book &book, const Op &op, double products, Call call) {
   for (const Heads &h : heads) {
     const size_t width = h.heads * h.dim, rows = h.n * h.length;
-    const fl_attention s = { h.length, h.heads, h.dim, 3 * width, width, 0.5f, h.causal };
+    const fl_attention s = { h.length, h.heads, h.dim, 3 * width, width, 0.5f, h.causal, nullptr, 0, 0 };
     const double keys = h.causal ? 0.5 * static_cast<double>(h.length + 1) : static_cast<double>(h.length);
     Shape shape;
     shape.name = dimension("n", h.n) + "/" + dimension("length", h.length) + "/" + dimension("heads", h.heads) + "/" +

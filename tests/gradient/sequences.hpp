@@ -2,6 +2,7 @@
 // written, nothing shared with models/layer. Gradients are held to its central differences.
 #pragma once
 #include <cmath>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -71,7 +72,8 @@ protected:
         }
         for (double &v : a) sum += v = std::exp(v - top);
         for (size_t j = 0; j < seen; j++)
-          for (size_t c = 0; c < e; c++) y.x[i * d + h * e + c] += a[j] / sum * qkv.x[j * 3 * d + 2 * d + h * e + c];
+          for (size_t c = 0; c < e; c++)
+            y.x[i * d + h * e + c] += a[j] / sum * (kept ? kept(name, h, i, j) : 1) * qkv.x[j * 3 * d + 2 * d + h * e + c];
       }
     return linear(y, name + ".proj.weight", name + ".proj.bias");
   }
@@ -150,6 +152,8 @@ protected:
   }
 
 public:
+  // What a probability of attention is multiplied by (layer, head, query, key); empty: nothing is dropped.
+  std::function<double(const std::string &, size_t, size_t, size_t)> kept;
   Net(const fl_net &n, const fl_layout &l, const Vector &at) : net(n), layout(l), p(at) {}
 
   Value logits(const Value &input) const {

@@ -21,7 +21,7 @@ struct Head {
   size_t length, dim;
   bool causal;
   double scale;
-  doubles q, k, v, dy, y, dq, dk, dv;
+  doubles q, k, v, dy, y, dq, dk, dv, factor;   // factor: of each query's and key's p, empty: none
   double dot(const doubles &a, size_t i, const doubles &b, size_t j) const {
     double sum = 0;
     for (size_t c = 0; c < dim; c++) sum += a[i * dim + c] * b[j * dim + c];
@@ -36,17 +36,18 @@ struct Head {
       doubles p(keys);
       double sum = 0, mean = 0;
       for (size_t j = 0; j < keys; j++) sum += p[j] = std::exp(scale * dot(q, t, k, j));
+      const auto f = [&](size_t j) { return factor.empty() ? 1 : factor[t * length + j]; };
       for (size_t j = 0; j < keys; j++) {
         p[j] /= sum;
-        mean += p[j] * dot(dy, t, v, j);
-        for (size_t c = 0; c < dim; c++) y[t * dim + c] += p[j] * v[j * dim + c];
+        mean += p[j] * f(j) * dot(dy, t, v, j);
+        for (size_t c = 0; c < dim; c++) y[t * dim + c] += p[j] * f(j) * v[j * dim + c];
       }
       for (size_t j = 0; j < keys; j++) {
-        const double slope = p[j] * (dot(dy, t, v, j) - mean) * scale;
+        const double slope = p[j] * (f(j) * dot(dy, t, v, j) - mean) * scale;
         for (size_t c = 0; c < dim; c++) {
           dq[t * dim + c] += slope * k[j * dim + c];
           dk[j * dim + c] += slope * q[t * dim + c];
-          dv[j * dim + c] += p[j] * dy[t * dim + c];
+          dv[j * dim + c] += p[j] * f(j) * dy[t * dim + c];
         }
       }
       total += dot(dy, t, y, t);
@@ -60,13 +61,31 @@ double distance(const doubles &a, const doubles &b) {
   for (size_t i = 0; i < a.size(); i++) error += (a[i] - b[i]) * (a[i] - b[i]), norm += b[i] * b[i];
   return std::sqrt(error / (norm + 1e-20));
 }
+
+// What `dropout` makes of ones, at the elements of all pairs: none where nothing is dropped.
+doubles factors(const fl_attention &s, size_t n) {
+  if (!s.draws) return {};
+  const size_t size = n * fl_attention_drawn(&s);
+  floats y(size), ones(size, 1);
+  std::vector<uint32_t> mask(fl_dropout_words(size));
+  fl_kernels_of(FL_ISA_SCALAR)->dropout(size, y.data(), ones.data(), s.first, s.draws, s.drop, mask.data());
+  return doubles(y.begin(), y.end());
+}
+doubles factor_of(const fl_attention &s, const doubles &all, size_t pair) {
+  doubles to;
+  const size_t wide = (s.length + 15) / 16 * 16;
+  for (size_t t = 0; !all.empty() && t < s.length; t++)
+    for (size_t j = 0; j < s.length; j++) to.push_back(all[(pair * s.length + t) * wide + j]);
+  return to;
+}
 } // namespace
 
 TEST_CASE("The reference of attention agrees with central differences", "[attention]") {
   const floats draws = draw(4 * 7 * 5, 1);
   const auto part = [&](size_t i) { return doubles(draws.begin() + long(i * 35), draws.begin() + long(i * 35 + 35)); };
-  for (const bool causal : { false, true }) {
-    Head h = { 7, 5, causal, 0.4, part(0), part(1), part(2), part(3), {}, {}, {}, {} };
+  for (const bool causal : { false, true }) for (const bool dropped : { false, true }) {
+    Head h = { 7, 5, causal, 0.4, part(0), part(1), part(2), part(3), {}, {}, {}, {}, {} };
+    for (size_t i = 0; dropped && i < 49; i++) h.factor.push_back(i % 3 ? 1.5 : 0);
     h.value();
     const doubles slopes[3] = { h.dq, h.dk, h.dv };
     doubles *arg[3] = { &h.q, &h.k, &h.v };
@@ -87,10 +106,13 @@ TEST_CASE("The reference of attention agrees with central differences", "[attent
 TEST_CASE("Attention and its gradients agree with the reference, from a fused buffer", "[attention]") {
   const size_t shapes[][4] = { { 1, 1, 1, 3 }, { 5, 8, 6, 4 }, { 3, 16, 2, 16 }, { 2, 17, 2, 4 }, { 2, 5, 1, 40 },
                                { 1, 65, 3, 64 },{ 1, 257, 1, 24 }, { 1, 530, 1, 8 } };
-  for (const auto &p : shapes) for (const int causal : { 0, 1 }) {
+  const fl_key key = { 9, FL_PURPOSE_MASK, 4, 1, 2 };
+  for (const auto &p : shapes) for (const int causal : { 0, 1 }) for (const double drop : { 0.0, 0.25 }) {
     const size_t n = p[0], length = p[1], heads = p[2], dim = p[3], width = heads * dim, ld = 3 * width;
-    INFO("n " << n << " length " << length << " heads " << heads << " dim " << dim << " causal " << causal);
-    const fl_attention s = { length, heads, dim, ld, width, 1 / std::sqrt(float(dim)), causal };
+    INFO("n " << n << " length " << length << " heads " << heads << " dim " << dim << " causal " << causal << " drop " << drop);
+    const float scale = 1 / std::sqrt(float(dim));
+    const fl_attention s = { length, heads, dim, ld, width, scale, causal, drop > 0 ? &key : nullptr, drop, 32 };
+    const doubles factor = factors(s, n);
     const floats qkv = draw(n * length * ld, 2), dy = draw(n * length * width, 3);
     for (int i = 0; i < FL_ISA_COUNT; i++) {
       const fl_kernels *k = fl_kernels_of(fl_isa(i));
@@ -110,7 +132,7 @@ TEST_CASE("Attention and its gradients agree with the reference, from a fused bu
           return to;
         };
         Head want = { length, dim, causal != 0, double(s.scale), take(qkv, ld, 0), take(qkv, ld, width), take(qkv, ld, 2 * width),
-                      take(dy, width, 0), {}, {}, {}, {} };
+                      take(dy, width, 0), {}, {}, {}, {}, factor_of(s, factor, b * heads + h) };
         want.value();
         CHECK(distance(take(y, width, 0), want.y) < 2e-6);
         CHECK(distance(take(back, ld, 0), want.dq) < 1e-5);
