@@ -23,13 +23,18 @@ static inline block block_of(size_t rows, size_t cols, size_t up, size_t more, s
   return b;
 }
 
-/* n places of a row of w floats, `stride` apart, the first at column `from`; `fill` where the row has none. Up to SLACK floats
- * behind them are overwritten. */
-FL_INLINE void deal(float *to, size_t n, const float *row, ptrdiff_t from, size_t w, size_t stride, float fill) {
+/* n places of rows of w floats, `stride` apart, the first at column `from`: those that a row has are begin..end-1. */
+typedef struct { size_t n, begin, end, stride; ptrdiff_t from; } places_of;
+static inline places_of places_in(size_t n, ptrdiff_t from, size_t w, size_t stride) {
   const size_t behind = from < (ptrdiff_t)w ? (size_t)((ptrdiff_t)w - 1 - from) / stride + 1 : 0, end = least(behind, n);
-  const size_t begin = least(from < 0 ? ((size_t)-from + stride - 1) / stride : 0, end), m = end - begin;
+  return (places_of){ n, least(from < 0 ? ((size_t)-from + stride - 1) / stride : 0, end), end, stride, from };
+}
+
+/* These of one row; `fill` where it has none. Up to SLACK floats behind them are overwritten. */
+FL_INLINE void deal(float *to, const places_of *o, const float *row, float fill) {
+  const size_t begin = o->begin, end = o->end, n = o->n, stride = o->stride, m = end - begin;
   for (size_t i = 0; i < begin; i++) to[i] = fill;
-  const float *x = row + (from + (ptrdiff_t)(begin * stride));
+  const float *x = row + (o->from + (ptrdiff_t)(begin * stride));
   float *y = to + begin;
   if (stride == 1) {
     for (size_t i = 0; i < m; i += 16) v_store(y + i, v_get(x + i, least(m - i, 16)));
@@ -92,12 +97,17 @@ FL_INLINE void fill_block(const forward *f, const float *plane, size_t oy, size_
                           float *to) {
   const fl_pool *s = f->s;
   const size_t all = (rows - 1) * f->phases + s->k, n = cols + f->b.width - f->b.cols;
+  places_of of[FL_POOL_MOST];
+  for (size_t p = 0; p < f->phases; p++)
+    of[p] = places_in(n, (ptrdiff_t)(ox * s->stride + p) - (ptrdiff_t)s->pad, s->w, s->stride);
+  size_t y = oy * s->stride, phase = 0;                         /* of the padded plane */
   for (size_t t = 0; t < all; t++) {
-    const size_t y = (oy + t / f->phases) * s->stride + t % f->phases;      /* of the padded plane */
-    if (y < s->pad || y >= s->h + s->pad) continue;                         /* `inside` leaves it out */
-    for (size_t p = 0; p < f->phases; p++)
-      deal(to + t * f->row + p * f->b.width, n, plane + (y - s->pad) * s->w,
-           (ptrdiff_t)(ox * s->stride + p) - (ptrdiff_t)s->pad, s->w, s->stride, fill);
+    if (y >= s->pad && y < s->h + s->pad) {                     /* others are left out by `inside` */
+      const float *row = plane + (y - s->pad) * s->w;
+      for (size_t p = 0; p < f->phases; p++) deal(to + t * f->row + p * f->b.width, &of[p], row, fill);
+    }
+    y++;
+    if (++phase == f->phases) phase = 0, y += s->stride - f->phases;
   }
 }
 
@@ -155,13 +165,15 @@ void FL_FN(avg_pool)(const fl_pool *s, size_t planes, const float *x, float *y) 
  * The block has, for i from `at` on, dy (or its share) of windows i + pad/stride - reach .. . */
 typedef struct {
   const fl_pool *s;
-  size_t oh, ow, reach, more;           /* largest m; 1 when a phase p reaches one window further than phase 0 */
+  size_t oh, ow, reach, rest;           /* k - 1 = reach*stride + rest: reach is the largest m */
+  size_t start, more;                   /* kx of phase 0 at m = 0; 1 when a later phase reaches one window further */
   block b;
 } backward;
 
 static backward backward_of(const fl_pool *s, size_t room) {
-  backward d = { .s = s, .oh = fl_pool_oh(s), .ow = fl_pool_ow(s), .reach = (s->k - 1) / s->stride };
-  d.more = (s->stride - 1 + s->pad) / s->stride - s->pad / s->stride;
+  backward d = { .s = s, .oh = fl_pool_oh(s), .ow = fl_pool_ow(s), .reach = (s->k - 1) / s->stride,
+                 .rest = (s->k - 1) % s->stride, .start = s->pad % s->stride };
+  d.more = d.start > 0;
   const size_t halo = d.reach + d.more, groups = (s->h + s->stride - 1) / s->stride;
   d.b = block_of(groups, (s->w + s->stride - 1) / s->stride, 1, halo, 1, halo, room);
   return d;
@@ -188,13 +200,13 @@ FL_INLINE kept fill_windows(const backward *d, const float *dy, const uint8_t *a
   const size_t end = least(last + 1, d->oh), oy = least(top > d->reach ? top - d->reach : 0, end);
   const ptrdiff_t from = (ptrdiff_t)(i + s->pad / s->stride) - (ptrdiff_t)d->reach;
   const size_t begin = from < 0 ? (size_t)-from : 0, ahead = from > 0 ? (size_t)from : 0;
+  const places_of o = places_in(n + halo, from, d->ow, 1);
   for (size_t r = oy; r < end; r++) {
     float *row = to + (r - oy) * d->b.width;
-    deal(row, n + halo, dy + r * d->ow, from, d->ow, 1, 0.0f);
+    deal(row, &o, dy + r * d->ow, 0.0f);
     if (places) {
       uint32_t *place = places + (r - oy) * d->b.width + begin;
-      const size_t m = ahead < d->ow && begin < n + halo ? least(d->ow - ahead, n + halo - begin) : 0;
-      for (size_t j = 0; j < m; j++) place[j] = at[r * d->ow + ahead + j];
+      for (size_t j = 0; j < o.end - o.begin; j++) place[j] = at[r * d->ow + ahead + j];
     } else {
       for (size_t j = begin; j < n + halo; j += 16) /* beyond the last window: 0 through 1 */
         v_store(row + j, v_div(v_load(row + j), count_of(s, r, ahead + (j - begin))));
@@ -206,13 +218,12 @@ FL_INLINE kept fill_windows(const backward *d, const float *dy, const uint8_t *a
 /* Sixteen places of dx of phase p, whose windows lie from x (and their maxima from `places`) on. */
 FL_INLINE v16 gathered(const backward *d, cover rows, size_t skip, size_t p, const float *x, const uint32_t *places) {
   const fl_pool *s = d->s;
-  const size_t first = (p + s->pad) % s->stride, shift = (p + s->pad) / s->stride - s->pad / s->stride + d->reach;
+  const size_t wraps = p + d->start >= s->stride, first = p + d->start - (wraps ? s->stride : 0);
+  const size_t count = d->reach + 1 - (first > d->rest);        /* windows beside each other with kx = first + m*stride < k */
   v16 sum = v_zero();
-  if (first >= s->k) return sum;
-  const size_t most = (s->k - 1 - first) / s->stride;
   for (size_t oy = rows.from; oy < rows.to; oy++) {
-    const size_t ky = rows.place + (rows.to - 1 - oy) * s->stride, row = (oy - skip) * d->b.width + shift;
-    for (size_t m = most + 1; m-- > 0;) {
+    const size_t ky = rows.place + (rows.to - 1 - oy) * s->stride, row = (oy - skip) * d->b.width + wraps + d->reach;
+    for (size_t m = count; m-- > 0;) {
       const v16 dy = v_load(x + row - m);
       if (!places) sum = v_add(sum, dy);
       else sum = v_add(sum, v_keep(u_eq(u_load(places + row - m), u_set((uint32_t)(ky * s->k + first + m * s->stride))), dy));

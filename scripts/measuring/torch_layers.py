@@ -108,14 +108,14 @@ def pool(k, kind, n, c, h, kernel, stride, pad, count_pad=1):
         options = False, bool(count_pad), None
         means = torch.ops.aten.avg_pool2d(x, *windows, *options)
         return means, None, torch.ops.aten.avg_pool2d_backward(dy, x, *windows, *options)
-    (a, place, b), (c, index, d) = ours(), theirs()
+    (_, place, _), (values, index, slopes) = ours(), theirs()
     if kind == "max":
         first = torch.arange(out) * stride - pad
         row, column = first.view(-1, 1) + place // kernel, first + place % kernel
         same = torch.equal(row * h + column, index)
     else:
         same = True
-    if not (same and torch.equal(a, c) and torch.equal(b, d)):
+    if not (same and torch.equal(y, values) and torch.equal(dx, slopes)):
         raise SystemExit("torch-layers: %s_pool %s differs from PyTorch's" % (kind, (n, c, h, kernel, stride, pad, count_pad)))
     return ours, theirs
 
