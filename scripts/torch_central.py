@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 import torch_replay
+from measuring import torch_models
 
 
 # What PyTorch's optimizers have no argument for, with the value at which they agree.
@@ -47,8 +48,50 @@ def optimizer(a, parameters):
     raise SystemExit("torch_central: rule %s is not replayed; allowed: sgd, momentum, adam, adamw, adagrad, rmsprop" % rule)
 
 
-def inputs(images, plan):
-    return ((torch.from_numpy(images.astype(np.float64) / 255.0) - plan["mean"]) / plan["std"]).float().unsqueeze(1)
+def sentences(path, length):
+    """Rows of bytes, cut or filled up with 0, and their labels; a first line whose label is no number is a heading."""
+    with open(path, "rb") as f:
+        lines = [line.rstrip(b"\r").split(b"\t") for line in f.read().split(b"\n") if line]
+    lines = lines if lines[0][-1].isdigit() else lines[1:]
+    tokens = np.frombuffer(b"".join(text[:length].ljust(length, b"\0") for text, _ in lines), np.uint8).reshape(-1, length)
+    return torch.from_numpy(tokens.astype(np.int64)), torch.tensor([int(label) for _, label in lines])
+
+
+def read_rows(plan, files):
+    """(training inputs, labels, test inputs, labels): images as they are normalised, or sentences."""
+    data = plan["config"]["data"]
+    if data.get("format") == "sentences":
+        return [part for path in files for part in sentences(path, int(data["length"]))]
+    images, labels, test_images, test_labels = (torch_replay.read_idx(p) for p in files)
+
+    def scaled(x):
+        return ((torch.from_numpy(x.astype(np.float64) / 255.0) - plan["mean"]) / plan["std"]).float().unsqueeze(1)
+    return scaled(images), torch.from_numpy(labels.astype(np.int64)), scaled(test_images), torch.from_numpy(
+        test_labels.astype(np.int64))
+
+
+def network(plan):
+    name = plan["config"]["model"]
+    if name in torch_replay.MODELS:
+        return torch_replay.MODELS[name]()
+    base, _, rank = name.partition("_lora")
+    if base != "text_transformer":
+        raise SystemExit("torch_central: model %s is not replayed; allowed: %s, text_transformer, text_transformer_loraRANK" % (
+            name, ", ".join(torch_replay.MODELS)))
+    text = torch_models.Text(length=int(plan["config"]["data"]["length"]))
+    return torch_models.adapted(text, int(rank)) if rank else text
+
+
+def begin(model, folder):
+    """Gives the model the run's initial values, by name; returns its tensors in the order of ours."""
+    with open(os.path.join(folder, "layout.json"), encoding="utf-8") as f:
+        ours = json.load(f)["tensors"]
+    values, state = np.fromfile(os.path.join(folder, "params.bin"), "<f4"), model.state_dict()
+    if {t["name"] for t in ours} != set(state):
+        raise SystemExit("torch_central: other tensors than PyTorch's: %s" % sorted({t["name"] for t in ours} ^ set(state)))
+    for t in ours:
+        state[t["name"]].copy_(torch.from_numpy(values[t["offset"]:t["offset"] + t["size"]].copy()).reshape(t["shape"]))
+    return [state[t["name"]] for t in ours]
 
 
 def replay(folder, files):
@@ -58,18 +101,14 @@ def replay(folder, files):
     a = plan["config"]["algorithm"]
     if a["stack"]:
         raise SystemExit("torch_central: the stack '%s' is not replayed; allowed: none" % a["stack"])
-    images, labels, test_images, test_labels = (torch_replay.read_idx(p) for p in files)
-    x, y = inputs(images, plan), torch.from_numpy(labels.astype(np.int64))
-    model = torch_replay.MODELS[plan["config"]["model"]]()
-    parameters = list(model.parameters())
-    start = torch_replay.split(np.fromfile(os.path.join(folder, "params.bin"), "<f4"), parameters, torch.float32)
-    with torch.no_grad():
-        for p, q in zip(parameters, start):
-            p.copy_(q)
+    x, y, test_x, test_y = read_rows(plan, files)
+    model = network(plan)
+    tensors = begin(model, folder)
+    parameters = [p for p in model.parameters() if p.requires_grad]
     opt, clip = optimizer(a, parameters), a["clip_norm"]
     for epoch in plan["rounds"]:
         seen = sorted(i for batch in epoch["batches"]["0"] for i in batch)
-        assert seen == list(range(len(labels))), "an epoch is not all rows once"
+        assert plan["config"]["training"].get("epoch_steps") or seen == list(range(len(y))), "an epoch is not all rows once"
         for rows, lr in zip(epoch["batches"]["0"], epoch["lr"]):
             opt.param_groups[0]["lr"] = lr
             opt.zero_grad()
@@ -79,10 +118,9 @@ def replay(folder, files):
             opt.step()
     correct = 0
     with torch.no_grad():
-        for first in range(0, len(test_labels), 1000):
-            out = model(inputs(test_images[first:first + 1000], plan))
-            correct += int((out.argmax(1).numpy() == test_labels[first:first + 1000]).sum())
-    return correct / len(test_labels), np.concatenate([p.detach().numpy().reshape(-1) for p in parameters]).astype(np.float64)
+        for first in range(0, len(test_y), 1000):
+            correct += int((model(test_x[first:first + 1000]).argmax(1) == test_y[first:first + 1000]).sum())
+    return correct / len(test_y), np.concatenate([t.numpy().reshape(-1) for t in tensors]).astype(np.float64)
 
 
 def main():
