@@ -147,16 +147,24 @@ static void pack_left(const product *p, size_t i, size_t rows, size_t k0, size_t
 #define BLOCK_PANEL ((BLOCK_K + 16) * TILE_N)
 #define BLOCK_TILE (TILE_M * BLOCK_K + 16)
 
+/* The rows behind a tile, which the next one reads: each is short, and the caches follow none in time. */
+static void fetch_rows(const product *p, const tile_args *t, size_t i) {
+  for (size_t r = TILE_M; r < 2 * TILE_M && i + r < p->m; r++) {
+    for (size_t k = 0; k < t->k; k += 16) __builtin_prefetch(t->a + r * p->ars + k);
+  }
+}
+
 /* Rows i.. of C against the packed columns from n0 to end. A given by its columns is packed, too. */
 static void block_rows(const product *p, tile_args *t, size_t i, size_t rows, size_t k0, size_t n0, size_t end, float *left,
                        const float *right) {
   const int columns = p->ars == 1;
   if (columns) pack_left(p, i, rows, k0, t->k, left, BLOCK_TILE);
-  for (; n0 < end; n0 += TILE_N, right += BLOCK_PANEL) {
+  for (int first = !columns; n0 < end; n0 += TILE_N, right += BLOCK_PANEL, first = 0) {
     t->b = right;
     t->cols = least(end - n0, TILE_N);
     for (size_t r = 0; r < rows; r += TILE_M) {
       t->a = columns ? left + r / TILE_M * BLOCK_TILE : p->a + (i + r) * p->ars + k0;
+      if (first) fetch_rows(p, t, i + r);
       t->c = p->c + (i + r) * p->ldc + n0;
       panel_tile(least(rows - r, TILE_M), t->cols, t);
     }
