@@ -18,6 +18,7 @@ class Library:
         for name in ("fl_norm_work", "fl_sample_piece", "fl_attention_work", "fl_recurrent_work"):
             getattr(self.f, name).restype = size
         self.table = self.f.fl_kernels_select(None, None)
+        self.isa = text.from_address(self.table + 8).value.decode()
         with open(os.path.join(ROOT, "kernels", "ops.def"), encoding="utf-8") as source:
             self.names = re.findall(r"^FL_OP\(\w+,\s*(\w+)", source.read(), flags=re.M)
 

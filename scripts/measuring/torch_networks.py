@@ -215,7 +215,7 @@ def main():
     k, rows, bad = library.Library(args.build), [], 0
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
-    machine = {"cpu": cpu, "torch": torch.__version__}
+    machine = {"cpu": cpu, "isa": k.isa, "torch": torch.__version__}
     for name in args.networks:
         twin = NETWORKS[name]
         if args.time:

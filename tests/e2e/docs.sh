@@ -1,7 +1,8 @@
 #!/bin/bash
 # What the pages print is true. Blocks of code in docs/add-a-*.md are applied to a copy of the source tree, which is built and
 # run; every whole configuration of README and docs resolves; docs/configuration.md is what the program writes (the commands of
-# docs/results.md are recompute.sh's). Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
+# docs/results.md are recompute.sh's). The copy is built at -O1 and held to the golden hashes: an addition leaves them alone, and
+# so does another level of optimisation. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
 #
 # After the language the line that opens a block says what to do with it (a reader does not see it):
 #   file=PATH  a new file      append=PATH  at the end of it      into=PATH before=TEXT  before the first line that begins so
@@ -82,8 +83,12 @@ hash() { sed -n 's/^ *"hash": "\(.*\)".*/\1/p' "tried/$1/summary.json"; }
 ls tried > out
 [ "$(hash my_fedprox-s1)" = "$(hash fedavg-s1)" ] || fail "my_fedprox with my_mu 0 is not fedavg: $(cat out)"
 [ "$(hash "my_fedprox__2-s1")" != "$(hash fedavg-s1)" ] || fail "my_mu has no effect"
-fedlane-check --isa scalar --hash > hashes
-grep -v '^my_abs ' hashes | cmp - "$source/tests/golden/kernels.txt" || fail "one more kernel changed the hash of another"
+fedlane-check --isa scalar --hash > "$tree/tests/golden/kernels.txt"
+grep -v '^my_abs ' "$tree/tests/golden/kernels.txt" | cmp - "$source/tests/golden/kernels.txt" ||
+  fail "one more kernel, or gcc at -O1, changed the hash of another"
+bash "$tree/tests/golden/kernels.sh" "$scratch/build/fedlane" "$tree" "$scratch/kernels" || fail "an ISA has other hashes"
+GOLDEN_THREADS='1 3' bash "$tree/tests/golden/runs.sh" "$scratch/build/fedlane" "$source" "$scratch/runs" ||
+  fail "the runs' hashes"
 fedlane list datasets | grep -q '^my_set ' || fail "my_set is not listed"
 
 # Whole configurations anywhere.
