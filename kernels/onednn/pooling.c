@@ -70,6 +70,27 @@ void fl_onednn_maxpool2_back(size_t planes, size_t h, size_t w, const float *dy,
   if (!fl_onednn_pool_back(&p, dy, at, dx)) FL_ONEDNN_NATIVE(maxpool2_back)(planes, h, w, dy, at, dx);
 }
 
+static onednn_pool any(const fl_pool *s, size_t planes, int kind) {
+  return (onednn_pool){ planes, s->h, s->w, fl_pool_oh(s), fl_pool_ow(s), s->k, s->stride, s->pad, kind };
+}
+static int mean(const fl_pool *s) { return s->count_pad ? ONEDNN_MEAN : ONEDNN_MEAN_INSIDE; }
+void fl_onednn_max_pool(const fl_pool *s, size_t planes, const float *x, float *y, uint8_t *at) {
+  const onednn_pool p = any(s, planes, ONEDNN_MAX);
+  if (!fl_onednn_pool(&p, x, y, at)) FL_ONEDNN_NATIVE(max_pool)(s, planes, x, y, at);
+}
+void fl_onednn_max_pool_back(const fl_pool *s, size_t planes, const float *dy, const uint8_t *at, float *dx) {
+  const onednn_pool p = any(s, planes, ONEDNN_MAX);
+  if (!fl_onednn_pool_back(&p, dy, at, dx)) FL_ONEDNN_NATIVE(max_pool_back)(s, planes, dy, at, dx);
+}
+void fl_onednn_avg_pool(const fl_pool *s, size_t planes, const float *x, float *y) {
+  const onednn_pool p = any(s, planes, mean(s));
+  if (!fl_onednn_pool(&p, x, y, NULL)) FL_ONEDNN_NATIVE(avg_pool)(s, planes, x, y);
+}
+void fl_onednn_avg_pool_back(const fl_pool *s, size_t planes, const float *dy, float *dx) {
+  const onednn_pool p = any(s, planes, mean(s));
+  if (!fl_onednn_pool_back(&p, dy, NULL, dx)) FL_ONEDNN_NATIVE(avg_pool_back)(s, planes, dy, dx);
+}
+
 /* ---- convolution, ReLU and pooling --------------------------------------------------------------------------------------- */
 enum { CLOSED = 4, LOST = 8, PLACE = 3 };       /* of `at`, as kernels.h says */
 

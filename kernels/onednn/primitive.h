@@ -12,7 +12,8 @@
 /* The kernels that oneDNN computes. */
 #define FL_ONEDNN_OPERATIONS(X) \
   X(gemm_nn) X(gemm_nt) X(gemm_tn) X(gemm_nn_add) X(gemm_tn_add) X(conv_forward) X(conv_grad_weight) X(conv_grad_input) \
-  X(conv_pool) X(conv_pool_back) X(maxpool2) X(maxpool2_back) X(layer_norm) X(layer_norm_back) X(batch_norm)
+  X(conv_pool) X(conv_pool_back) X(maxpool2) X(maxpool2_back) X(max_pool) X(max_pool_back) X(avg_pool) X(avg_pool_back) \
+  X(layer_norm) X(layer_norm_back) X(batch_norm)
 #define FL_OP(family, name, ret, args, traffic, formula) ret fl_onednn_##name args;
 #include <fedlane/ops.def>
 

@@ -87,7 +87,8 @@ b = loud["run"]["backend"]
 want("onednn: name", b["name"], "onednn")
 want("onednn: operations", b["operations"], [
     "gemm_nn", "gemm_nt", "gemm_tn", "gemm_nn_add", "gemm_tn_add", "conv_forward", "conv_grad_weight", "conv_grad_input",
-    "conv_pool", "conv_pool_back", "maxpool2", "maxpool2_back", "layer_norm", "layer_norm_back", "batch_norm"])
+    "conv_pool", "conv_pool_back", "maxpool2", "maxpool2_back", "max_pool", "max_pool_back", "avg_pool", "avg_pool_back",
+    "layer_norm", "layer_norm_back", "batch_norm"])
 want("onednn: calls of native kernels", loud["summary"]["native_calls"], {})
 want("native: calls of native kernels", native["summary"].get("native_calls"), None)
 want("onednn: version", int(b["version"].split(".")[0]) >= 3, True)
@@ -114,7 +115,9 @@ layers:
   - batch_norm
   - relu
   - max_pool
+  - max_pool: {kernel: 3, stride: 1, pad: 1}
   - conv: {out: 16, kernel: 3, pad: 1}
+  - avg_pool: {kernel: 2, stride: 1}
   - group_norm: {groups: 2}
   - relu
   - linear: {out: 32}

@@ -247,6 +247,39 @@ TEST_CASE("onednn: pooling has the native bits, with equal numbers, NaN and infi
   }
 }
 
+TEST_CASE("onednn: pooling over any windows") {
+  const uint64_t before = native_calls();
+  const fl_pool shape[] = { { 7, 9, 3, 1, 1, 1 }, { 7, 9, 3, 2, 1, 0 }, { 8, 5, 2, 3, 0, 1 }, { 1, 1, 1, 1, 0, 1 },
+                            { 4, 4, 4, 4, 0, 1 }, { 11, 13, 5, 2, 2, 0 }, { 20, 17, 16, 1, 8, 1 }, { 1, 1, 2, 1, 1, 0 },
+                            { 9, 9, 2, 2, 0, 1 } };
+  for (const fl_pool &s : shape) {
+    for (const size_t planes : { size_t(1), size_t(19) }) {
+      INFO(s.h << " x " << s.w << ", windows " << s.k << ", stride " << s.stride << ", pad " << s.pad << ", planes " << planes);
+      const size_t in = planes * s.h * s.w, windows = planes * fl_pool_oh(&s) * fl_pool_ow(&s);
+      const floats x = draw(in, 1), dy = draw(windows, 2), sx = size_of(x), sdy = size_of(dy);
+      floats y(windows), oy(windows), sy(windows), dx(in, NAN), odx(in, NAN), sdx(in, NAN);
+      bytes at(windows), oat(windows);
+      native().max_pool(&s, planes, x.data(), y.data(), at.data());
+      onednn().max_pool(&s, planes, x.data(), oy.data(), oat.data());
+      CHECK(oy == y);
+      CHECK(oat == at);
+      native().max_pool_back(&s, planes, dy.data(), at.data(), dx.data());
+      onednn().max_pool_back(&s, planes, dy.data(), at.data(), odx.data());
+      native().max_pool_back(&s, planes, sdy.data(), at.data(), sdx.data());
+      same("dx of max_pool", odx, dx, sdx);
+      native().avg_pool(&s, planes, x.data(), y.data());
+      onednn().avg_pool(&s, planes, x.data(), oy.data());
+      native().avg_pool(&s, planes, sx.data(), sy.data());
+      same("y of avg_pool", oy, y, sy);
+      native().avg_pool_back(&s, planes, dy.data(), dx.data());
+      onednn().avg_pool_back(&s, planes, dy.data(), odx.data());
+      native().avg_pool_back(&s, planes, sdy.data(), sdx.data());
+      same("dx of avg_pool", odx, dx, sdx);
+    }
+  }
+  CHECK(native_calls() == before);
+}
+
 TEST_CASE("onednn: layer norm") {
   const uint64_t before = native_calls();
   const size_t shape[][2] = { { 1, 1 }, { 5, 3 }, { 65, 192 }, { 7, 33 }, { 2, 5000 } };
