@@ -79,7 +79,7 @@ config "$(printf 'data: {format: text, train: a, length: 0}\n'"$run")" 2 "length
 config "$(printf 'data: {format: text, train: a, test_part: 1}\n'"$run")" 2 "test_part = '1'|below 1"
 config "$(printf 'data: {format: text, train: a, lenght: 9}\n'"$run")" 2 "'lenght'|did you mean 'length'"
 config "$(printf 'data: {format: alpha_beta, train: a}\n'"$run")" 2 "train = 'a'|none, as its rows are made"
-config "$(printf 'data: {format: blobs, classes: 300}\n'"$run")" 2 "classes = '300'|2 to 256"
+config "$(printf 'data: {format: blobs, classes: 70000}\n'"$run")" 2 "classes = '70000'|2 to 65536"
 config "$(printf 'data: {format: cifar10, train: a, seed: 3}\n'"$run")" 2 "seed would do nothing|synthetic|blobs"
 : >empty
 for format in idx npz npy libsvm text sentences cifar10; do
