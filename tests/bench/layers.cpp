@@ -22,16 +22,18 @@ enum { PLANES = 300, SIDE = 28 };
 const fl_pool windows[] = { { SIDE, SIDE, 3, 2, 1, 0 }, { SIDE, SIDE, 3, 1, 1, 0 }, { SIDE, SIDE, 2, 2, 0, 1 },
                             { 8, 8, 3, 1, 1, 0 }, { SIDE, SIDE, 7, 7, 0, 1 } };
 
-// Of a plane and its windows each float, and of a maximum its place, once.
+// Of a plane and its windows each float, and of a maximum its place, once. An element is a window; where windows are large, a
+// place of the plane, beside which the window's own bytes are nothing.
 void add_pools(Book &book, const Op &op, bool maxima, bool back,
                const std::function<void(const fl_kernels *, const fl_pool *, float *const *)> &call) {
   for (const fl_pool &s : windows) {
     const size_t of = s.h * s.w, out = fl_pool_oh(&s) * fl_pool_ow(&s);
     Op o = op;
-    const unsigned inside = static_cast<unsigned>((4 * of + out / 2) / out), outside = maxima ? 5 : 4;
+    const bool large = of > 8 * out;
+    const unsigned inside = large ? 4 : static_cast<unsigned>((4 * of + out / 2) / out), outside = large ? 0 : maxima ? 5 : 4;
     o.traffic = back ? Traffic{ outside, inside } : Traffic{ inside, outside };
     add_shape(book, o, { dimension("planes", PLANES) + "/" + dimension("h", s.h) + "/" + dimension("k", s.k) + "/" +
-                         dimension("stride", s.stride), static_cast<double>(PLANES * out), 0, PLANES * of, 3,
+                         dimension("stride", s.stride), static_cast<double>(PLANES * (large ? of : out)), 0, PLANES * of, 3,
                          [=](const fl_kernels *k, float *const *a) { call(k, &s, a); } });
   }
 }
