@@ -11,26 +11,8 @@
 #include <vector>
 #include <zlib.h>
 #include "loaded.hpp"
-using Bytes = std::string;
 
 namespace {
-struct Folder {                                 // a temporary folder that removes what was written there
-  std::string path;
-  std::vector<std::string> files;
-  Folder() {
-    char name[] = "/tmp/fedlane-data-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() {
-    for (auto &f : files) unlink(f.c_str());
-    rmdir(path.c_str());
-  }
-  std::string write(const std::string &name, const Bytes &b) {
-    files.push_back(path + "/" + name);
-    std::ofstream(files.back(), std::ios::binary) << b;
-    return files.back();
-  }
-};
 struct Environment {                            // FEDLANE_DATA for one test
   std::string old;
   bool had;

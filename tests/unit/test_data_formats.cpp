@@ -8,23 +8,8 @@
 #include <unistd.h>
 #include <vector>
 #include "loaded.hpp"
-using Bytes = std::string;
 
 namespace {
-struct Folder {
-  std::string path = "/tmp/fedlane-formats-XXXXXX";
-  std::vector<std::string> files;
-  Folder() { REQUIRE(mkdtemp(&path[0])); }
-  ~Folder() {
-    for (const std::string &f : files) unlink(f.c_str());
-    rmdir(path.c_str());
-  }
-  std::string write(const std::string &name, const Bytes &b) {
-    files.push_back(path + "/" + name);
-    std::ofstream(files.back(), std::ios::binary) << b;
-    return files.back();
-  }
-};
 struct Loaded : LoadedSet {
   Loaded(const char *format, const std::string &train, const std::string &test = "", const fl_data_options *o = nullptr) {
     status = fl_dataset_load(&d, nullptr, format, train.c_str(), test.empty() ? nullptr : test.c_str(), o, err, sizeof err);

@@ -10,22 +10,9 @@
 extern "C" {
 #include "harness/partition.h"
 }
-using Bytes = std::string;
 
 namespace {
-struct Folder {
-  std::string path = "/tmp/fedlane-labels-XXXXXX";
-  std::vector<std::string> files;
-  Folder() { REQUIRE(mkdtemp(&path[0])); }
-  ~Folder() {
-    for (const std::string &f : files) unlink(f.c_str());
-    rmdir(path.c_str());
-  }
-  std::string write(const std::string &name, const Bytes &b) {
-    files.push_back(path + "/" + name);
-    std::ofstream(files.back(), std::ios::binary) << b;
-    return files.back();
-  }
+struct Arrays : Folder {
   // y_PART.npy with these labels, and x_PART.npy with a number a row.
   void arrays(const std::string &part, const std::vector<int32_t> &y) {
     std::vector<float> x(y.begin(), y.end());
@@ -53,7 +40,7 @@ using Words = std::vector<uint32_t>;
 }
 
 TEST_CASE("Arrays: labels are words from class 257 on, of all rows alike", "[data]") {
-  Folder f;
+  Arrays f;
   const int32_t most = GENERATE(255, 256, 70000);
   f.arrays("train", { 3, most, 0, 7 });
   f.arrays("test", { 2, 1 });
@@ -71,16 +58,16 @@ TEST_CASE("Arrays: labels are words from class 257 on, of all rows alike", "[dat
 }
 
 TEST_CASE("Arrays: a label above those that words have is refused", "[data]") {
-  Folder f;
+  Arrays f;
   f.arrays("train", { 3, 1 << 24, 0 });
   CHECK(Loaded("npy", f.path).says({ "y_train", "value 16777216 at row 1", "0 to 16777215" }));
 }
 
 TEST_CASE("Arrays: a label of each token of a large vocabulary", "[data]") {
-  Folder f;
+  Arrays f;
   const int32_t token[6] = { 1, 299, 3, 4, 5, 6 }, y[6] = { 299, 3, 4, 5, 6, 0 };
-  f.write("tokens_train.npy", Folder::npy("<i4", "(2, 3)", token, sizeof token));
-  f.write("y_train.npy", Folder::npy("<i4", "(2, 3)", y, sizeof y));
+  f.write("tokens_train.npy", Arrays::npy("<i4", "(2, 3)", token, sizeof token));
+  f.write("y_train.npy", Arrays::npy("<i4", "(2, 3)", y, sizeof y));
   const Loaded l("npy", f.path);
   INFO(l.err);
   REQUIRE(l.status == 0);
@@ -91,7 +78,7 @@ TEST_CASE("Arrays: a label of each token of a large vocabulary", "[data]") {
 }
 
 TEST_CASE("LIBSVM and sentences: more than 256 classes", "[data]") {
-  Folder f;
+  Arrays f;
   Bytes lines, said;
   for (int i = 0; i < 600; i++) {               // every label twice, falling
     const int label = 7 * (299 - i % 300) - 1000;
