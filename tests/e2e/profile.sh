@@ -18,7 +18,7 @@ YAML
 cat > central.yaml << 'YAML'
 data: {format: idx, train: data}
 model: mlp
-training: {epochs: 2, batch_size: 20}
+training: {epochs: 2, batch_size: 100}
 algorithms: [{rule: adamw, lr: 0.01}]
 YAML
 profile() { "$fedlane" profile "$@" > out.txt 2> err.txt || fail "profile $*: exit code $?"; }
@@ -56,19 +56,21 @@ for line in open(sys.argv[1] + "/profile.folded"):
     stack, weight = line.rstrip("\n").rsplit(" ", 1)
     assert stack not in stacks and stack.split(";")[0] == p["label"].replace(";", ","), line
     stacks[stack] = int(weight)
-assert near(1e-9 * sum(stacks.values()), total, 0.02), (sum(stacks.values()), total)
-# Other clocks: a little more is a difference between them. A thread that was kept waiting makes more of it inside a kernel, and
-# less of the kernels' share elsewhere, as where a team waits for it.
+# A part of which kernels claim more than its clock has no rest, so its stacks add up to what the kernels claim.
+claimed = sum(max(part["seconds"], part["kernels"]) for part in p["parts"])
+assert near(1e-9 * sum(stacks.values()), claimed, 1e-4), (sum(stacks.values()), claimed)
+# One call of several is timed: a thread that was kept waiting inside a timed one makes more of the kernels than the part's own
+# clock has, and less of their share elsewhere, as where a team waits for it. A little more is a difference between clocks.
 late = [part for part in p["parts"] if part["kernels"] > 1.02 * part["seconds"] + 1e-5]
-team = "central" in sys.argv[1]          # two threads in one small model: half of their time is spent waiting for each other
-if late or named["gradient"]["kernels"] <= (0.2 if team else 0.5) * named["gradient"]["seconds"]:
+team = threads if "central" in sys.argv[1] else 1     # a divided call is in the account of the thread that leads, once
+if late or named["gradient"]["kernels"] <= 0.5 / team * named["gradient"]["seconds"]:
     print("kernels beside their parts:", late, named["gradient"])
     sys.exit(75)
 PY
 for case in "federated 1" "federated 2" "central 2"; do
   read -r kind threads <<< "$case"
   "$fedlane" run $kind.yaml --threads $threads --out run-$kind-$threads > /dev/null 2> err.txt || fail "run $kind"
-  for try in 1 2 3; do                   # neighbours keep a thread waiting once; wrong accounts are wrong each time
+  for try in 1 2 3 4 5; do               # neighbours keep a thread waiting once; wrong accounts are wrong each time
     rm -rf profile-$kind-$threads
     profile $kind.yaml --threads $threads --out profile-$kind-$threads
     result=$(find run-$kind-$threads -name summary.json) folder=$(dirname "$(find profile-$kind-$threads -name profile.json)")
