@@ -66,18 +66,8 @@ static int add_operands(const int64_t *v, const plan *p, onednn_job *j) {
 static int make(const onednn_key *key, onednn_job *j) {
   plan p = { 0 };
   sizes_of(key->of, &p);
-  int made = describe(key->of, &p) && add_operands(key->of, &p, j);
-  dnnl_primitive_desc_t *used = p.back ? &p.back : &p.forward;
-  if (made) {
-    made = fl_onednn_create(j, *used);
-    *used = NULL;
-  }
-  if (p.back) dnnl_primitive_desc_destroy(p.back);
-  if (p.forward) dnnl_primitive_desc_destroy(p.forward);
-  const dnnl_memory_desc_t layout[] = { p.in, p.weight, p.bias, p.out };
-  for (int i = 0; i < 4; i++)
-    if (layout[i]) dnnl_memory_desc_destroy(layout[i]);
-  return made;
+  const int made = describe(key->of, &p) && add_operands(key->of, &p, j);
+  return fl_onednn_finish(j, made, p.forward, p.back, 4, (const dnnl_memory_desc_t[]){ p.in, p.weight, p.bias, p.out });
 }
 
 int fl_onednn_convolve(int operation, const fl_conv *s, size_t n, const float *x, const float *w, const float *y,

@@ -62,16 +62,7 @@ static int make_rows(const onednn_key *key, onednn_job *j) {
     made = dnnl_layer_normalization_backward_primitive_desc_create(&plan, e, dnnl_backward, data, data, data, stat, eps, FLAGS,
                                                                    forward, NULL) == dnnl_success;
   made = made && add_rows(j, back ? plan : forward, back, x, x, x + 1);
-  if (made) {
-    made = fl_onednn_create(j, back ? plan : forward);
-    if (back) plan = NULL;
-    else forward = NULL;
-  }
-  if (plan) dnnl_primitive_desc_destroy(plan);
-  if (forward) dnnl_primitive_desc_destroy(forward);
-  if (data) dnnl_memory_desc_destroy(data);
-  if (stat) dnnl_memory_desc_destroy(stat);
-  return made;
+  return fl_onednn_finish(j, made, forward, plan, 2, (const dnnl_memory_desc_t[]){ data, stat });
 }
 
 static onednn_job *rows_job(int operation, size_t rows, size_t n, float eps) {
@@ -113,10 +104,7 @@ static int make_batch(const onednn_key *key, onednn_job *j) {
          fl_onednn_operand(j, d, DNNL_ARG_VARIANCE, 0, 1, c, 0) && fl_onednn_operand(j, d, DNNL_ARG_SCALE, 0, 1, c, 0) &&
          fl_onednn_operand(j, d, DNNL_ARG_DST, 1, 4, x, 0) &&
          (!shift || fl_onednn_operand(j, d, DNNL_ARG_SHIFT, 0, 1, c, 0));
-  if (made) made = fl_onednn_create(j, d);
-  else if (d) dnnl_primitive_desc_destroy(d);
-  if (data) dnnl_memory_desc_destroy(data);
-  return made;
+  return fl_onednn_finish(j, made, d, NULL, 1, &data);
 }
 
 void fl_onednn_batch_norm(size_t n, size_t c, size_t hw, const float *x, const float *stat, const float *gamma, const float *beta,

@@ -28,16 +28,7 @@ static int make(const onednn_key *key, onednn_job *j) {
   made = made && fl_onednn_operand(j, d, back ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, back, 4, x, 0) &&
          fl_onednn_operand(j, d, back ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, !back, 4, y, 0) &&
          (!places || fl_onednn_operand(j, d, DNNL_ARG_WORKSPACE, !back, 4, y, FL_ONEDNN_BYTES));
-  if (made) {
-    made = fl_onednn_create(j, back ? plan : forward);
-    if (back) plan = NULL;
-    else forward = NULL;
-  }
-  if (plan) dnnl_primitive_desc_destroy(plan);
-  if (forward) dnnl_primitive_desc_destroy(forward);
-  if (in) dnnl_memory_desc_destroy(in);
-  if (out) dnnl_memory_desc_destroy(out);
-  return made;
+  return fl_onednn_finish(j, made, forward, plan, 2, (const dnnl_memory_desc_t[]){ in, out });
 }
 
 static onednn_job *job_of(int operation, const onednn_pool *p) {

@@ -169,9 +169,13 @@ int fl_onednn_operand(onednn_job *j, const_dnnl_primitive_desc_t plan, int arg, 
   return made;
 }
 
-int fl_onednn_create(onednn_job *j, dnnl_primitive_desc_t plan) {
-  const int made = dnnl_primitive_create(&j->primitive, plan) == dnnl_success;
-  dnnl_primitive_desc_destroy(plan);
+int fl_onednn_finish(onednn_job *j, int made, dnnl_primitive_desc_t forward, dnnl_primitive_desc_t back, size_t layouts,
+                     const dnnl_memory_desc_t *layout) {
+  made = made && dnnl_primitive_create(&j->primitive, back ? back : forward) == dnnl_success;
+  if (back) dnnl_primitive_desc_destroy(back);
+  if (forward) dnnl_primitive_desc_destroy(forward);
+  for (size_t i = 0; i < layouts; i++)
+    if (layout[i]) dnnl_memory_desc_destroy(layout[i]);
   return made;
 }
 

@@ -58,11 +58,13 @@ enum { FL_ONEDNN_ANY = 1, FL_ONEDNN_BYTES = 2, FL_ONEDNN_BLOCKED = 4 };
 /* Dense with the last dimension innermost; with FL_ONEDNN_ANY as the primitive likes it; with FL_ONEDNN_BLOCKED, of four
  * dimensions, channels side by side, as many as a vector has lanes. NULL: no memory. */
 dnnl_memory_desc_t fl_onednn_layout(int dims, const int64_t *dim, unsigned options);
-/* Takes the description of the primitive, and drops it. */
-int fl_onednn_create(onednn_job *, dnnl_primitive_desc_t);
-/* One more operand, before fl_onednn_create; the caller's array is dense. */
+/* One more operand; the caller's array is dense. */
 int fl_onednn_operand(onednn_job *, const_dnnl_primitive_desc_t, int arg, int written, int dims, const int64_t *dim,
                       unsigned options);
+/* A maker's end. If all was `made` so far, the primitive that `back`, or without it `forward`, describes; descriptions and
+ * layouts (NULL where there is none) are dropped in any case. 0: refused. */
+int fl_onednn_finish(onednn_job *, int made, dnnl_primitive_desc_t forward, dnnl_primitive_desc_t back, size_t layouts,
+                     const dnnl_memory_desc_t *layout);
 
 /* ---- scratch ------------------------------------------------------------------------------------------------------------- */
 enum { FL_ONEDNN_REORDERED, FL_ONEDNN_FULL, FL_ONEDNN_SMALL, FL_ONEDNN_PLACES, FL_ONEDNN_BUFFERS };

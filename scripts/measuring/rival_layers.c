@@ -179,17 +179,20 @@ static fl_recurrent_gradients gradients(const size_t *d, float *g) {
   float *hidden = g + 4 * d[2] * d[1], *bias = hidden + 4 * d[2] * d[2];
   return (fl_recurrent_gradients){ g, hidden, bias, bias + 4 * d[2] };
 }
-static void lstm(const fl_kernels *k, const size_t *d, float *const *a) {
-  const fl_recurrent s = { d[0], d[1], d[2] };
-  const fl_recurrent_weights w = weights(d, a[4]);
-  fl_lstm(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[8]);
-}
-static void lstm_back(const fl_kernels *k, const size_t *d, float *const *a) {
-  const fl_recurrent s = { d[0], d[1], d[2] };
-  const fl_recurrent_weights w = weights(d, a[4]);
-  const fl_recurrent_gradients to = gradients(d, a[6]);
-  fl_lstm_back(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[7], a[3], &to, a[8]);
-}
+#define RECURRENT(name) \
+  static void name(const fl_kernels *k, const size_t *d, float *const *a) { \
+    const fl_recurrent s = { d[0], d[1], d[2] }; \
+    const fl_recurrent_weights w = weights(d, a[4]); \
+    fl_##name(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[8]); \
+  } \
+  static void name##_back(const fl_kernels *k, const size_t *d, float *const *a) { \
+    const fl_recurrent s = { d[0], d[1], d[2] }; \
+    const fl_recurrent_weights w = weights(d, a[4]); \
+    const fl_recurrent_gradients to = gradients(d, a[6]); \
+    fl_##name##_back(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[7], a[3], &to, a[8]); \
+  }
+RECURRENT(lstm)
+RECURRENT(gru)
 static void lstms(const size_t *d, rival *forward, rival *back) {
   const int64_t t = (int64_t)d[0], in = (int64_t)d[1], h = (int64_t)d[2];
   const dnnl_dims_t x = { t, BATCH, in }, y = { t, BATCH, h }, b = { 1, 1, 4, h };
@@ -206,17 +209,6 @@ static void lstms(const size_t *d, rival *forward, rival *back) {
   ready(back, q, forward);
 }
 
-static void gru(const fl_kernels *k, const size_t *d, float *const *a) {
-  const fl_recurrent s = { d[0], d[1], d[2] };
-  const fl_recurrent_weights w = weights(d, a[4]);
-  fl_gru(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[8]);
-}
-static void gru_back(const fl_kernels *k, const size_t *d, float *const *a) {
-  const fl_recurrent s = { d[0], d[1], d[2] };
-  const fl_recurrent_weights w = weights(d, a[4]);
-  const fl_recurrent_gradients to = gradients(d, a[6]);
-  fl_gru_back(k, &s, BATCH, a[0], &w, a[1], a[2], a[5], a[7], a[3], &to, a[8]);
-}
 /* "Linear before reset" is PyTorch's form, and ours. */
 static void grus(const size_t *d, rival *forward, rival *back) {
   const int64_t t = (int64_t)d[0], in = (int64_t)d[1], h = (int64_t)d[2];
