@@ -153,9 +153,11 @@ static inline wino_sizes wino_weight_sizes_of(const fl_conv *s, size_t n) {
   return l;
 }
 
-/* Few channels: nothing is packed, one padded sample at a time. */
+/* Few channels: nothing is packed, one padded sample at a time. With more padding than k - 1 the way back would have to cut the
+ * gradient's edge off, where this pads it. */
 static inline int conv_few(const fl_conv *s) {
-  return fl_conv_stride(s) == 1 && fl_conv_groups(s) == 1 && fl_conv_kw(s) == s->k && fl_conv_pw(s) == s->p && s->c * s->o < 1024;
+  return fl_conv_stride(s) == 1 && fl_conv_groups(s) == 1 && fl_conv_kw(s) == s->k && fl_conv_pw(s) == s->p && s->p < s->k &&
+         s->c * s->o < 1024;
 }
 
 /* ---- convolution, ReLU and pooling in one ----------------------------------------------------------------------------

@@ -154,6 +154,19 @@ TEST_CASE("convolutions equal plain loops in the documented order", "[conv]") {
   check_conv(FL_CONV_OF(6, 14, 14, 16, 5, 0), 50);
 }
 
+// Whole places of the kernel then lie in the padding, and places of the output beyond those that an input place can reach.
+TEST_CASE("convolutions with as much padding as the kernel has rows, or more, equal plain loops", "[conv]") {
+  const fl_conv shapes[] = { FL_CONV_OF(3, 5, 7, 4, 1, 1), FL_CONV_OF(3, 6, 6, 5, 3, 3), FL_CONV_OF(2, 4, 5, 3, 3, 5),
+                             FL_CONV_OF(40, 5, 4, 33, 1, 2), FL_CONV_OF(36, 4, 3, 32, 2, 4), FL_CONV_OF(1, 1, 1, 2, 2, 2),
+                             { 6, 5, 4, 4, 2, 3, 0, 0, 2, 2, 0 } };
+  for (const fl_conv &s : shapes) {
+    check_conv(s, 1);
+    check_conv(s, 5);
+  }
+  const fl_conv pooled[] = { FL_CONV_OF(3, 5, 7, 4, 1, 1), FL_CONV_OF(3, 6, 6, 5, 3, 3), FL_CONV_OF(2, 4, 5, 17, 3, 5) };
+  for (const fl_conv &s : pooled) check_conv_pool(s, 3);
+}
+
 TEST_CASE("strides, groups, oblong kernels, more channels equal plain loops", "[conv]") {
   const fl_conv shapes[] = { { 3, 5, 7, 2, 3, 1, 0, 0, 2, 0, 0 }, { 40, 8, 7, 33, 3, 1, 0, 0, 0, 0, 0 },
                              { 24, 8, 8, 48, 3, 1, 0, 0, 2, 0, 0 },
