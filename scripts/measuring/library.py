@@ -2,6 +2,7 @@
 import ctypes
 import os
 import re
+import threading
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class Library:
         self.f.fl_kernels_select.restype = ctypes.c_void_p
         for name in ("fl_norm_work", "fl_sample_piece", "fl_attention_work", "fl_recurrent_work"):
             getattr(self.f, name).restype = size
-        self.table = self.f.fl_kernels_select(None, None)
+        self.table, self.crew = self.f.fl_kernels_select(None, None), None
         self.isa = text.from_address(self.table + 8).value.decode()
         with open(os.path.join(ROOT, "kernels", "ops.def"), encoding="utf-8") as source:
             self.names = re.findall(r"^FL_OP\(\w+,\s*(\w+)", source.read(), flags=re.M)
@@ -27,6 +28,52 @@ class Library:
         call = ctypes.CFUNCTYPE(None)(ctypes.c_void_p.from_address(at).value)
         setattr(self, name, call)                       # a small network's step takes no longer than finding it
         return call
+
+
+class Team(ctypes.Structure):
+    _fields_ = [("self", pointer), ("workers", size), ("each", pointer)]
+
+
+class Division(ctypes.Structure):
+    _fields_ = [("kernels", pointer), ("team", Team), ("memory", pointer), ("floats", size), ("least", size)]
+
+
+class Crew:
+    """Threads over which the library's calls are divided from now on (kernels/divide.h): this one leads, the others serve until
+    it ends. Of no use to a thread that is not this one."""
+
+    def __init__(self, library, workers):
+        f = library.f
+        f.fl_crew_open.restype, f.fl_crew_team.restype, f.fl_crew_serve.restype = pointer, Team, ctypes.c_double
+        self.library, self.alone, self.crew = library, library.table, pointer(f.fl_crew_open(size(workers)))
+        self.table = np.zeros(3 + len(library.names), np.uint64)
+        f.fl_divided_table(pointer(self.alone), pointer(self.table.ctypes.data))
+        self.division, self.memory = Division(self.alone, f.fl_crew_team(self.crew)), None
+        self.threads = [threading.Thread(target=self.serve) for _ in range(workers - 1)]
+        for thread in self.threads:
+            thread.start()
+        f.fl_divide_over(ctypes.byref(self.division))
+        library.table, library.crew = self.table.ctypes.data, self
+
+    def serve(self):
+        self.library.f.fl_fpenv_enter()
+        self.library.f.fl_crew_serve(self.crew)
+
+    def room(self, need):
+        """Scratch for what each part of an objective's call needs, in bytes."""
+        floats = (need // 4 + 1024) * (len(self.threads) + 1)
+        if floats > self.division.floats:
+            self.memory = np.zeros(floats + 16, np.float32)
+            self.division.memory, self.division.floats = (self.memory.ctypes.data + 63) & ~63, floats
+
+    def end(self):
+        f = self.library.f
+        f.fl_divide_over(None)
+        f.fl_crew_dismiss(self.crew)
+        for thread in self.threads:
+            thread.join()
+        f.fl_crew_close(self.crew)
+        self.library.table, self.library.crew = self.alone, None
 
 
 def p(tensor, skip=0):
@@ -127,6 +174,8 @@ class Network:
         if len(index) > self.room_of:
             need = ctypes.CFUNCTYPE(size, pointer, size)(o.work)(o.self, len(index))
             self.room_of, self.work = len(index), np.zeros(need + 64, np.uint8)
+            if self.library.crew:
+                self.library.crew.room(need)
         x, g, work = self.x.ctypes.data, self.g.ctypes.data, self.work.ctypes.data
         if not self.call:
             middle = [pointer] if o.grad else [pointer, size]

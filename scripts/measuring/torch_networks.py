@@ -1,9 +1,10 @@
-"""Networks of libfedlane.so and the same in PyTorch, in one process, on one thread. torch_networks.py BUILD [arguments]
+"""Networks of libfedlane.so and the same in PyTorch, in one process. torch_networks.py BUILD [arguments]
 
 Both begin with the weights that PyTorch drew, under the names of its state_dict, and train by SGD on the same batches. Without
 --time: the losses at steps 1, 10, 50, 200 and their relative difference, exit 1 when one is too large. With --time: a step of
-each in turns, seconds of this thread's processor time: medians, and between which values half of them lie. With --fixture: what
-tests/unit/test_torch_networks.cpp compares with, from PyTorch alone, in double precision."""
+each in turns: medians, and between which values half of them lie; seconds of this thread's processor time, or with --threads,
+where a thread waits for others, seconds of the wall. With --fixture: what tests/unit/test_torch_networks.cpp compares with, from
+PyTorch alone, in double precision."""
 import argparse
 import csv
 import json
@@ -25,6 +26,7 @@ ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of
 ROWS = 1024
 ENTRIES = 16                                            # of a tensor of the fixtures
 TURN = 0.005                                            # seconds: what a neighbour left in the caches is gone by then
+TURN_TEAM = 0.1                                         # and its threads, which wait for a call for milliseconds, sleep
 
 
 class Theirs:
@@ -58,7 +60,8 @@ def compare(k, name, steps, winograd):
     """One row of the table: losses and their differences."""
     twin, r = NETWORKS[name], np.random.default_rng(2)
     ours, theirs = pair(k, name, winograd)
-    row, close = {"network": name, "batch": twin.batch, "lr": twin.lr, "winograd": "yes" if winograd else "no"}, True
+    row, close = {"network": name, "batch": twin.batch, "lr": twin.lr, "winograd": "yes" if winograd else "no",
+                  "threads": torch.get_num_threads()}, True
     for step in range(1, steps + 1):
         rows = r.choice(ROWS, twin.batch, replace=False)
         a, b = ours.step(rows, twin.lr), theirs.step(torch.from_numpy(rows))
@@ -77,26 +80,28 @@ def quarters(values):
     return ["%.4g" % (1e3 * v) for v in (q[1], q[0], q[2])]
 
 
-def timed(k, name, batch, winograd, seconds):
+def timed(k, name, batch, winograd, seconds, threads):
     """One row: milliseconds of a step of each, in turns: of one step, or of as many as take some TURN seconds."""
+    clock, turn = (time.thread_time, TURN) if threads == 1 else (time.perf_counter, TURN_TEAM)
     rows = np.arange(batch)
     ours, theirs = pair(k, name, winograd)
     taken, steps, end = ([], []), [1, 1], None
     calls = (lambda: ours.step(rows, 1e-6)), (lambda: theirs.step(torch.from_numpy(rows)))
-    while end is None or time.thread_time() < end or len(taken[0]) < 5:
+    while end is None or clock() < end or len(taken[0]) < 5:
         for values, call, n in zip(taken, calls, steps):
-            start = time.thread_time()
+            start = clock()
             for _ in range(n):
                 call()
-            values.append((time.thread_time() - start) / n)
+            values.append((clock() - start) / n)
         if len(taken[0]) == 2 and end is None:           # the first step of each makes its memory
-            end = time.thread_time() + seconds
-            steps = [max(1, int(TURN / values[1])) for values in taken]
+            end = clock() + seconds
+            steps = [max(1, int(turn / values[1])) for values in taken]
             taken = ([], [])
     a, b = (statistics.median(v) for v in taken)
     row = dict(zip(("ms", "ms quarter", "ms three quarters"), quarters(taken[0])))
     row.update(zip(("torch ms", "torch ms quarter", "torch ms three quarters"), quarters(taken[1])))
-    return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", **row, "samples/s": "%.4g" % (batch / a),
+    return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", "threads": threads, **row,
+            "samples/s": "%.4g" % (batch / a),
             "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a),
             "turns": len(taken[0]), "steps a turn": steps[0]}
 
@@ -195,6 +200,7 @@ def arguments():
     a.add_argument("--no-winograd", action="store_true", help="convolutions without it; --time takes both where they differ")
     a.add_argument("--time", action="store_true", help="time steps instead")
     a.add_argument("--seconds", type=float, default=10, help="of a row of --time, and five steps at least (default: 10)")
+    a.add_argument("--threads", type=int, default=1, help="of each (default: 1)")
     a.add_argument("--fixture", metavar="FOLDER", help="instead: write the fixtures of the tests (tests/fixtures/networks)")
     a.add_argument("--csv", help="write the table here too, such as results/networks/steps.csv")
     args = a.parse_args()
@@ -202,17 +208,29 @@ def arguments():
     for name in args.networks:
         if name not in NETWORKS:
             a.error("--networks %s; allowed: %s" % (name, ", ".join(NETWORKS)))
+    if args.threads < 1:
+        a.error("--threads %d; allowed: from 1" % args.threads)
     return args
 
 
 def main():
     args = arguments()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if args.fixture else args.threads)
     if args.fixture:
         for name in FIXTURES:
             fixture(name, args.fixture)
         return 0
-    k, rows, bad = library.Library(args.build), [], 0
+    k = library.Library(args.build)
+    crew = library.Crew(k, args.threads) if args.threads > 1 else None
+    try:
+        return tables(k, args)
+    finally:                                            # else its threads keep the process
+        if crew:
+            crew.end()
+
+
+def tables(k, args):
+    rows, bad = [], 0
     with open("/proc/cpuinfo", encoding="utf-8") as f:
         cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
     machine = {"cpu": cpu, "isa": k.isa, "torch": torch.__version__}
@@ -221,7 +239,7 @@ def main():
         if args.time:
             for batch in twin.timed:
                 for winograd in [True, False] if twin.winograd and not args.no_winograd else [False]:
-                    rows.append(timed(k, name, batch, winograd, args.seconds))
+                    rows.append(timed(k, name, batch, winograd, args.seconds, args.threads))
                     print(", ".join("%s %s" % item for item in rows[-1].items()), flush=True)
         else:
             row, close = compare(k, name, args.steps, twin.winograd and not args.no_winograd)
