@@ -54,8 +54,8 @@ static int parse_npy(const fl_archive *a, const char *key, array *x, size_t size
   text[length] = 0;
   const char *descr = field(text, "'descr'"), *order = field(text, "'fortran_order'"), *shape = field(text, "'shape'");
   if (!is_type(descr)) {
-    snprintf(what, sizeof what, "dtype is %.8s; allowed are little-endian integers and floats (|u1, <i4, <i8, <f4, <f8 ...)",
-             descr ? descr : "missing");
+    snprintf(what, sizeof what, "dtype is %.*s; allowed are little-endian integers and floats (|u1, <i4, <i8, <f4, <f8 ...)",
+             descr ? (int)strcspn(descr, ",}") : 7, descr ? descr : "missing");
     return fail(a, key, what);
   }
   if (!order || strncmp(order, "False", 5) || !shape || *shape != '(')

@@ -1,8 +1,8 @@
-/* adapters.c - an objective of low rank over another one: every matrix W (m x n) but the head's and tables of embeddings becomes
- * base + B A with B (m x r) and A (r x n). Trained are these and the head's layer, the last one, as it is; base and everything
- * else are frozen (federated-structured-robust 5, with lora_alpha = rank).
+/* adapters.c - an objective of low rank over another one: every matrix W (m x n) that is asked for, but never the head's or a
+ * table of embeddings, becomes base + s B A with B (m x r), A (r x n), s = alpha/r. Trained are these and the head's layer, the
+ * last one, as it is; base and everything else are frozen (federated-structured-robust 5).
  *
- *   f(A, B, head) = inner f(base + B A, head)        dA = B^T G,  dB = G A^T,  G = the inner gradient
+ *   f(A, B, head) = inner f(base + B (s A), head)    dA = s (B^T G),  dB = G (s A)^T,  G = the inner gradient
  *
  * B is kept as its transpose (r x m): a rank is one row of either factor, and a smaller rank is a prefix. In the flat vector the
  * frozen tensors follow the trained ones, as buffers with their own names. */
@@ -18,30 +18,44 @@ struct fl_adapters {
   fl_layout layout;
   const fl_objective *inner;
   size_t rank, n_pairs, frozen, head;           /* frozen: floats of the inner vector before the head; head: where it lies here */
+  double scale;
+  size_t widest;                                /* floats of the largest A */
   pair *pair;
   fl_tensor *tensor;
-  char (*name)[64];
+  char (*name)[144];                            /* a tensor's name has at most 127 bytes */
 };
 
 static size_t cache_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 static size_t inner_bytes(const fl_adapters *o) { return cache_line(o->inner->layout->d * sizeof(float)); }
 
-/* Scratch: the inner parameters, their gradient, the inner objective's own. */
-typedef struct { float *x, *g; void *rest; } scratch;
+/* A scale of 1 multiplies nothing. */
+static size_t scaled_bytes(const fl_adapters *o) { return o->scale == 1 ? 0 : cache_line(o->widest * sizeof(float)); }
+
+/* Scratch: the inner parameters, their gradient, one s A, the inner objective's own. */
+typedef struct { float *x, *g, *scaled; void *rest; } scratch;
 static size_t work(void *self, size_t batch) {
   const fl_adapters *o = self;
-  return 2 * inner_bytes(o) + (o->inner->work ? o->inner->work(o->inner->self, batch) : 0);
+  return 2 * inner_bytes(o) + scaled_bytes(o) + (o->inner->work ? o->inner->work(o->inner->self, batch) : 0);
+}
+
+/* s A, in the scratch unless s is 1. */
+static const float *scaled_a(const fl_adapters *o, const fl_kernels *k, const pair *p, const float *x, const scratch *s) {
+  if (o->scale == 1) return x + p->a;
+  k->scale(o->rank * p->n, s->scaled, (float)o->scale, x + p->a);
+  return s->scaled;
 }
 
 /* The inner parameters that x stands for, in the scratch. */
 static scratch enter(const fl_adapters *o, const fl_kernels *k, const float *x, void *work) {
   char *at = work;
-  const scratch s = { (float *)(void *)at, (float *)(void *)(at + inner_bytes(o)), at + 2 * inner_bytes(o) };
+  const size_t inner = inner_bytes(o);
+  const scratch s = { (float *)(void *)at, (float *)(void *)(at + inner), (float *)(void *)(at + 2 * inner),
+                      at + 2 * inner + scaled_bytes(o) };
   memcpy(s.x, x + o->layout.d, o->frozen * sizeof *s.x);
   memcpy(s.x + o->frozen, x + o->head, (o->inner->layout->d - o->frozen) * sizeof *s.x);
   for (size_t i = 0; i < o->n_pairs; i++) {
     const pair *p = &o->pair[i];
-    k->gemm_tn_add(p->m, p->n, o->rank, x + p->b, p->m, x + p->a, p->n, s.x + p->w, p->n);
+    k->gemm_tn_add(p->m, p->n, o->rank, x + p->b, p->m, scaled_a(o, k, p, x, &s), p->n, s.x + p->w, p->n);
   }
   return s;
 }
@@ -51,7 +65,8 @@ static void leave(const fl_adapters *o, const fl_kernels *k, const float *x, con
   for (size_t i = 0; i < o->n_pairs; i++) {
     const pair *p = &o->pair[i];
     k->gemm_nn(o->rank, p->n, p->m, x + p->b, p->m, s->g + p->w, p->n, g + p->a, p->n, FL_GEMM_PIECE);
-    k->gemm_nt(o->rank, p->m, p->n, x + p->a, p->n, s->g + p->w, p->n, g + p->b, p->m, FL_GEMM_PIECE);
+    if (o->scale != 1) k->scale(o->rank * p->n, g + p->a, (float)o->scale, g + p->a);
+    k->gemm_nt(o->rank, p->m, p->n, scaled_a(o, k, p, x, s), p->n, s->g + p->w, p->n, g + p->b, p->m, FL_GEMM_PIECE);
   }
   memcpy(g + o->head, s->g + o->frozen, (o->inner->layout->d - o->frozen) * sizeof *g);
 }
@@ -134,10 +149,15 @@ static void init(void *self, uint64_t seed, float *x) {
 }
 
 /* ---- layout ---------------------------------------------------------------------------------------------------------------- */
+/* Of a name without ".weight" behind. */
+static size_t stem_of(const char *name) {
+  const size_t length = strlen(name);
+  return length > 7 && !strcmp(name + length - 7, ".weight") ? length - 7 : length;
+}
+
 static void add_factor(fl_adapters *o, const fl_tensor *like, const char *suffix, fl_role role, size_t cols) {
-  const size_t i = o->layout.n++, length = strlen(like->name);
-  const int weight = length > 7 && !strcmp(like->name + length - 7, ".weight");
-  snprintf(o->name[i], sizeof o->name[i], "%.*s.%s", (int)(weight ? length - 7 : length), like->name, suffix);
+  const size_t i = o->layout.n++;
+  snprintf(o->name[i], sizeof o->name[i], "%.*s.%s", (int)stem_of(like->name), like->name, suffix);
   o->tensor[i] = (fl_tensor){ o->name[i], role, like->layer, 0, 2, { o->rank, cols, 0, 0 }, o->layout.d, o->rank * cols };
   o->layout.d += o->rank * cols;
 }
@@ -153,7 +173,44 @@ static void add_kept(fl_adapters *o, size_t from, size_t to, size_t at, int froz
   }
 }
 
-static int make_layout(fl_adapters *o, char *err, size_t size) {
+/* Whether the words of `part`, n bytes, stand in the name, between its ends and dots. */
+static int names_part(const char *name, const char *part, size_t n) {
+  const size_t stem = stem_of(name);
+  for (size_t at = 0; n && at + n <= stem; at++)
+    if (!strncmp(name + at, part, n) && (!at || name[at - 1] == '.') && (at + n == stem || name[at + n] == '.')) return 1;
+  return 0;
+}
+
+static int takes(const fl_adapter_form *form, const fl_tensor *t) {
+  if (t->ndim != 2 || t->role == FL_EMBED) return 0;
+  for (const char *at = form->on; at; at = strchr(at, '+')) {
+    if (*at == '+') at++;
+    if (names_part(t->name, at, strcspn(at, "+"))) return 1;
+  }
+  return !form->on;
+}
+
+/* Every part of form->on is in the name of one of the first n tensors that can have adapters. */
+static int check_parts(const fl_adapters *o, const fl_adapter_form *form, size_t n, char *err, size_t size) {
+  for (const char *at = form->on; at; at = strchr(at, '+')) {
+    if (*at == '+') at++;
+    const size_t length = strcspn(at, "+");
+    const fl_tensor *t = o->inner->layout->tensor, *some = NULL;
+    int found = 0;
+    for (size_t i = 0; i < n; i++) {
+      if (t[i].ndim != 2 || t[i].role == FL_EMBED) continue;
+      some = &t[i];
+      found |= names_part(t[i].name, at, length);
+    }
+    if (!found && some)
+      return snprintf(err, size, "adapters on '%.*s': no matrix of model %s but the last layer's has that between the dots of its "
+                      "name; allowed: parts of their names, such as %.*s", (int)length, at, o->inner->name, (int)stem_of(some->name),
+                      some->name), -1;
+  }
+  return 0;
+}
+
+static int make_layout(fl_adapters *o, const fl_adapter_form *form, char *err, size_t size) {
   const fl_layout *l = o->inner->layout;
   size_t last = l->n;                           /* the tensors from here on are the head's layer */
   if (l->buffers) return snprintf(err, size, "adapters: model %s has buffers; allowed: none", o->inner->name), -1;
@@ -161,14 +218,16 @@ static int make_layout(fl_adapters *o, char *err, size_t size) {
     if (l->tensor[i].role == FL_HEAD)
       while (last > 0 && l->tensor[last - 1].layer == l->tensor[i].layer) last--;
   o->frozen = last < l->n ? l->tensor[last].offset : l->d;
+  if (check_parts(o, form, last, err, size)) return -1;
   for (size_t i = 0; i < last; i++) {
     const fl_tensor *t = &l->tensor[i];
-    if (t->ndim != 2 || t->role == FL_EMBED) continue;
+    if (!takes(form, t)) continue;
     const size_t most = t->shape[0] < t->shape[1] ? t->shape[0] : t->shape[1];
     if (o->rank > most)
       return snprintf(err, size, "adapters of rank %zu: %s of model %s is %zu x %zu; allowed: at most rank %zu", o->rank, t->name,
                       o->inner->name, t->shape[0], t->shape[1], most), -1;
     o->pair[o->n_pairs++] = (pair){ t->shape[0], t->shape[1], o->layout.d, o->layout.d + o->rank * t->shape[1], t->offset };
+    if (o->widest < o->rank * t->shape[1]) o->widest = o->rank * t->shape[1];
     add_factor(o, t, "lora_A", FL_LORA_A, t->shape[1]);
     add_factor(o, t, "lora_B_T", FL_LORA_B, t->shape[0]);
   }
@@ -183,7 +242,7 @@ static int make_layout(fl_adapters *o, char *err, size_t size) {
   return 0;
 }
 
-fl_adapters *fl_adapters_new(const fl_objective *inner, size_t rank, char *err, size_t size) {
+fl_adapters *fl_adapters_new(const fl_objective *inner, const fl_adapter_form *form, char *err, size_t size) {
   const size_t n = inner->layout->n;
   fl_adapters *o = calloc(1, sizeof *o);
   if (o) {
@@ -193,15 +252,17 @@ fl_adapters *fl_adapters_new(const fl_objective *inner, size_t rank, char *err, 
   }
   if (!o || !o->pair || !o->tensor || !o->name) return fl_adapters_free(o), snprintf(err, size, "adapters: no memory"), NULL;
   o->inner = inner;
-  o->rank = rank;
+  o->rank = form->rank;
+  o->scale = form->alpha / (double)form->rank;
   o->layout.tensor = o->tensor;
-  if (make_layout(o, err, size)) return fl_adapters_free(o), NULL;
+  if (make_layout(o, form, err, size)) return fl_adapters_free(o), NULL;
   o->objective = (fl_objective){ .name = inner->name, .self = o, .layout = &o->layout, .n = inner->n, .n_test = inner->n_test,
                                  .classes = inner->classes, .init = init, .work = work, .loss_grad = loss_grad,
                                  .evaluate = inner->evaluate ? evaluate : NULL,
                                  .sampled_grad = inner->sampled_grad ? sampled_grad : NULL,
                                  .flipped_grad = inner->flipped_grad ? flipped_grad : NULL, .grad = inner->grad ? grad : NULL,
-                                 .evaluate_samples = inner->evaluate_samples ? evaluate_samples : NULL, .frozen = o->frozen };
+                                 .evaluate_samples = inner->evaluate_samples ? evaluate_samples : NULL, .frozen = o->frozen,
+                                 .adapter_scale = o->scale };
   return o;
 }
 

@@ -89,8 +89,13 @@ fl_model *fl_model_new(const fl_net *net, const fl_samples *train, const fl_samp
   if (!fl_loss_draws(m)) m->objective.sampled_grad = NULL;
   if (fl_arena_plan(&m->arena[0], m->module, m->n, &m->input, 0) || fl_arena_plan(&m->arena[1], m->module, m->n, &m->input, 1))
     return fl_model_free(m), snprintf(err, err_size, "model %s: no memory", net->name), NULL;
-  const size_t rank = fl_net_rank(net);
-  if (rank && !(m->adapters = fl_adapters_new(&m->objective, rank, err, err_size))) return fl_model_free(m), NULL;
+  fl_adapter_form form;
+  const int adapters = fl_net_adapters(net, &form);
+  if (adapters < 0)
+    snprintf(err, err_size, "model %s: its name says adapters, but not which; allowed: NAME_loraRANK[_alphaALPHA][_on_PART[+PART"
+             "..]], rank 1 to 4096, alpha 1 to 65536, such as NAME_lora8_alpha16_on_attn", net->name);
+  if (adapters < 0 || (adapters && !(m->adapters = fl_adapters_new(&m->objective, &form, err, err_size))))
+    return fl_model_free(m), NULL;
   return m;
 }
 

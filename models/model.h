@@ -21,8 +21,12 @@ const fl_net *fl_net_at(size_t i);
 /* A network of the list, or one whose name says its sizes (mlp_300_100), and either with adapters (mlp_lora8: of rank 8), which
  * is made in *room and lives as long as that. NULL when unknown; room NULL: only the list. */
 const fl_net *fl_net_find(const char *name, fl_net_sized *room);
-/* The rank of its adapters (adapters.c), as its name says; 0: it has none, all of it is trained. */
-size_t fl_net_rank(const fl_net *);
+/* Adapters (adapters.c): B A of this rank, times alpha/rank. on: NULL, on every matrix but the head's; else parts of their names,
+ * whole words between dots, "attn.qkv+fc1". */
+typedef struct { size_t rank; double alpha; const char *on; } fl_adapter_form;
+/* Those of a network, as its name ends: _loraRANK[_alphaALPHA][_on_PART[+PART ..]], alpha the rank unless it is said. 1; 0: there
+ * are none, all of it is trained; -1: the name has _lora and a digit, and something else behind. */
+int fl_net_adapters(const fl_net *, fl_adapter_form *);
 
 /* Samples in memory, c*h*w numbers a row: one of pixels, bytes as in the file, whose inputs are (byte*1/255 - mean)/std, one fma;
  * features, the inputs themselves (c 1: h positions of w, with h 1 a vector); a vector with few that are not 0: row i's are
@@ -73,9 +77,9 @@ void fl_model_logits(const fl_model *, const fl_kernels *, const float *x, const
 size_t fl_model_activation_bytes(const fl_model *, size_t batch);
 double fl_model_macs(const fl_model *);
 
-/* An objective of adapters over another, which must outlive it; NULL with a message in err when the rank does not fit. */
+/* An objective of adapters over another, which must outlive it; NULL with a message in err when their form does not fit. */
 typedef struct fl_adapters fl_adapters;
-fl_adapters *fl_adapters_new(const fl_objective *, size_t rank, char *err, size_t err_size);
+fl_adapters *fl_adapters_new(const fl_objective *, const fl_adapter_form *, char *err, size_t err_size);
 const fl_objective *fl_adapters_objective(const fl_adapters *);
 void fl_adapters_free(fl_adapters *);
 #endif

@@ -23,26 +23,48 @@ size_t fl_net_count(void) { return sizeof nets / sizeof *nets; }
 
 const fl_net *fl_net_at(size_t i) { return i < fl_net_count() ? nets[i] : NULL; }
 
-/* R of NAME_loraR; 0: the name has no such end. *length: of NAME. */
-static size_t rank_in(const char *name, size_t *length) {
-  const char *at = strstr(name, "_lora");
+enum { MOST_RANK = 4096, MOST_ALPHA = 65536 };
+
+/* A whole number without leading zeros, 1 to most, at *at; 0: there is none. *at: behind it. */
+static unsigned long take_number(const char **at, unsigned long most) {
   char *end;
-  if (!at || at[5] < '1' || at[5] > '9') return 0;
-  const unsigned long rank = strtoul(at + 5, &end, 10);
+  if (**at < '1' || **at > '9') return 0;
+  const unsigned long n = strtoul(*at, &end, 10);
+  *at = end;
+  return n <= most ? n : 0;
+}
+
+/* Takes `word` at *at; whether it is there. */
+static int take_word(const char **at, const char *word) {
+  const size_t n = strlen(word);
+  if (strncmp(*at, word, n)) return 0;
+  *at += n;
+  return 1;
+}
+
+/* As fl_net_adapters; *length: of what stands before. */
+static int adapters_in(const char *name, fl_adapter_form *form, size_t *length) {
+  const char *at = strstr(name, "_lora");
+  if (!at || at[5] < '0' || at[5] > '9') return 0;
   *length = (size_t)(at - name);
-  return *end || rank > 4096 ? 0 : rank;
+  at += 5;
+  *form = (fl_adapter_form){ .rank = take_number(&at, MOST_RANK) };
+  form->alpha = take_word(&at, "_alpha") ? (double)take_number(&at, MOST_ALPHA) : (double)form->rank;
+  if (take_word(&at, "_on_")) form->on = at, at += strlen(at);
+  return form->rank && form->alpha > 0 && !*at && !(form->on && !*form->on) ? 1 : -1;
 }
 
-size_t fl_net_rank(const fl_net *net) {
+int fl_net_adapters(const fl_net *net, fl_adapter_form *form) {
   size_t length;
-  return rank_in(net->name, &length);
+  return adapters_in(net->name, form, &length);
 }
 
-/* NAME_loraR: the network NAME with adapters of rank R. */
+/* The network whose name stands before that of the adapters. */
 static const fl_net *with_adapters(const char *name, fl_net_sized *room) {
-  char base[64];
+  char base[sizeof room->name];
+  fl_adapter_form form;
   size_t length;
-  if (strlen(name) >= sizeof room->name || !rank_in(name, &length)) return NULL;
+  if (strlen(name) >= sizeof room->name || adapters_in(name, &form, &length) != 1) return NULL;
   snprintf(base, sizeof base, "%.*s", (int)length, name);
   const fl_net *net = fl_net_find(base, room);
   if (!net) return NULL;

@@ -68,6 +68,7 @@ typedef struct fl_objective {
    * without draws. */
   double (*grad)(void *self, const fl_kernels *, const float *x, const fl_rows *, float *g, void *work);
   size_t frozen;                                   /* the last so many of the buffers no client changes: they are not sent */
+  double adapter_scale;                            /* by which the product B A of adapters is multiplied; 0: it has none */
 } fl_objective;
 #ifdef __cplusplus
 }

@@ -167,6 +167,7 @@ struct fl_job {                                 /* fixed for the run */
   const fl_rule *rule, *server_rule; const double *h_rule, *h_server;
   const fl_stage *stage[FL_MAX_STAGES]; const double *h_stage[FL_MAX_STAGES]; size_t n_stages;
   int sampled_labels, flipped_labels;           /* the objective offers sampled_grad, flipped_grad */
+  double adapter_scale;                         /* the objective's */
   fl_blocks blocks;                             /* block_rule's partition of the flat vector */
   char *why;                                    /* where fl_why writes, FL_WHY bytes */
 };

@@ -75,7 +75,7 @@ def network(plan):
     if name in torch_replay.MODELS:
         return torch_replay.MODELS[name]()
     base, _, rank = name.partition("_lora")
-    if base != "text_transformer":
+    if base != "text_transformer" or not (rank or "0").isdigit():
         raise SystemExit("torch_central: model %s is not replayed; allowed: %s, text_transformer, text_transformer_loraRANK" % (
             name, ", ".join(torch_replay.MODELS)))
     text = torch_models.Text(length=int(plan["config"]["data"]["length"]))

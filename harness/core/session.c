@@ -195,6 +195,7 @@ static int open_job(fl_session *s, char *err, size_t size) {
   fl_job *job = &s->job;
   const fl_algorithm *a = &s->algorithm;
   *job = (fl_job){ .layout = s->problem.objective->layout, .clients = s->problem.clients, .rounds = s->opt.rounds,
+                   .adapter_scale = s->problem.objective->adapter_scale,
                    .rule = a->rule, .central = s->opt.central != 0, .server_rule = a->server_rule, .h_rule = a->h_rule,
                    .h_server = a->h_server, .n_stages = a->n_stages, .sampled_labels = s->problem.objective->sampled_grad != NULL,
                    .flipped_labels = s->problem.objective->flipped_grad != NULL, .cohort = s->m_max,

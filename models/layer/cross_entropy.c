@@ -13,6 +13,9 @@ static int bind(fl_module *m, fl_binder *b) {
   const size_t classes = fl_bind_classes(b);
   if (m->n_numbers && m->n_numbers != classes)
     return fl_bind_refuse(b, "weights = %zu numbers; allowed: %zu, one for each class", m->n_numbers, classes);
+  double sum = 0;
+  for (size_t i = 0; i < m->n_numbers; i++) sum += (double)m->number[i];
+  if (m->n_numbers && !(sum > 0)) return fl_bind_refuse(b, "weights are all 0; allowed: one class or more that counts");
   m->words = m->h[SMOOTHING] > 0 || m->n_numbers || m->h[IGNORE] >= 0;
   m->ignore = m->h[IGNORE] >= 0 ? (uint32_t)m->h[IGNORE] : FL_IGNORE_NONE;
   return 0;

@@ -27,6 +27,12 @@ static const fl_param params[] = {
 };
 enum { S_C, S_CK, S_CK_UP, S_WEIGHT_UP, S_RANK_UP, S_TOTAL, S_SEEN, S_WORK, S_COUNT };
 
+/* Whether a matrix of this name is the base of adapters with that name: STEM or STEM.weight, STEM.lora_A. */
+static int is_base(const char *name, const char *adapters) {
+  const size_t stem = strlen(adapters) - strlen(".lora_A");
+  return !strncmp(name, adapters, stem) && (!name[stem] || !strcmp(name + stem, ".weight"));
+}
+
 /* The adapters of one matrix: A (r x n), B^T (r x m), base (m x n) at these places of the flat vector. */
 typedef struct { size_t r, m, n, a, b, w; } pair;
 static int next_pair(const fl_layout *l, size_t *i, pair *p) {
@@ -36,7 +42,7 @@ static int next_pair(const fl_layout *l, size_t *i, pair *p) {
   *p = (pair){ a->shape[0], b->shape[1], a->shape[1], a->offset, b->offset, 0 };
   for (size_t j = 0; j < l->n; j++) {
     const fl_tensor *t = &l->tensor[j];
-    if (t->role == FL_BUFFER && t->layer == a->layer && t->ndim == 2) p->w = t->offset;
+    if (t->role == FL_BUFFER && t->layer == a->layer && is_base(t->name, a->name)) p->w = t->offset;
   }
   return 1;
 }
@@ -96,6 +102,9 @@ static const char *setup(const double *h, const fl_job *job) {
                        "between them; allowed: ilora as the only stage", job->stage[job->stage[0]->setup == setup]->name);
   if (job->layout && job->layout->tensor[0].role != FL_LORA_A)
     return fl_why(job, "stage ilora trains adapters, and the model has none; allowed: a model with adapters, such as mlp_lora8");
+  if (job->layout && job->adapter_scale != 1)
+    return fl_why(job, "stage ilora: adapters scaled by alpha/rank = %g; allowed: alpha = rank, as its factors are those of W "
+                       "itself", job->adapter_scale);
   if (job->layout && job->layout->tensor[0].shape[0] >> ((size_t)h[H_LEVELS] - 1) < 1)
     return fl_why(job, "rank_levels = %g of rank %zu: the last clients would have no rank; allowed: at most 1 + log2 of the rank",
                   h[H_LEVELS], job->layout->tensor[0].shape[0]);

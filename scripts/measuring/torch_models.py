@@ -222,28 +222,31 @@ class Text(nn.Module):
 
 
 class Adapted(nn.Module):
-    """A linear layer that stays as it is, and its adapters: weight + B A. Of ours alpha is the rank, so that nothing is scaled;
-    B is kept as its transpose. It begins at random here: where it is 0, as in a run, A has no gradient."""
+    """A linear layer that stays as it is, and its adapters: weight + alpha/rank B A, B kept as its transpose. It begins at random
+    here: where it is 0, as in a run, A has no gradient."""
 
-    def __init__(self, linear, rank):
+    def __init__(self, linear, rank, alpha):
         super().__init__()
+        self.scale = alpha / rank
         out, inputs = linear.weight.shape
         self.weight, self.bias = linear.weight, linear.bias
         self.lora_A = nn.Parameter(torch.empty(rank, inputs).uniform_(-inputs ** -0.5, inputs ** -0.5))
         self.lora_B_T = nn.Parameter(torch.empty(rank, out).normal_(std=0.2))
 
     def forward(self, x):
-        return F.linear(x, self.weight + self.lora_B_T.T @ self.lora_A, self.bias)
+        return F.linear(x, self.weight + self.scale * (self.lora_B_T.T @ self.lora_A), self.bias)
 
 
-def adapted(model, rank):
-    """The model with adapters on every linear layer but the head, which alone is trained besides them."""
+def adapted(model, rank, alpha=None, on=()):
+    """The model with adapters on every linear layer but the head (or on those of them whose name ends with one of `on`), which
+    alone is trained besides them. alpha is the rank unless it is said."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    for module in list(model.modules()):
+    for path, module in list(model.named_modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear) and child is not model.head:
-                setattr(module, name, Adapted(child, rank))
+            full = "%s.%s" % (path, name)
+            if isinstance(child, nn.Linear) and child is not model.head and (not on or full.endswith(tuple("." + o for o in on))):
+                setattr(module, name, Adapted(child, rank, alpha or rank))
     model.head.requires_grad_(True)
     return model
 
@@ -358,6 +361,8 @@ FIXTURES = {
     "resnet_bn_narrow": Small(lambda: ResNet(nn.BatchNorm2d, (6, 10), 1), (3, 9, 9), apart=1e-3),
     "text_narrow": Small(lambda: Text(40, 11, 24, 2, 4, 3), (11,), tokens=40, classes=3, lr=0.1),
     "text_narrow_lora2": Small(lambda: adapted(Text(40, 11, 24, 2, 4, 3), 2), (11,), tokens=40, classes=3, lr=0.1),
+    "text_narrow_lora2_alpha3_on_attn": Small(lambda: adapted(Text(40, 11, 24, 2, 4, 3), 2, 3, ("attn.qkv", "attn.proj")), (11,),
+                                              tokens=40, classes=3, lr=0.1),
     "lstm_narrow": Small(lambda: Characters(nn.LSTM, ("lstm1", "lstm2"), 13, 5, 9, 7), (6,), tokens=13, positions=6, classes=7,
                          lr=0.5),
     "gru_narrow": Small(lambda: Characters(nn.GRU, ("gru1", "gru2"), 13, 5, 9, 7, each=False), (6,), tokens=13, classes=7,

@@ -266,6 +266,8 @@ TEST_CASE("A loss that does not fit is refused with its name", "[loss]") {
   const fl_layer_spec fc = FL_NEXT("linear", "fc", ""), own = FL_NEXT("linear", "fc", "out=2");
   CHECK(refused(four, { fc, FL_NEXT("cross_entropy", "end", "weights=1+2") }) ==
         "model n, layer end: weights = 2 numbers; allowed: 4, one for each class");
+  CHECK(refused(four, { fc, FL_NEXT("cross_entropy", "end", "weights=0+0+0+0") }) ==
+        "model n, layer end: weights are all 0; allowed: one class or more that counts");
   CHECK(refused(four, { fc, FL_NEXT("cross_entropy", "end", "weights=1+-2+1+1") }) ==
         "model n, layer end: weights = '-2'; allowed: a number from 0 to 1000000");
   CHECK(refused(four, { fc, FL_NEXT("cross_entropy", "end", "weights=1++1+1") }) ==

@@ -121,7 +121,7 @@ struct Run {
       if (name == o->layout->tensor[i].name) return &o->layout->tensor[i];
     return nullptr;
   }
-  // The network's own parameters: what x holds, or, with adapters, its frozen and its trained tensors put together, W + B A.
+  // The network's own parameters: what x holds, or, with adapters, its frozen and its trained tensors put together, W + s B A.
   std::vector<float> inner() const {
     const fl_layout *own = fl_model_layout(m.get());
     if (own == o->layout) return x;
@@ -135,7 +135,8 @@ struct Run {
       for (size_t j = 0; j < t.size; j++) {
         double v = x[kept->offset + j];
         for (size_t r = 0; adapted && r < a->shape[0]; r++)
-          v += double(x[b->offset + r * t.shape[0] + j / t.shape[1]]) * x[a->offset + r * t.shape[1] + j % t.shape[1]];
+          v += o->adapter_scale * double(x[b->offset + r * t.shape[0] + j / t.shape[1]]) *
+               x[a->offset + r * t.shape[1] + j % t.shape[1]];
         all[t.offset + j] = float(v);
       }
     }
@@ -184,7 +185,8 @@ struct Run {
 TEST_CASE("Networks with PyTorch's weights: its logits, losses of steps, gradients, and where the steps lead", "[torch]") {
   const std::string name = GENERATE("logistic", "mlp_60_40", "lenet5", "mcmahan_narrow", "pfl_narrow", "vgg_narrow",
                                     "pool_narrow", "resnet_narrow", "resnet_bn_narrow", "vit_narrow", "mini_gpt",
-                                    "text_narrow", "text_narrow_lora2", "lstm_narrow", "gru_narrow");
+                                    "text_narrow", "text_narrow_lora2", "text_narrow_lora2_alpha3_on_attn", "lstm_narrow",
+                                    "gru_narrow");
   const Kept kept(FEDLANE_FIXTURES "/networks/" + name + ".json");
   Run r(name, kept);
   const fl_layout *l = r.o->layout;
