@@ -203,9 +203,9 @@ static int check_parts(const fl_adapters *o, const fl_adapter_form *form, size_t
       found |= names_part(t[i].name, at, length);
     }
     if (!found && some)
-      return snprintf(err, size, "adapters on '%.*s': no matrix of model %s but the last layer's has that between the dots of its "
-                      "name; allowed: parts of their names, such as %.*s", (int)length, at, o->inner->name, (int)stem_of(some->name),
-                      some->name), -1;
+      return snprintf(err, size, "adapters on '%.*s': no matrix of model %s but the last layer's has that between the dots of "
+                                 "its name; allowed: parts of their names, such as %.*s", (int)length, at, o->inner->name,
+                      (int)stem_of(some->name), some->name), -1;
   }
   return 0;
 }
