@@ -3,8 +3,9 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <thread>
 #include <vector>
-#include <fedlane/kernels.h>
+#include <fedlane/divide.h>
 
 namespace {
 using floats = std::vector<float>;
@@ -143,4 +144,47 @@ TEST_CASE("Shards of a batch give the bits of the whole", "[recurrent]") {
   run(left, n - left, b);
   for (size_t i = 0; i < 4; i++)
     for (size_t j = 0; j < whole[i].size(); j++) CHECK(whole[i][j] == a[i][j] + b[i][j]);
+}
+
+// Parts of the samples go through all steps by themselves.
+TEST_CASE("A team gives the bits of one thread", "[recurrent]") {
+  const bool gru = GENERATE(false, true);
+  const size_t n = GENERATE(size_t(1), size_t(2), size_t(7), size_t(40)), length = 5, in = 6, hidden = 9, rows = n * length;
+  const size_t all = (gru ? 3 : 4) * hidden, sizes[] = { rows * in, all * in, all * hidden, all, all };
+  const fl_recurrent s = { length, in, hidden };
+  floats arg[5];
+  for (unsigned i = 0; i < 5; i++) arg[i] = draw(sizes[i], i + 1, 0.5f);
+  const floats dy = draw(rows * hidden, 9, 1);
+  const fl_recurrent_weights w = { arg[1].data(), arg[2].data(), arg[3].data(), arg[4].data() };
+  const auto run = [&](const fl_kernels *k) {
+    floats y(rows * hidden), gates(rows * all), kept(rows * hidden), work(fl_recurrent_work(&s, n), NAN), out;
+    floats d[5];
+    for (size_t i = 0; i < 5; i++) d[i].assign(sizes[i], NAN);
+    const fl_recurrent_gradients g = { d[1].data(), d[2].data(), d[3].data(), d[4].data() };
+    (gru ? fl_gru : fl_lstm)(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), work.data());
+    out = y;
+    (gru ? fl_gru_back : fl_lstm_back)(k, &s, n, arg[0].data(), &w, y.data(), gates.data(), kept.data(), dy.data(), d[0].data(),
+                                       &g, work.data());
+    for (const floats &v : d) out.insert(out.end(), v.begin(), v.end());
+    return out;
+  };
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  const floats want = run(k);
+  fl_kernels table;
+  fl_divided_table(k, &table);
+  fl_crew *crew = fl_crew_open(3);
+  std::thread a(fl_crew_serve, crew), b(fl_crew_serve, crew);
+  floats memory(1 << 20);
+  fl_division division = {};
+  division.k = k, division.team = fl_crew_team(crew), division.memory = memory.data(), division.floats = memory.size();
+  division.least = 1;
+  fl_divide_over(&division);
+  const floats team = run(&table), plain = run(k);
+  fl_divide_over(nullptr);
+  fl_crew_dismiss(crew);
+  a.join(), b.join();
+  fl_crew_close(crew);
+  INFO((gru ? "GRU" : "LSTM") << ", " << n << " samples");
+  CHECK(!std::memcmp(team.data(), want.data(), 4 * want.size()));
+  CHECK(!std::memcmp(plain.data(), want.data(), 4 * want.size()));
 }
