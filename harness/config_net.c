@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LAYERS = 4096, MAX_DEPTH = 8, MAX_VARIABLES = 16, MAX_REPEAT = 1000, TEXT = 1024 };
+enum { MAX_LAYERS = 4096, MAX_DEPTH = 8, MAX_VARIABLES = 16, MAX_REPEAT = 1000, TEXT = 1024,
+       USE_KEYS = 3 };                          /* of a block's use: name, from, repeat */
 
 /* Names as they are seen inside one list of layers, and in full; the full name of a block is its last layer's. */
 typedef struct { char *seen, *full; } alias;
@@ -212,12 +213,45 @@ static int write_out(reader *r, const scope *outer, const fl_node *list, const f
   return bad;
 }
 
+/* The variables in a block's list, behind those that stand already in names; their number in all, or -1: there is no room. */
+static int find_variables(const fl_node *node, const char **names, int n) {
+  if (node->kind != FL_NODE_SCALAR) {
+    for (size_t c = 0; c < node->n && n >= 0; c++) n = find_variables(node->child[c], names, n);
+    return n;
+  }
+  if (node->text[0] != '$') return n;
+  for (int i = 0; i < n; i++)
+    if (!strcmp(names[i], node->text + 1)) return n;
+  if (n == USE_KEYS + MAX_VARIABLES) return -1;
+  names[n] = node->text + 1;
+  return n + 1;
+}
+
+/* A use says all variables of its block and nothing else: what is misspelled would silently do nothing. */
+static int check_use(reader *r, const fl_node *list, const fl_node *item, const fl_node *map) {
+  const char *names[USE_KEYS + MAX_VARIABLES] = { "name", "from", "repeat" };
+  const int n = find_variables(list, names, USE_KEYS);
+  char what[80];
+  if (n < 0) return refuse(r, list->where, "a block with more than 16 variables", "fewer");
+  snprintf(what, sizeof what, "key of block %.60s", list->key);
+  for (size_t c = 0; map && c < map->n; c++) {
+    int i = 0;
+    while (i < n && strcmp(names[i], map->child[c]->key)) i++;
+    if (i == n) return fl_unknown(map->child[c]->key_where, what, map->child[c]->key, names, (size_t)n, r->err, r->size);
+  }
+  for (int i = USE_KEYS; i < n; i++)
+    if (!map || !fl_node_get(map, names[i]))
+      return snprintf(r->err, r->size, "%s: block %.60s without a value of %.60s; allowed: {%.60s: {%.60s: VALUE, ...}}",
+                      item->where, list->key, names[i], list->key, names[i]), -1;
+  return 0;
+}
+
 static int use_block(reader *r, scope *s, const fl_node *list, const fl_node *item, const fl_node *map, const char *input) {
   static const fl_param repeat = { "repeat", 1, 1, MAX_REPEAT, NULL, "", FL_WHOLE };
   char seen[128], prefix[256], from[TEXT];
   const fl_node *reads = fl_node_get(map, "from"), *times = fl_node_get(map, "repeat");
   double n = 1;
-  if (!name_of(r, s, map, list->key, seen)) return -1;
+  if (check_use(r, list, item, map) || !name_of(r, s, map, list->key, seen)) return -1;
   if (reads ? read_from(r, s, reads, from) : 0) return -1;
   if (!reads) snprintf(from, sizeof from, "%s", input);
   if (strchr(from, ' ')) return refuse(r, reads->where, "a block reads several layers", "one");

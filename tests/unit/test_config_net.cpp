@@ -110,6 +110,11 @@ TEST_CASE("Errors in networks name the place, the value and what is allowed", "[
         "net.yaml:3:3: name = 'a'; allowed: a name of its own, not 'input'");
   CHECK(refusal("layers:\n- linear: {out: $c}\n") ==
         "net.yaml:2:17: out = '$c'; allowed: a value, as no use of a block gives variables here");
+  const std::string block = "blocks: {a: [{linear: {out: $c}}, {dropout: {drop: $p}}]}\nlayers:\n";
+  CHECK(refusal(block + "- a: {c: 4, p: 0.1, repet: 2}\n") ==
+        "net.yaml:3:21: unknown key of block a 'repet'; did you mean 'repeat'?; allowed: name, from, repeat, c, p");
+  CHECK(refusal(block + "- a: {c: 4}\n") == "net.yaml:3:3: block a without a value of p; allowed: {a: {p: VALUE, ...}}");
+  CHECK(refusal(block + "- a\n") == "net.yaml:3:3: block a without a value of c; allowed: {a: {c: VALUE, ...}}");
   CHECK(refusal("layers: []\n") == "net.yaml:1:9: layers; allowed: a list of one layer or more");
   CHECK(refusal("name: x\n").find("net.yaml:1:1: a model without layers; allowed:") == 0);
   CHECK(refusal("layers: [linear]\nlayer: 3\n").find("net.yaml:2:1: unknown key of model 'layer'; did you mean 'layers'?") == 0);
