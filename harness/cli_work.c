@@ -86,12 +86,17 @@ static void drop_split(fl_work *w) {
   w->split_of = NULL;
 }
 
+/* A file of a model with adapters may have them, or the network's own tensors alone. */
 static int begin_from(fl_work *w, const char *path, char *err, size_t size) {
-  const fl_layout *l = fl_model_layout(w->model);
+  const fl_layout *own = fl_model_layout(w->model), *whole = fl_model_objective(w->model)->layout;
+  const int adapted = whole == own ? 0 : fl_safetensors_has(path, whole->tensor[0].name, err, size);
+  const fl_layout *l = adapted ? whole : own;
+  if (adapted < 0) return -1;
   w->begin = malloc((l->d + l->buffers) * sizeof *w->begin);
   if (!w->begin) return snprintf(err, size, "out of memory for %zu parameters", l->d + l->buffers), -1;
   if (fl_safetensors_fill(path, l, w->begin, err, size)) return -1;
-  fl_model_begin(w->model, w->begin);
+  if (adapted) fl_model_begin_adapted(w->model, w->begin);
+  else fl_model_begin(w->model, w->begin);
   return 0;
 }
 

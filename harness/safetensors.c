@@ -149,9 +149,19 @@ static int nobody_takes(const fl_safetensors *s, const char *path, const fl_layo
     size_t i = 0;
     if (!strcmp(name, "__metadata__") || (length >= tail && !strcmp(name + length - tail, counter))) continue;
     while (i < l->n && strcmp(l->tensor[i].name, name)) i++;
-    if (i == l->n) return snprintf(err, err_size, "'%s' has a tensor '%s', which the model has not", path, name), -1;
+    if (i == l->n)
+      return snprintf(err, err_size, "'%s' has a tensor '%s', which the model has not%s", path, name,
+                      strstr(name, ".lora_") ? "; allowed: adapters, of a model with them (NAME_loraR)" : ""), -1;
   }
   return 0;
+}
+
+int fl_safetensors_has(const char *path, const char *tensor, char *err, size_t err_size) {
+  fl_safetensors s;
+  if (fl_safetensors_read(&s, path, err, err_size)) return -1;
+  const int has = json_object_get(s.header, tensor) != NULL;
+  fl_safetensors_free(&s);
+  return has;
 }
 
 int fl_safetensors_fill(const char *path, const fl_layout *l, float *x, char *err, size_t err_size) {

@@ -17,6 +17,7 @@ struct fl_adapters {
   fl_objective objective;
   fl_layout layout;
   const fl_objective *inner;
+  const float *begin;                           /* initial values, or NULL */
   size_t rank, n_pairs, frozen, head;           /* frozen: floats of the inner vector before the head; head: where it lies here */
   double scale;
   size_t widest;                                /* floats of the largest A */
@@ -131,6 +132,10 @@ static void reverse(float *x, size_t n) {
 static void init(void *self, uint64_t seed, float *x) {
   const fl_adapters *o = self;
   const size_t d = o->inner->layout->d;
+  if (o->begin) {
+    memcpy(x, o->begin, (o->layout.d + o->layout.buffers) * sizeof *x);
+    return;
+  }
   o->inner->init(o->inner->self, seed, x + o->head);
   reverse(x + o->head, o->frozen), reverse(x + o->head + o->frozen, d - o->frozen);   /* the head comes first here */
   reverse(x + o->head, d);
@@ -265,6 +270,8 @@ fl_adapters *fl_adapters_new(const fl_objective *inner, const fl_adapter_form *f
                                  .adapter_scale = o->scale };
   return o;
 }
+
+void fl_adapters_begin(fl_adapters *o, const float *x) { o->begin = x; }
 
 const fl_objective *fl_adapters_objective(const fl_adapters *o) { return &o->objective; }
 

@@ -131,6 +131,8 @@ const fl_layout *fl_model_layout(const fl_model *m) { return &m->layout; }
 
 void fl_model_begin(fl_model *m, const float *x) { m->begin = x; }
 
+void fl_model_begin_adapted(fl_model *m, const float *x) { fl_adapters_begin(m->adapters, x); }
+
 double fl_model_macs(const fl_model *m) {
   double macs = 0;
   for (size_t i = 0; i < m->n; i++)

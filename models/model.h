@@ -66,6 +66,8 @@ void fl_model_free(fl_model *);
  * random ones: they must outlive the model. */
 const fl_layout *fl_model_layout(const fl_model *);
 void fl_model_begin(fl_model *, const float *x);
+/* The same of a model with adapters: all tensors of its objective, the adapters among them. */
+void fl_model_begin_adapted(fl_model *, const float *x);
 /* Gaussian noise on the inputs of training rows: row r's has standard deviation sigma[r], of pixels scaled to 0..1, and is the
  * same at every access: drawn from `key` with the row as its client. sigma (n floats) must outlive the model; NULL: no noise. */
 void fl_model_noise(fl_model *, const float *sigma, const fl_key *key);
@@ -81,5 +83,6 @@ double fl_model_macs(const fl_model *);
 typedef struct fl_adapters fl_adapters;
 fl_adapters *fl_adapters_new(const fl_objective *, const fl_adapter_form *, char *err, size_t err_size);
 const fl_objective *fl_adapters_objective(const fl_adapters *);
+void fl_adapters_begin(fl_adapters *, const float *x);      /* what init gives in place of its own values */
 void fl_adapters_free(fl_adapters *);
 #endif

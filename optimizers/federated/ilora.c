@@ -274,11 +274,12 @@ static void server_finish(const double *h, fl_server *sv) {
   for (; total[0] >= 0x1p20f; total[0] -= 0x1p20f) total[1] += 1.0f;
 }
 
-/* The start, from the weights that the model begins with: its own B is 0. */
+/* The start, from the weights that the model begins with: B is 0, or that of a file of adapters. */
 static void after(const double *h, fl_server *sv) {
   if (sv->t) return;
   float *w = room_of(sv->job, sv->at);
   EACH_PAIR(sv->job->layout, p) {
+    add_product(sv->k, &p, 0, p.r, sv->x, sv->x + p.w);
     factorise(h, sv->k, &p, sv->x + p.w, sv->x, w);
     product(sv->k, &p, p.r, sv->x, w);
     sv->k->sub(p.m * p.n, sv->x + p.w, sv->x + p.w, w);

@@ -29,6 +29,24 @@ run third "init=$weights"
 run lora "model=mlp_12_lora4,init=$weights,algorithms.lr=1e-30"
 [ "$(evaluated first)" = "$(evaluated lora)" ] || fail "adapters over the weights of a model do not begin as that model"
 
+# Adapters that were trained come back as they were, on the network itself with ilora, too, which forms new factors of the same
+# product; another rank, or a model without adapters, is refused.
+run adapted "model=mlp_12_lora4,init=$weights"
+[ "$(evaluated adapted)" != "$(evaluated lora)" ] || fail "adapters that were trained are as they began"
+adapters=$scratch/adapted/sgd-s1/params.safetensors
+run again "model=mlp_12_lora4,init=$adapters,algorithms.lr=1e-30"
+[ "$(hash again)" = "$(hash adapted)" ] || fail "a run that begins with adapters and does not move has others"
+sed "/^training/d; s/^algorithms.*/federated: {clients: 4, rounds: 1}/" "$scratch/config.yaml" > "$scratch/clients.yaml"
+echo "algorithms: [{name: ilora, lr: 1e-30, weight_decay: 0}]" >> "$scratch/clients.yaml"
+try 0 run "$scratch/clients.yaml" --out "$scratch/ilora" --set "model=mlp_12_lora4,init=$adapters"
+loss=$(sed -n 's/.*"test_loss": \([0-9.e-]*\),.*/\1/p' "$scratch/ilora/ilora-s1/rounds.jsonl")
+awk -v a="$loss" -v b="$(evaluated adapted)" 'BEGIN { exit !(a - b < 1e-4 && b - a < 1e-4 && a > 0) }' ||
+  fail "ilora from adapters begins with another test loss: $loss, not $(evaluated adapted)"
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$adapters,model=mlp_12_lora3"
+told "tensor 'fc1.lora_A': shape 4x784; allowed: 3x784"
+try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$adapters"
+told "has a tensor 'fc1.lora_A', which the model has not; allowed: adapters, of a model with them (NAME_loraR)"
+
 # By content, not by place: the same run_id from a copy; verified with it.
 cp "$weights" "$scratch/copy.safetensors"
 run copy "init=$scratch/copy.safetensors"
