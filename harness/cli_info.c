@@ -70,8 +70,21 @@ static double worker_bytes(const fl_objective *o, size_t batch) {
   return (double)((3 * l->d + l->buffers) * sizeof(float) + o->work(o->self, batch > FL_EVAL_ROWS ? batch : FL_EVAL_ROWS));
 }
 
+static void print_tensors(const fl_layout *l) {
+  int wide = 24;
+  for (size_t i = 0; i < l->n; i++) wide = (int)strlen(l->tensor[i].name) > wide ? (int)strlen(l->tensor[i].name) : wide;
+  printf("%-*s %-20s %10s\n", wide, "tensor", "shape", "size");
+  for (size_t i = 0; i < l->n; i++) {
+    char dims[64] = "";
+    for (int k = 0; k < l->tensor[i].ndim; k++)
+      snprintf(dims + strlen(dims), sizeof dims - strlen(dims), "%s%zu", k ? "x" : "", l->tensor[i].shape[k]);
+    printf("%-*s %-20s %10zu\n", wide, l->tensor[i].name, dims, l->tensor[i].size);
+  }
+  printf("%-*s %-20s %10zu\n", wide, "parameters", "", l->d);
+}
+
 /* one: a row of pixels, or with `tokens` of those. */
-static int print_network(const fl_net *net, fl_samples one, int tokens) {
+static int print_network(const fl_net *net, fl_samples one, int tokens, const char *hint) {
   char err[FL_ERR], text[32];
   const size_t size = one.c * one.h * one.w;
   uint32_t *row = calloc(2 * size, sizeof *row);        /* and its labels */
@@ -80,19 +93,13 @@ static int print_network(const fl_net *net, fl_samples one, int tokens) {
   if (one.classes > FL_BYTE_CLASSES) one.label32 = row + size;
   else one.label = (uint8_t *)(row + size);
   fl_model *m = row ? fl_model_new(net, &one, NULL, 0, 1, err, sizeof err) : NULL;
-  if (!m) return free(row), fprintf(stderr, "fedlane: %s\n", row ? err : "out of memory"), FL_EXIT_FAILED;
+  if (!m) return free(row), fprintf(stderr, "fedlane: %s%s\n", row ? err : "out of memory", hint), FL_EXIT_FAILED;
   const fl_layout *l = fl_model_objective(m)->layout;
   printf("%s: %s\n", net->name, net->help);
   if (tokens) printf("input %zu tokens, %zu label%s, ", size, one.positions ? one.positions : 1, one.positions ? "s" : "");
   else printf("input %zu x %zu x %zu, ", one.c, one.h, one.w);
-  printf("%zu classes\n\n%-24s %-20s %10s\n", one.classes, "tensor", "shape", "size");
-  for (size_t i = 0; i < l->n; i++) {
-    char dims[64] = "";
-    for (int k = 0; k < l->tensor[i].ndim; k++)
-      snprintf(dims + strlen(dims), sizeof dims - strlen(dims), "%s%zu", k ? "x" : "", l->tensor[i].shape[k]);
-    printf("%-24s %-20s %10zu\n", l->tensor[i].name, dims, l->tensor[i].size);
-  }
-  printf("%-24s %-20s %10zu\n", "parameters", "", l->d);
+  printf("%zu classes%s\n\n", one.classes, hint);
+  print_tensors(l);
   print_roles(l);
   putchar('\n');
   for (size_t b = 1; b <= 100; b = b == 1 ? 50 : 2 * b)
@@ -127,7 +134,8 @@ static int print_model(const char *name, const char *shape) {
   fl_net *own = fl_net_is_file(name) ? fl_net_read_file(name, err, sizeof err) : NULL;
   const fl_net *net = fl_net_is_file(name) ? own : fl_net_named("--model", name, &room, err, sizeof err);
   if (!net) return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
-  const int code = print_network(net, one, n == 3);
+  const char *hint = shape ? "" : " (--shape says another, e.g. 3x32x32x100, or of tokens 80x1x80)";
+  const int code = print_network(net, one, n == 3, hint);
   fl_net_free(own);
   return code;
 }
@@ -141,18 +149,28 @@ static json_t *plugin_json(const fl_loaded_plugin *p) {
                    rules, "stages", stages, "methods", methods);
 }
 
+/* What would be ignored is refused: 0, or -1 with a message. */
+static int check_flags(const fl_info_data_options *data, const char *model, const char *shape, const char *isa) {
+  const char *other = data->path ? "data" : isa ? "isa" : data->json ? "json" : NULL;
+  if ((data->test || data->format || data->set) && !data->path)
+    return fprintf(stderr, "fedlane: --test, --format and --set; allowed: only with --data\n"), -1;
+  if (shape && !model) return fprintf(stderr, "fedlane: --shape; allowed: only with --model\n"), -1;
+  if (model && other) return fprintf(stderr, "fedlane: --%s; allowed: not with --model\n", other), -1;
+  if (data->path && isa) return fprintf(stderr, "fedlane: --isa; allowed: not with --data\n"), -1;
+  return 0;
+}
+
 int fl_cli_info(int argc, char **argv) {
   static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' },
                                          { "data", 1, NULL, 'd' }, { "test", 1, NULL, 't' }, { "format", 1, NULL, 'f' },
                                          { "set", 1, NULL, 'e' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' },
                                          { NULL, 0, NULL, 0 } };
-  static const char usage[] = "usage: fedlane info [--json] [--isa ISA] [--model NAME [--shape CxHxWxCLASSES | "
-                              "TOKENSxLABELSxCLASSES]]\n"
+  static const char usage[] = "usage: fedlane info [--json] [--isa ISA]\n"
+                              "       fedlane info --model NAME|FILE.yaml [--shape CxHxWxCLASSES | TOKENSxLABELSxCLASSES]\n"
                               "       fedlane info --data PATH|NAME [--test PATH] [--format FORMAT] [--set key=value,...] "
                               "[--json]\n";
   const char *model = NULL, *shape = NULL, *isa = NULL, *key;
   fl_info_data_options data = { 0 };
-  int as_json = 0;
   for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
     case 'm': model = optarg; break;
     case 's': shape = optarg; break;
@@ -161,13 +179,12 @@ int fl_cli_info(int argc, char **argv) {
     case 't': data.test = optarg; break;
     case 'f': data.format = optarg; break;
     case 'e': data.set = optarg; break;
-    case 'j': as_json = data.json = 1; break;
+    case 'j': data.json = 1; break;
     case 'h': fputs(usage, stdout); return FL_EXIT_DONE;
     default: fputs(usage, stderr); return FL_EXIT_USAGE;
   }
   if (optind != argc) return fprintf(stderr, "fedlane: info takes no '%s'\n%s", argv[optind], usage), FL_EXIT_USAGE;
-  if ((data.test || data.format || data.set) && !data.path)
-    return fprintf(stderr, "fedlane: --test, --format and --set; allowed: only with --data\n%s", usage), FL_EXIT_USAGE;
+  if (check_flags(&data, model, shape, isa)) return fputs(usage, stderr), FL_EXIT_USAGE;
   if (data.path) return fl_info_data(&data);
   if (model) return print_model(model, shape);
   fl_work w;
@@ -181,7 +198,7 @@ int fl_cli_info(int argc, char **argv) {
   for (size_t i = 0; i < fl_plugin_count(); i++) json_array_append_new(plugins, plugin_json(fl_plugin_at(i)));
   if (json_array_size(plugins)) json_object_set(o, "plugins", plugins);
   json_decref(plugins);
-  if (as_json) {
+  if (data.json) {
     json_object_set_new(o, "onednn", onednn ? fl_backend_json(onednn) : json_null());
     json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');

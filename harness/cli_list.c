@@ -81,8 +81,13 @@ static void list_optimizers(void) {
   }
 }
 
+/* Of the list's networks and of a file's. */
+static const char adapters_help[] = "such a name's network frozen but for its last layer, with adapters (LoRA) of rank R, e.g. "
+                                    "mlp_lora8";
+
 static void list_models(void) {
-  for (size_t i = 0; i < fl_net_count(); i++) printf("%-14s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  for (size_t i = 0; i < fl_net_count(); i++) printf("%-16s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  printf("%-16s %s\n%-16s %s\n", "NAME_loraR", adapters_help, "FILE.yaml", "a network of your own layers (fedlane list layers)");
 }
 
 static void list_layers(void) {
@@ -178,6 +183,8 @@ static void data_and_tune(void) {
 static void model_markdown(void) {
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  printf("- `NAME_loraR`: %s ([add-a-model.md](add-a-model.md#adapters-lora))\n", adapters_help);
+  puts("- `FILE.yaml`, or the map itself: a network of your own layers ([add-a-model.md](add-a-model.md))");
   puts("\n### Layers\n\nWhat a network is made of ([add-a-model.md](add-a-model.md)).\n");
   for (size_t i = 0; i < fl_layer_count(); i++) {
     printf("#### %s\n\n%s\n\n", fl_layer_at(i)->name, fl_layer_at(i)->help);
@@ -204,7 +211,7 @@ void fl_cli_markdown(void) {
   section(fl_section_of(0));
   puts("## training\n\nInstead of `federated`: one model, trained on all rows by a rule. A run without either of the two blocks "
        "is central with\n"
-       "these defaults. Gradients are computed by one thread, the evaluation by all; the rule's state lives for the whole run.\n"
+       "these defaults. All threads compute each gradient; the rule's state lives for the whole run.\n"
        "Stages that act on clients are refused. Results count epochs as rounds ([results.md](results.md)).\n\n"
        "```yaml\ndata: {name: fashion_mnist}\nmodel: lenet5\ntraining: {epochs: 5, batch_size: 50}\n"
        "algorithms: [{rule: adamw, lr: [1e-3, 3e-3]}, {stack: [sam], rule: momentum, lr: 0.05}]\n```\n");

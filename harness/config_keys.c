@@ -151,7 +151,7 @@ const fl_key_help fl_top_keys[] = {
   { "partition", "how the training rows are divided among clients: a partitioner's name, or {name, seed, and its parameters}" },
   { "model", "network (fedlane list models), FILE.yaml, or {name, blocks, layers} (docs/add-a-model.md)" },
   { "init", "parameters to begin from, in place of random ones: a safetensors file with the model's tensors (of a model with "
-            "adapters, those of the network itself)" },
+            "adapters, with those or without)" },
   { "backend", "who computes products, convolutions, pools and norms (also --backend): native, or onednn, whose bits are not "
                "promised; default native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },
@@ -238,9 +238,10 @@ const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t size) {
   const char *names[64];
-  size_t n = fl_net_count() < 62 ? fl_net_count() : 62;
+  size_t n = fl_net_count() < 61 ? fl_net_count() : 61;
   for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  names[n++] = "mlp_WIDTH_..._WIDTH", names[n++] = "NAME_loraRANK[_alphaALPHA][_on_PART[+PART..]]";
+  names[n++] = "mlp_WIDTH_..._WIDTH", names[n++] = "NAME_loraRANK[_alphaALPHA][_on_PART[+PART..]]",
+  names[n++] = "FILE.yaml";
   const fl_net *net = fl_net_find(name, room);
   if (!net) fl_unknown(where, "model", name, names, n, err, size);
   return net;

@@ -212,7 +212,8 @@ static fl_node *document(source *s) {
     if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_END_EVENT || type == YAML_STREAM_END_EVENT) {
       yaml_event_delete(&e);
       if (type != YAML_STREAM_END_EVENT) continue;
-      if (!root) snprintf(s->err, s->size, "%s: empty; a configuration has the keys data, model, algorithms ...", s->name);
+      if (!root) snprintf(s->err, s->size, "%s: empty; allowed: keys with values, in a configuration data, model, "
+                            "algorithms ..., of a network layers", s->name);
       return root;
     }
     if (type == YAML_DOCUMENT_START_EVENT && root) {

@@ -7,4 +7,5 @@ static const fl_layer_spec layers[] = {
   FL_NEXT("lstm", "lstm2", "hidden=256 output=labels"), FL_NEXT("linear", "fc", ""),
 };
 const fl_net fl_net_char_lstm = {
-  "char_lstm", "80 characters as vectors of 8, two LSTM of 256, classes", sizeof layers / sizeof *layers, layers };
+  "char_lstm", "80 characters as vectors of 8, two LSTM of 256, classes (819,920 parameters of 80 classes)",
+  sizeof layers / sizeof *layers, layers };

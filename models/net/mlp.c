@@ -12,7 +12,7 @@ static const fl_layer_spec layers[] = {
 const fl_net fl_net_mlp = {
   "mlp",
   "perceptron: 200, 200, classes, ReLU (199,210 parameters on 28x28); mlp_300_100: hidden widths 300, 100 (1 to 8 of 1 to "
-  "65536); NAME_lora8: any of these frozen, with adapters of rank 8; NAME_lora8_alpha16_on_fc1: scaled by 16/8, on fc1 alone",
+  "65536)",
   sizeof layers / sizeof *layers, layers
 };
 

@@ -53,6 +53,11 @@ expect 2 "unknown algorithm of the configuration 'fedavgg'|did you mean 'fedavg'
 expect 2 "lr = 'fast'" run c.yaml --set algorithms.lr=fast --dry-run
 expect 2 "did you mean 'models'" list model
 expect 2 "--model|'lenet'|did you mean 'lenet5'" info --model lenet
+expect 1 "mini_gpt, layer embed|an image of 1x28x28|allowed: tokens (--shape says another" info --model mini_gpt
+expect 2 "--shape; allowed: only with --model" info --shape 1x28x28x10
+expect 2 "--json; allowed: not with --model" info --model lenet5 --json
+expect 2 "--data; allowed: not with --model" info --model lenet5 --data a
+expect 2 "--isa; allowed: not with --data" info --data a --isa scalar
 expect 2 "report" report
 expect 2 "compare" compare
 expect 2 "usage: fedlane privacy|--epsilon" privacy --participation 0.1 --rounds 10 --dp_delta 1e-3
