@@ -81,8 +81,7 @@ static void list_optimizers(void) {
   }
 }
 
-/* Of the list's networks and of a file's. */
-static const char adapters_help[] = "such a name's network frozen but for its last layer, with adapters (LoRA) of rank R, e.g. "
+static const char adapters_help[] = "one of these, or of a file, frozen but for its last layer, with adapters (LoRA) of rank R: "
                                     "mlp_lora8";
 
 static void list_models(void) {
@@ -183,7 +182,7 @@ static void data_and_tune(void) {
 static void model_markdown(void) {
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
-  printf("- `NAME_loraR`: %s ([add-a-model.md](add-a-model.md#adapters-lora))\n", adapters_help);
+  printf("- `NAME_loraR`: %s ([add-a-model.md](networks.md#adapters-lora))\n", adapters_help);
   puts("- `FILE.yaml`, or the map itself: a network of your own layers ([add-a-model.md](add-a-model.md))");
   puts("\n### Layers\n\nWhat a network is made of ([add-a-model.md](add-a-model.md)).\n");
   for (size_t i = 0; i < fl_layer_count(); i++) {
