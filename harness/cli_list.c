@@ -81,8 +81,8 @@ static void list_optimizers(void) {
   }
 }
 
-static const char adapters_help[] = "one of these, or of a file, frozen but for its last layer, with adapters (LoRA) of rank R: "
-                                    "mlp_lora8";
+static const char adapters_help[] = "one of these, or of a file, frozen but for its last layer, with adapters (LoRA) of rank R; "
+                                    "NAME_lora8_alpha16_on_fc1: scaled by 16/8, on fc1 alone";
 
 static void list_models(void) {
   for (size_t i = 0; i < fl_net_count(); i++) printf("%-16s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);

@@ -91,15 +91,16 @@ GOLDEN_THREADS=3 bash "$tree/tests/golden/runs.sh" "$scratch/build/fedlane" "$so
   fail "the runs' hashes"
 fedlane list datasets | grep -q '^my_set ' || fail "my_set is not listed"
 
-# Whole configurations anywhere; files of the names and forms that docs/networks.md has: a play of 254 speakers, sentences, images.
+# Whole configurations anywhere; files with the names of docs/networks.md: a play of 254 speakers, sentences, images (10,000
+# rows a file, as those published have, which lie nowhere on the disk).
 rm "$scratch/blocks"/*
 awk 'BEGIN {
   for (i = 1; i <= 254; i++) { printf "SPEAKER %d:\n", i; for (k = 0; k < 80; k++) printf "good words "; print "\n" }
 }' > shakespeare.txt
-for split in train dev; do printf 'sentence\tlabel\nmostly good\t1\nrather bad\t0\n' > sst2-$split.tsv; done
+for part in train dev; do printf 'sentence\tlabel\nmostly good\t1\nrather bad\t0\n' > sst2-$part.tsv; done
 mkdir cifar-10-batches-bin
 for batch in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
-  truncate -s 30730000 cifar-10-batches-bin/$batch.bin        # 10,000 rows, as the published files have; these lie nowhere on the disk
+  truncate -s 30730000 cifar-10-batches-bin/$batch.bin
 done
 for page in README.md $(cd "$source" && ls docs/*.md); do blocks "$page" yaml; done
 whole=0
