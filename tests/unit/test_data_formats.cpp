@@ -52,6 +52,9 @@ TEST_CASE("LIBSVM: rows, classes in order, indices from 1 or 0, test rows as wid
   CHECK((shifted.status == 0 && shifted.d.train.w == 10 && dense(shifted.d.train, 0)[7] == -20));
   o.index_base = FL_INDEX_ONE;
   CHECK(Loaded("libsvm", f.path + "/z", "", &o).says({ "/z: an index is 0", "from 1" }));
+  const Loaded late("libsvm", train, f.write("u", "-1 0:4 9:1\n"));        /* an index 0 in the test rows alone */
+  REQUIRE(late.status == 0);
+  CHECK((late.d.train.w == 10 && dense(late.d.train, 0)[7] == -20 && dense(late.d.test, 0)[0] == 4));
 }
 
 TEST_CASE("LIBSVM: files that are wrong name line and column", "[data]") {
