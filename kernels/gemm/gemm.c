@@ -65,6 +65,10 @@ static void pack(const product *p, size_t n0, size_t cols, size_t k0, size_t cou
   }
 }
 
+/* Rows of a tile at most, of rows of A so far apart. Of those whole pages apart a set of the first cache has no more than eight
+ * lines, and tiles that are taller than that would fetch each line anew at every step of k. */
+static size_t rows_apart(size_t floats, size_t most) { return floats && floats % 1024 == 0 ? least(most, 8) : most; }
+
 /* All rows of one panel: t holds B, k and the flags; a and c: row 0 of A and of the panel. */
 static void panel_rows(const product *p, tile_args *t, const float *a, size_t n0, float *c) {
   const size_t cols = t->cols, wanted = p->upper ? least(p->m, n0 + cols) : p->m;
@@ -77,7 +81,8 @@ static void panel_rows(const product *p, tile_args *t, const float *a, size_t n0
       skip = (i - n0) / 16 * 16;
       end = least(wanted, n0 + skip + 16);
     }
-    rows = tile_even(end - i, panel_most(cols - skip));
+    rows = panel_most(cols - skip);
+    rows = tile_even(end - i, cols <= TILE_HALF ? rows_apart(t->ars, rows) : rows);
     t->a = a + i * t->ars;
     t->b = b + skip;
     t->cols = cols - skip;
@@ -140,10 +145,17 @@ static void pack_left(const product *p, size_t i, size_t rows, size_t k0, size_t
   }
 }
 
+/* What a narrow tile some tiles below this one, at row r of `rows`, begins with: C from c on. */
+#define SUMS_AHEAD (TILE_V == 1 ? 2 : 0)
+static void fetch_sums(const float *c, size_t ldc, size_t r, size_t rows) {
+  const size_t first = r + SUMS_AHEAD * TILE_M;
+  for (size_t i = first; SUMS_AHEAD && i < first + TILE_M && i < rows; i++) __builtin_prefetch(c + i * ldc);
+}
+
 #if TILE_M == 6                 /* not of scalars, which it slows down */
-#define BLOCK_M 96              /* rows of A, steps of k and columns of B held at once: 98 + 204 KB, which stay in L2 */
+#define BLOCK_M 96              /* rows of A, steps of k and columns of B held at once: 98 + 272 KB, which stay in L2 */
 #define BLOCK_K 256
-#define BLOCK_N 192
+#define BLOCK_N 256
 #define BLOCK_PANEL ((BLOCK_K + 16) * TILE_N)
 #define BLOCK_TILE (TILE_M * BLOCK_K + 16)
 
@@ -166,6 +178,7 @@ static void block_rows(const product *p, tile_args *t, size_t i, size_t rows, si
       t->a = columns ? left + r / TILE_M * BLOCK_TILE : p->a + (i + r) * p->ars + k0;
       if (first) fetch_rows(p, t, i + r);
       t->c = p->c + (i + r) * p->ldc + n0;
+      fetch_sums(p->c + i * p->ldc + n0, p->ldc, r, rows);
       panel_tile(least(rows - r, TILE_M), t->cols, t);
     }
   }
@@ -174,9 +187,9 @@ static void block_rows(const product *p, tile_args *t, size_t i, size_t rows, si
 /* Not inlined, as packed_deep. */
 static __attribute__((noinline)) void in_blocks(const product *p) {
   float left[BLOCK_M / TILE_M * BLOCK_TILE], right[BLOCK_N / TILE_N * BLOCK_PANEL];
-  const size_t block = part_of(p->k, BLOCK_K);
-  for (size_t group = 0; group < p->n; group += BLOCK_N) {
-    const size_t end = least(p->n, group + BLOCK_N);
+  const size_t block = part_of(p->k, BLOCK_K), wide = part_of(p->n, BLOCK_N);
+  for (size_t group = 0; group < p->n; group += wide) {
+    const size_t end = least(p->n, group + wide);
     for (size_t k0 = 0; k0 < p->k; k0 += block) {
       tile_args t = { .k = least(p->k - k0, block), .ars = p->ars == 1 ? 1 : p->ars, .aks = p->ars == 1 ? TILE_M : 1,
                       .ldb = TILE_N, .ldc = p->ldc, .carry = k0 > 0 || p->add, .last = p->k - k0 <= block };
@@ -202,17 +215,19 @@ static void in_blocks(const product *p) { (void)p; }
 
 /* An A given by its columns, packed by blocks, whatever the pieces of k: each step of k would take a few floats of one line of
  * A, and lines of a page each (wide tiles mind only distant rows). B lies as it is, but for narrow tiles: they would take one
- * line of each row, and those fall on few sets of the first cache. A block of C goes on from one block of k to the next; sums of
- * earlier pieces wait. */
+ * line of each row, and those fall on few sets of the first cache; so where only B is so large, and A has few rows, it is
+ * done for B's sake. A block of C goes on from one block of k to the next; sums of earlier pieces wait. */
 #define STRIP_M (TILE_V == 1 ? 288 : 96)        /* rows of A, columns of B, steps of k of a block; levels that sums may wait at */
-#define STRIP_N (TILE_V == 1 ? 192 : 288)
+#define STRIP_N (TILE_V == 1 ? 256 : 288)
+#define STRIP_C (TILE_V == 1 ? 288 * 192 : 96 * 288) /* of C: with the rows of A what stays in L2 */
 #define STRIP_K 256
 #define STRIP_LEVELS 4
 #define STRIP_TILE (TILE_M * STRIP_K + 16)
 
 static int takes_strips(const product *p) {
-  if (p->ars != 1 || p->transposed || p->upper || p->n % 16 || p->m < 2 * TILE_M) return 0;
-  if (p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 640)) return 0;
+  const int low = p->m < 2 * TILE_M, distant = TILE_V == 1 && p->m >= TILE_M && p->ldb >= 512 && p->k * p->ldb >= 1u << 18;
+  if (p->ars != 1 || p->transposed || p->upper || p->n % 16) return 0;
+  if (low ? !distant : p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 640)) return 0;
   return (p->k + p->piece - 1) / p->piece < 1u << STRIP_LEVELS;
 }
 
@@ -220,11 +235,17 @@ static int takes_strips(const product *p) {
 static void strip_add(size_t rows, size_t cols, const float *from, float *c, size_t ldc) {
   for (size_t r = 0; r < rows; r++) {
     for (size_t j = 0; j < cols; j += 16)
-      v_store(c + r * ldc + j, v_add(v_load(from + r * STRIP_N + j), v_load(c + r * ldc + j)));
+      v_store(c + r * ldc + j, v_add(v_load(from + r * cols + j), v_load(c + r * ldc + j)));
   }
 }
 static void strip_keep(size_t rows, size_t cols, float *to, const float *c, size_t ldc) {
-  for (size_t r = 0; r < rows; r++) memcpy(to + r * STRIP_N, c + r * ldc, cols * sizeof *to);
+  for (size_t r = 0; r < rows; r++) memcpy(to + r * cols, c + r * ldc, cols * sizeof *to);
+}
+
+/* The panel of B behind the one from n0 on: a line of each row, which the caches do not guess where rows lie pages apart. */
+static void fetch_panel(const product *p, size_t n0, size_t end, size_t k, size_t count) {
+  const float *next = p->b + k * p->ldb + n0 + TILE_N;
+  for (size_t i = 0; n0 + TILE_N < end && i < count; i++) __builtin_prefetch(next + i * p->ldb);
 }
 
 static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size_t cols, size_t k, size_t count,
@@ -235,12 +256,14 @@ static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size
     t.b = p->b + k * p->ldb + n0 + j;
     if (TILE_V == 1) {
       pack(p, n0 + j, t.cols, k, count, right);
+      fetch_panel(p, n0 + j, n0 + cols, k, count);
       t.b = right;
       t.ldb = TILE_N;
     }
     for (size_t r = 0; r < rows; r += TILE_M) {
       t.a = left + r / TILE_M * STRIP_TILE;
       t.c = p->c + (i + r) * p->ldc + n0 + j;
+      fetch_sums(p->c + i * p->ldc + n0 + j, p->ldc, r, rows);
       tile_run((int)least(rows - r, TILE_M), tile_vectors(t.cols), &t);
     }
   }
@@ -248,10 +271,11 @@ static void strip_block(const product *p, size_t i, size_t rows, size_t n0, size
 
 static __attribute__((noinline)) void in_strips(const product *p) {
   float left[(STRIP_M + TILE_M - 1) / TILE_M * STRIP_TILE], right[TILE_V == 1 ? (STRIP_K + 16) * TILE_N : 1];
-  float level[STRIP_LEVELS][STRIP_M * STRIP_N];
-  const size_t most = (tile_even(p->m, STRIP_M) + TILE_M - 1) / TILE_M * TILE_M;
-  for (size_t n0 = 0; n0 < p->n; n0 += STRIP_N) {
-    const size_t cols = least(p->n - n0, STRIP_N);
+  float level[STRIP_LEVELS][STRIP_C];
+  const size_t wide = TILE_V == 1 ? part_of(p->n, STRIP_N) : STRIP_N, high = least(STRIP_M, STRIP_C / wide / TILE_M * TILE_M);
+  const size_t most = (tile_even(p->m, high) + TILE_M - 1) / TILE_M * TILE_M;
+  for (size_t n0 = 0; n0 < p->n; n0 += wide) {
+    const size_t cols = least(p->n - n0, wide);
     for (size_t i = 0; i < p->m; i += most) {
       const size_t rows = least(p->m - i, most);
       float *c = p->c + i * p->ldc + n0;

@@ -69,8 +69,13 @@ static void all_shapes(check *t, caller f, int form, char role) {
   if (!t->quick && form == TN) { one_shape(t, f, form, &both, KIND_UNIFORM, 150, role); }
   const shape high = { 1060, 200, 500, 4096 };  /* A so high that narrow tiles take it in blocks */
   if (!t->quick && form != TN) { one_shape(t, f, form, &high, KIND_UNIFORM, 1, role); }
-  const shape strips = { 650, 208, 610, 300 };  /* A^T in strips: several of rows, of columns, blocks and pieces of k */
-  if (!t->quick && form == TN) { one_shape(t, f, form, &strips, KIND_UNIFORM, 2, role); }
+  /* A^T in strips: several of rows, blocks and pieces of k; of columns; few rows of it, where only B is large */
+  static const shape strips[] = { { 650, 208, 610, 300 }, { 290, 400, 230, 70 }, { 8, 528, 610, 300 } };
+  for (size_t i = 0; !t->quick && form == TN && i < sizeof strips / sizeof *strips; i++) {
+    one_shape(t, f, form, &strips[i], KIND_UNIFORM, 2, role);
+  }
+  const shape pages = { 27, 8, 70, 4096 };      /* rows of A a page apart, and a narrow C */
+  if (!t->quick && form != TN) { one_shape(t, f, form, &pages, KIND_UNIFORM, 954, role); }
 }
 
 void check_gemm_nn(check *t) { all_shapes(t, call_gemm_nn, NN, 'o'); }
