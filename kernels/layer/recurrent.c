@@ -6,22 +6,41 @@ FL_INLINE v16 sigmoid_slope(v16 s) { return v_mul(s, v_sub(v_set(1.0f), s)); }
 FL_INLINE v16 tanh_slope(v16 t) { return v_fnma(t, t, v_set(1.0f)); }
 FL_INLINE v16 get_or_zero(const float *p, size_t at, size_t lanes) { return p ? v_get(p + at, lanes) : v_zero(); }
 
+/* The four gates of a vector of an LSTM, kept in place of their sums. */
+typedef struct { v16 in, forget, cell, out; } gates4;
+FL_INLINE v16 sum_of(const float *g, const float *bias, size_t lanes) { return v_add(v_get(g, lanes), v_get(bias, lanes)); }
+FL_INLINE gates4 open_gates(size_t lanes, size_t n, float *g, const float *bias) {
+  const gates4 o = { v_sigmoid(sum_of(g, bias, lanes)), v_sigmoid(sum_of(g + n, bias + n, lanes)),
+                     v_tanh(sum_of(g + 2 * n, bias + 2 * n, lanes)), v_sigmoid(sum_of(g + 3 * n, bias + 3 * n, lanes)) };
+  v_put(g, lanes, o.in);
+  v_put(g + n, lanes, o.forget);
+  v_put(g + 2 * n, lanes, o.cell);
+  v_put(g + 3 * n, lanes, o.out);
+  return o;
+}
+
+/* Where registers are few, they do not hold the constants of both functions: one after the other over the row. */
+#define ROW_FIRST (FL_VREGS < 24)
+static void open_row(size_t n, float *g, const float *bias) {
+  FL_EACH(2 * n, v_put(g + i, lanes, v_sigmoid(sum_of(g + i, bias + i, lanes))));
+  g += 2 * n, bias += 2 * n;
+  FL_EACH(n, v_put(g + i, lanes, v_tanh(sum_of(g + i, bias + i, lanes))));
+  g += n, bias += n;
+  FL_EACH(n, v_put(g + i, lanes, v_sigmoid(sum_of(g + i, bias + i, lanes))));
+}
+FL_INLINE gates4 opened(size_t lanes, size_t n, const float *g) {
+  return (gates4){ v_get(g, lanes), v_get(g + n, lanes), v_get(g + 2 * n, lanes), v_get(g + 3 * n, lanes) };
+}
+
 void FL_FN(lstm_cell)(size_t rows, size_t n, float *gates, size_t ldg, const float *bias, const float *before, float *c,
                       size_t ldc, float *h, size_t ldh) {
   for (size_t r = 0; r < rows; r++, gates += ldg, c += ldc, h += ldh) {
+    if (ROW_FIRST) open_row(n, gates, bias);
     FL_EACH(n, {
-      float *g = gates + i;
-      const v16 in = v_sigmoid(v_add(v_get(g, lanes), v_get(bias + i, lanes)));
-      const v16 forget = v_sigmoid(v_add(v_get(g + n, lanes), v_get(bias + n + i, lanes)));
-      const v16 cell = v_tanh(v_add(v_get(g + 2 * n, lanes), v_get(bias + 2 * n + i, lanes)));
-      const v16 out = v_sigmoid(v_add(v_get(g + 3 * n, lanes), v_get(bias + 3 * n + i, lanes)));
-      const v16 next = v_fma(forget, get_or_zero(before, r * ldc + i, lanes), v_mul(in, cell));
-      v_put(g, lanes, in);
-      v_put(g + n, lanes, forget);
-      v_put(g + 2 * n, lanes, cell);
-      v_put(g + 3 * n, lanes, out);
+      const gates4 g = ROW_FIRST ? opened(lanes, n, gates + i) : open_gates(lanes, n, gates + i, bias + i);
+      const v16 next = v_fma(g.forget, get_or_zero(before, r * ldc + i, lanes), v_mul(g.in, g.cell));
       v_put(c + i, lanes, next);
-      v_put(h + i, lanes, v_mul(out, v_tanh(next)));
+      v_put(h + i, lanes, v_mul(g.out, v_tanh(next)));
     });
   }
 }
