@@ -41,7 +41,7 @@ struct Case {
   fl_samples s = {};
   Model model{ nullptr, fl_model_free };
   const fl_objective *o = nullptr;
-  std::vector<float> g;
+  std::vector<float> g, start, moved;            // the buffers before the gradient, and behind it
   images::Vector p;
   double loss = 0;
   enum { CLASSES = 3 };
@@ -67,6 +67,9 @@ struct Case {
     for (size_t i = 0; i < s.n; i++) index[i] = uint32_t(i);
     fl_rows rows = {};
     rows.index = index.data(), rows.count = s.n;
+    start.assign(x.begin() + long(o->layout->d), x.end());
+    moved = start;
+    if (!moved.empty()) rows.buffers = moved.data();
     const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
     g.assign(o->layout->d, NAN);
     loss = o->grad ? o->grad(o->self, k, x.data(), &rows, g.data(), work.data())
@@ -113,17 +116,25 @@ TEST_CASE("Images of one pixel, one row, odd sizes; one sample: gradients are th
   compare(c, [&](const images::Vector &p) { return images::Net(c.net, *c.o->layout, p, none).loss(input, c.label.data()); });
 }
 
+TEST_CASE("One number has no variance: batch norm leaves its running averages alone", "[gradient]") {
+  const Case one(of_images()[1], { 1, 2, 1, 1 }, false), two(of_images()[1], { 2, 2, 1, 1 }, false);
+  REQUIRE(one.start.size() == 12);
+  CHECK(one.moved == one.start);
+  for (size_t i = 0; i < 12; i++) CHECK((two.moved[i] != two.start[i] && std::isfinite(two.moved[i])));
+}
+
 TEST_CASE("Sequences of one position, one feature; one sample: gradients are those of a forward pass in double", "[gradient]") {
   const std::string out = GENERATE("1", "6", "17"), e = "tokens=5 out=" + out, f = "out=" + out;
+  const char *pool = GENERATE("of=mean", "of=first", "of=last");
   const Network network{ "text", { FL_NEXT("embedding", "e", e.c_str()), FL_NEXT("position", "p", ""),
                                    FL_NEXT("layer_norm", "n1", "eps=1e-2"), FL_NEXT("attention", "a1", "causal=yes"),
                                    FL_READS("add", "s1", "", "p a1"), FL_NEXT("linear", "f1", "out=5"),
                                    FL_NEXT("gelu", "g", "form=tanh"), FL_NEXT("linear", "f2", f.c_str()),
                                    FL_READS("add", "s2", "", "s1 f2"), FL_NEXT("attention", "a2", "qkv_bias=no"),
-                                   FL_NEXT("sequence_pool", "m", ""), FL_NEXT("linear", "head", "") }, 1 };
+                                   FL_NEXT("sequence_pool", "m", pool), FL_NEXT("linear", "head", "") }, 1 };
   const size_t n = GENERATE(size_t(1), size_t(3)), length = GENERATE(size_t(1), size_t(2), size_t(17));
   Case c(network, { n, 1, 1, length }, true);
-  INFO(n << " of " << length << " positions of " << out);
+  INFO(n << " of " << length << " positions of " << out << ", " << pool);
   compare(c, [&](const sequences::Vector &p) {
     const sequences::Net net(c.net, *c.o->layout, p);
     double sum = 0;

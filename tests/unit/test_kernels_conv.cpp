@@ -222,7 +222,8 @@ void check_error(const floats &got, const std::vector<double> &want, double rms,
 TEST_CASE("Winograd convolutions are as near to the truth as documented, a sample's result its own", "[conv]") {
   const fl_conv shapes[] = { { 16, 4, 4, 32, 3, 1, 0, 0, 0, 0, 1 }, { 32, 7, 9, 16, 3, 1, 0, 0, 1, 1, 1 },
                              { 64, 8, 8, 48, 3, 1, 3, 1, 0, 0, 1 },
-                             { 16, 33, 30, 16, 3, 1, 0, 0, 0, 0, 1 }, { 80, 5, 20, 64, 3, 1, 0, 0, 0, 0, 1 } };
+                             { 16, 33, 30, 16, 3, 1, 0, 0, 0, 0, 1 }, { 80, 5, 20, 64, 3, 1, 0, 0, 0, 0, 1 },
+                             { 16, 48, 48, 32, 3, 1, 0, 0, 0, 0, 1 }, { 32, 41, 64, 32, 3, 1, 0, 0, 0, 0, 1 } };
   for (const fl_conv &s : shapes) {
     const size_t n = 5, in = s.c * s.h * s.w, out = s.o * s.h * s.w;
     INFO("c " << s.c << " h " << s.h << " w " << s.w << " o " << s.o);
