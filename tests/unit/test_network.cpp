@@ -279,6 +279,70 @@ TEST_CASE("Rows may be features or tokens, with a label for each position", "[ne
   CHECK(std::string(err) == "model positions, layer a: it reads tokens; allowed: numbers");
 }
 
+TEST_CASE("Rows with few numbers have the bits of the same rows written out, in every batch", "[network]") {
+  const size_t n = 9, width = 37;
+  std::vector<float> features(n * width), value;
+  std::vector<uint8_t> label(n);
+  std::vector<size_t> begin = { 0 };
+  std::vector<uint32_t> column;
+  std::mt19937 r(3);
+  for (size_t i = 0; i < n; i++) {
+    label[i] = uint8_t(i % 3);
+    for (size_t j = 0; j < width && i != 4; j++) {        // row 4 is empty
+      if (r() % 4) continue;
+      value.push_back(features[i * width + j] = float(r() % 1000) / 500 - 1);
+      column.push_back(uint32_t(j));
+    }
+    begin.push_back(value.size());
+  }
+  fl_samples rows = {};
+  rows.n = n, rows.c = rows.h = 1, rows.w = width, rows.classes = 3, rows.label = label.data();
+  fl_samples dense = rows;
+  dense.features = features.data();
+  rows.begin = begin.data(), rows.column = column.data(), rows.value = value.data();
+  const Network net{ "few", { FL_NEXT("linear", "a", "out=7"), FL_NEXT("tanh", "t", ""), FL_NEXT("linear", "head", "") } };
+  const fl_net spec = net.net();
+  char err[256] = "";
+  const Model m(fl_model_new(&spec, &rows, nullptr, 0, 1, err, sizeof err), fl_model_free);
+  const Model p(fl_model_new(&spec, &dense, nullptr, 0, 1, err, sizeof err), fl_model_free);
+  INFO(err);
+  REQUIRE((m && p));
+  const fl_objective *o = fl_model_objective(m.get()), *q = fl_model_objective(p.get());
+  const fl_kernels *k = fl_kernels_select(nullptr, nullptr);
+  std::vector<float> x(o->layout->d), g(x.size()), h(x.size());
+  std::vector<char> work(std::max(o->work(o->self, n), q->work(q->self, n)));
+  const uint32_t index[] = { 3, 0, 8, 4, 1, 7, 2, 6, 5 };
+  o->init(o->self, 3, x.data());
+  for (size_t batch : { 9, 4, 1 })
+    for (size_t i = 0; i + batch <= n; i += batch) {
+      const double a = o->loss_grad(o->self, k, x.data(), index + i, batch, g.data(), work.data());
+      CHECK(a == q->loss_grad(q->self, k, x.data(), index + i, batch, h.data(), work.data()));
+      CHECK(g == h);
+    }
+}
+
+TEST_CASE("Convolutions with groups begin within one over the root of what an output reads", "[network]") {
+  std::vector<uint8_t> pixels(8 * 25), label(1);
+  fl_samples rows = {};
+  rows.n = 1, rows.c = 8, rows.h = rows.w = 5, rows.classes = 2, rows.pixels = pixels.data(), rows.label = label.data();
+  const Network net{ "grouped", { FL_NEXT("conv", "a", "out=32 groups=4"), FL_NEXT("linear", "head", "") } };
+  const fl_net spec = net.net();
+  char err[256] = "";
+  const Model m(fl_model_new(&spec, &rows, nullptr, 0.5, 0.5, err, sizeof err), fl_model_free);
+  REQUIRE(m);
+  const fl_objective *o = fl_model_objective(m.get());
+  std::vector<float> x(o->layout->d);
+  o->init(o->self, 3, x.data());
+  const double bound = 1 / std::sqrt(2 * 9.0);            // two channels a group
+  for (size_t t = 0; t < 2; t++) {
+    const fl_tensor &of = o->layout->tensor[t];
+    double most = 0;
+    for (size_t i = 0; i < of.size; i++) most = std::max(most, std::fabs(double(x[of.offset + i])));
+    INFO(of.name);
+    CHECK((most <= bound * (1 + 1e-6) && most > 0.9 * bound));
+  }
+}
+
 // Who needs what, said again from the modules alone: no span may meet another while both are needed.
 TEST_CASE("No two arrays of a network that are needed at the same time meet", "[network]") {
   const Network &network = *GENERATE(&residual, &branch, &chain, &smooth);
