@@ -25,6 +25,11 @@ convert 1 table t.csv no.npz
 told "t.csv:2: column 'who' is 'ann'; allowed: finite numbers, or --drop it"
 convert 1 table t.csv no.npz --label color
 told "no column 'color'; allowed: a, who, b, kind"
+awk 'BEGIN { print "a,kind"; for (i = 0; i < 600; i++) printf "%d,%d\n", i, i % 300 }' > many.csv
+convert 0 table many.csv many.npz
+told 'y_train        i4  600'
+info many.npz
+told 'npz          npz, 300 classes'
 printf 'a,b\n1,2\n3\n' > short.csv
 convert 1 table short.csv no.npz
 told 'short.csv:3: 1 columns; allowed: 2'
