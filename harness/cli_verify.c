@@ -100,6 +100,13 @@ static int lacks_plugin(const fl_recorded *r, const char *where, char *err, size
                   path ? ", then at " : "", path ? path : ""), -1;
 }
 
+/* A run's configuration does not say where its files lay. */
+static void tell_files(const json_t *config, const options *o, char *err, size_t size) {
+  const size_t at = strlen(err);
+  if (!o->n_set && (json_object_get(config, "init") || json_object_get(json_object_get(config, "data"), "format")))
+    snprintf(err + at, size - at, " (a result does not say where its files lie: --set data.train=PATH,data.test=PATH,init=FILE)");
+}
+
 /* The recorded runs and, one each, their configurations. 0, or an exit code. */
 static int read_source(source *s, const char *path, const options *o, char *err, size_t size) {
   if (fl_recorded_read_any(&s->recorded, path, err, size)) return FL_EXIT_FAILED;
@@ -110,7 +117,9 @@ static int read_source(source *s, const char *path, const options *o, char *err,
     fl_suite one;
     snprintf(where, sizeof where, "%s: %s", *r->path ? r->path : path, *r->path ? "run.json" : r->name);
     if (lacks_plugin(r, where, err, size)) return FL_EXIT_USAGE;
-    if (fl_suite_load_json(&one, json_object_get(r->run, "config"), where, o->set, o->n_set, err, size)) return FL_EXIT_USAGE;
+    const json_t *config = json_object_get(r->run, "config");
+    if (fl_suite_load_json(&one, config, where, o->set, o->n_set, err, size))
+      return tell_files(config, o, err, size), FL_EXIT_USAGE;
     s->suite.run[s->suite.n++] = one.run[0];
     const int bad = fl_suite_take_nets(&s->suite, &one, err, size);
     fl_suite_free(&one);

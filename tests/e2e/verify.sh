@@ -35,7 +35,7 @@ fi
 
 # Nothing says where the data lie; other data.
 try 2 verify "$scratch/central"
-told "data has format 'idx' but no 'train'"
+told "data has format 'idx' but no 'train' (a path) (a result does not say where its files lie: --set data.train=PATH"
 try 1 verify "$scratch/central" --set "data.train=$scratch/other/train,data.test=$scratch/other/t10k"
 told "is not the recorded file"
 told "0 of 1 runs have the recorded bits"
