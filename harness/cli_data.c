@@ -236,8 +236,9 @@ int fl_info_data(const fl_info_data_options *o) {
     return fprintf(stderr, "fedlane: %s\n", err), FL_EXIT_USAGE;
   if (fl_dataset_load(&d, *format ? NULL : o->path, *format ? format : NULL, *format ? o->path : NULL, o->test,
                       &c.data_options, err, sizeof err)) {
-    const char *guessed = o->format || !*format ? "" : " (read as this format by its name; --format says another)";
-    return fprintf(stderr, "fedlane: format %s: %s%s\n", *format ? format : "of a known set", err, guessed), FL_EXIT_FAILED;
+    const char *guessed = o->format || !*format ? "" : " (no known set: read as this format by its name; --format says another)";
+    return fprintf(stderr, "fedlane: %s%s%s%s%s\n", *format ? "format " : "", format, *format ? ": " : "", err, guessed),
+           FL_EXIT_FAILED;
   }
   if (!*format) snprintf(d.name, sizeof d.name, "%s", o->path);
   json_t *out = data_json(&d, format);

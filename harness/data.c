@@ -13,10 +13,12 @@ static const struct known { const char *name, *folder, *package, *help; size_t c
     "MNIST, 60,000 + 10,000 images of 28x28, 10 classes (scripts/download mnist, or its files in $FEDLANE_DATA/mnist)", 10,
     0.1307, 0.3081 },
   { "cifar10", "cifar-10/cifar-10-batches-bin", NULL,
-    "CIFAR-10, 50,000 + 10,000 images of 3x32x32, 10 classes (scripts/download cifar10, or $FEDLANE_DATA/cifar-10/...)",
+    "CIFAR-10, 50,000 + 10,000 images of 3x32x32, 10 classes (scripts/download cifar10, or $FEDLANE_DATA/cifar-10/cifar-10-"
+    "batches-bin)",
     10, 0, 1 },
   { "cifar100", "cifar-100/cifar-100-binary", NULL,
-    "CIFAR-100, 50,000 + 10,000 images of 3x32x32, 100 classes (scripts/download cifar100, or $FEDLANE_DATA/cifar-100/...)",
+    "CIFAR-100, 50,000 + 10,000 images of 3x32x32, 100 classes (scripts/download cifar100, or $FEDLANE_DATA/cifar-100/cifar-"
+    "100-binary)",
     100, 0, 1 },
 };
 #define N_KNOWN (sizeof known / sizeof *known)
@@ -196,8 +198,10 @@ static int load_cifar(fl_dataset *d, const struct known *k, const char *folder, 
   if (!fl_cifar_load(folder ? folder : own, classes, part, why, sizeof why))
     return finish(d, part, k, classes, k->name, err, err_size);
   if (folder) snprintf(err, err_size, "%s", why);
-  else snprintf(err, err_size, "data set %s: %s. Set FEDLANE_DATA to the folder that has %s/, or give the folder in the "
-                               "configuration: data: {format: %s, train: FOLDER}", k->name, why, k->folder, k->name);
+  else
+    snprintf(err, err_size, "data set %s: %s. Fetch it with scripts/download %s and set FEDLANE_DATA to the folder that has %s/, "
+             "or give the folder in the configuration: data: {format: %s, train: FOLDER}", k->name, why, k->name, k->folder,
+             k->name);
   return -1;
 }
 
