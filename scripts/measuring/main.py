@@ -20,7 +20,8 @@ OUT = os.path.join(ROOT, "results", "performance")
 def arguments():
     p = argparse.ArgumentParser(prog="scripts/performance", description="Measures the figures of docs/performance.md.")
     p.add_argument("--rivals", action="store_true", help="also time PyTorch loops in the same session")
-    p.add_argument("--build", default=os.path.join(ROOT, "build"), help="folder of a Release build with tests (default: build)")
+    p.add_argument("--build", default=os.environ.get("FEDLANE_BUILD", os.path.join(ROOT, "build")),
+                   help="folder of a Release build with tests (default: FEDLANE_BUILD, else build)")
     p.add_argument("--repetitions", type=int, default=5, help="of every measurement, after one that is not kept (default: 5)")
     p.add_argument("--smoke", action="store_true", help="one repetition of tiny runs: does it work? The figures mean nothing")
     p.add_argument("--out", default=OUT, help="where the result files go")
