@@ -387,10 +387,14 @@ static size_t work_of(size_t rows, size_t cols) {
   const size_t last = cols % 16;
   return rows * (cols / 16 * 2 + (last > TILE_HALF ? 2 : last > 0));
 }
+/* Where both ways are as much work, narrow tiles of a high C swap too: half a panel behind whole ones costs more than its part
+ * of a panel. */
 static int swaps(const product *p) {
+  const size_t work = work_of(p->m, p->n), other = work_of(p->n, p->m);
   if (p->ars != 1 || p->transposed || p->add || p->upper || !p->n || !p->k || p->m < 16) return 0;
   if (p->k <= p->piece) return p->n <= 12;
-  return p->n <= SWAP_N && 8 * work_of(p->m, p->n) > 9 * work_of(p->n, p->m);
+  if (p->n > SWAP_N) return 0;
+  return TILE_V == 1 && p->n % 16 && p->m >= 2 * p->n ? work >= other : 8 * work > 9 * other;
 }
 
 /* Rows of B that lie far apart fall on few sets of the caches: where they do not fit, and there are rows of A enough, a copy

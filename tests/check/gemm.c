@@ -47,7 +47,7 @@ static void all_shapes(check *t, caller f, int form, char role) {
   };
   /* not hashed: added later */
   static const shape full[] = { { 40, 10, 50, 4096 }, { 70, 20, 150, 4096 }, { 130, 40, 1040, 4096 }, { 20, 24, 300, 64 },
-                                { 65, 24, 100, 32 }, { 40, 9, 100, 7 }, { 50, 31, 260, 33 } };
+                                { 65, 24, 100, 32 }, { 96, 24, 100, 32 }, { 40, 9, 100, 7 }, { 50, 31, 260, 33 } };
   int turn = 0;
   for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
     for (size_t j = 0; j < sizeof ns / sizeof *ns; j++) {
