@@ -9,21 +9,52 @@
 #include "kernels/simd/each.h"
 #include <math.h>
 
-typedef struct { const fl_attention *s; size_t first, count; } group; /* pairs first .. first + count - 1 */
+/* Pairs first .. first + count - 1: where each begins, its row and column. */
+typedef struct { const fl_attention *s; size_t first, count, row[16], column[16]; } group;
 
-FL_INLINE size_t pair_place(const group *g, size_t lane, size_t ld) {
-  const size_t p = g->first + lane, heads = g->s->heads;
-  return p / heads * g->s->length * ld + p % heads * g->s->dim;
+static group group_of(const fl_attention *s, size_t first, size_t pairs) {
+  group g = { s, first, pairs - first < 16 ? pairs - first : 16, { 0 }, { 0 } };
+  size_t sample = first / s->heads, head = first % s->heads;
+  for (size_t lane = 0; lane < g.count; lane++) {
+    g.row[lane] = sample * s->length;
+    g.column[lane] = head * s->dim;
+    if (++head == s->heads) sample++, head = 0;
+  }
+  return g;
 }
+FL_INLINE size_t pair_place(const group *g, size_t lane, size_t ld) { return g->row[lane] * ld + g->column[lane]; }
 
 FL_INLINE void copy_few(size_t n, float *to, const float *from) {
   if (n == 4) memcpy(to, from, 4 * sizeof *to);         /* no mask to make */
   else v_store_n(to, n, v_load_n(from, n, 0.0f));
 }
 
+#ifdef FL_FOURS
+/* Heads of four, as many as there are lanes: turned without a copy between. */
+static int pairs_of_four(const group *g) { return g->s->dim == 4 && g->count == 16; }
+static void fours_in(const group *g, const float *x, size_t ld, float *to) {
+  const float *from[16];
+  for (size_t lane = 0; lane < 16; lane++) from[lane] = x + pair_place(g, lane, ld);
+  for (size_t t = 0; t < g->s->length; t++) v_fours_in(to + 64 * t, from, t * ld);
+}
+static void fours_out(const group *g, const float *from, float *x, size_t ld) {
+  float *to[16];
+  for (size_t lane = 0; lane < 16; lane++) to[lane] = x + pair_place(g, lane, ld);
+  for (size_t t = 0; t < g->s->length; t++) v_fours_out(to, t * ld, from + 64 * t);
+}
+#else
+static int pairs_of_four(const group *g) { (void)g; return 0; }
+static void fours_in(const group *g, const float *x, size_t ld, float *to) { (void)g, (void)x, (void)ld, (void)to; }
+static void fours_out(const group *g, const float *from, float *x, size_t ld) { (void)g, (void)from, (void)x, (void)ld; }
+#endif
+
 /* `rows`: scratch, as large as the operand. */
 static void pairs_in(const group *g, const float *x, size_t ld, float *rows, float *to) {
   const size_t d = g->s->dim, n = g->s->length * d, wide = (n + 15) / 16 * 16;
+  if (pairs_of_four(g)) {
+    fours_in(g, x, ld, to);
+    return;
+  }
   for (size_t lane = 0; lane < g->count; lane++) {
     const float *from = x + pair_place(g, lane, ld);
     for (size_t t = 0; t < g->s->length; t++) copy_few(d, rows + lane * wide + t * d, from + t * ld);
@@ -34,6 +65,10 @@ static void pairs_in(const group *g, const float *x, size_t ld, float *rows, flo
 
 static void pairs_out(const group *g, const float *from, float *rows, float *x, size_t ld) {
   const size_t d = g->s->dim, n = g->s->length * d, wide = (n + 15) / 16 * 16;
+  if (pairs_of_four(g)) {
+    fours_out(g, from, x, ld);
+    return;
+  }
   for (size_t i = 0; i < n; i += 16) v_turn(rows + i, wide, from + 16 * i, 16, 16);
   for (size_t lane = 0; lane < g->count; lane++) {
     float *to = x + pair_place(g, lane, ld);
@@ -113,7 +148,7 @@ static void attention_pairs(const fl_attention *s, size_t n, const float *q, con
   for (size_t i = 0; i < 5; i++) at[i] = work + i * size;
   const drops d = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p += 16) {
-    const group g = { s, p, pairs - p < 16 ? pairs - p : 16 };
+    const group g = group_of(s, p, pairs);
     pairs_in(&g, q, s->ld, at[4], at[0]);
     pairs_in(&g, k, s->ld, at[4], at[1]);
     pairs_in(&g, v, s->ld, at[4], at[2]);
@@ -164,7 +199,7 @@ static void attention_pairs_back(const fl_attention *s, size_t n, const float *q
   for (size_t i = 0; i < 8; i++) x[i] = work + i * size;
   const drops d = attention_drops(s) ? drops_of(s->draws, s->drop) : (drops){ .all = 0 };
   for (size_t p = 0; p < pairs; p += 16) {
-    const group g = { s, p, pairs - p < 16 ? pairs - p : 16 };
+    const group g = group_of(s, p, pairs);
     pairs_in(&g, q, s->ld, rows, x[0]);
     pairs_in(&g, k, s->ld, rows, x[1]);
     pairs_in(&g, v, s->ld, rows, x[2]);

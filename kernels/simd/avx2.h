@@ -116,6 +116,35 @@ static inline void v_turn(float *to, size_t ldto, const float *from, size_t ld, 
     fl_turn8(to + 8 * ldto + h, ldto, row, 8);
   }
 }
+#define FL_FOURS                /* four floats at `at` of each of sixteen rows, turned: to[16*i + r] = row[r][at + i], and back */
+static inline void fl_turn4(const __m256 r[4], __m256 to[4]) { /* 4 x 4 inside each half */
+  const __m256 a = _mm256_unpacklo_ps(r[0], r[1]), b = _mm256_unpackhi_ps(r[0], r[1]);
+  const __m256 c = _mm256_unpacklo_ps(r[2], r[3]), d = _mm256_unpackhi_ps(r[2], r[3]);
+  to[0] = _mm256_shuffle_ps(a, c, 0x44);
+  to[1] = _mm256_shuffle_ps(a, c, 0xEE);
+  to[2] = _mm256_shuffle_ps(b, d, 0x44);
+  to[3] = _mm256_shuffle_ps(b, d, 0xEE);
+}
+static inline void v_fours_in(float *to, const float *const row[16], size_t at) {
+  for (size_t h = 0; h < 16; h += 8) {
+    __m256 r[4], t[4];
+    for (size_t i = 0; i < 4; i++)
+      r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row[h + i] + at)), _mm_loadu_ps(row[h + i + 4] + at), 1);
+    fl_turn4(r, t);
+    for (size_t i = 0; i < 4; i++) _mm256_storeu_ps(to + 16 * i + h, t[i]);
+  }
+}
+static inline void v_fours_out(float *const row[16], size_t at, const float *from) {
+  for (size_t h = 0; h < 16; h += 8) {
+    __m256 r[4], t[4];
+    for (size_t i = 0; i < 4; i++) r[i] = _mm256_loadu_ps(from + 16 * i + h);
+    fl_turn4(r, t);
+    for (size_t i = 0; i < 4; i++) {
+      _mm_storeu_ps(row[h + i] + at, _mm256_castps256_ps128(t[i]));
+      _mm_storeu_ps(row[h + i + 4] + at, _mm256_extractf128_ps(t[i], 1));
+    }
+  }
+}
 #define FL_HALF                 /* eight floats, a register of their own: of the narrow tiles of kernels/gemm/half.h */
 typedef __m256 h8;
 static inline h8 h_set(float x) { return _mm256_set1_ps(x); }
