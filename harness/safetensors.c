@@ -77,7 +77,9 @@ int fl_safetensors_read(fl_safetensors *out, const char *path, char *err, size_t
   uint64_t header_size = 0;
   for (size_t b = 0; b < 8 && b < n; b++) header_size |= (uint64_t)out->memory[b] << 8 * b;
   if (n < 8 || header_size > n - 8) {
-    snprintf(err, err_size, "'%s' is not a safetensors file, or cut off: %zu bytes, its header needs more", path, n);
+    const int archive = n > 4 && !memcmp(out->memory, "PK\3\4", 4);
+    snprintf(err, err_size, "'%s' is not a safetensors file, or cut off: %zu bytes, its header needs more%s", path, n,
+             archive ? "; it is an archive, as torch.save makes: safetensors.torch.save_file(model.state_dict(), FILE)" : "");
     fl_safetensors_free(out);
     return -1;
   }
@@ -117,13 +119,31 @@ static void shape_text(const json_t *shape, const fl_tensor *t, char *out, size_
   }
 }
 
+/* A few names of the file, as text. */
+static const char *some_names(const fl_safetensors *s, char *out, size_t size) {
+  const char *name;
+  json_t *o;
+  int n = 0;
+  *out = 0;
+  json_object_foreach(s->header, name, o) {
+    const size_t at = strlen(out);
+    if (strcmp(name, "__metadata__")) snprintf(out + at, size - at, "%s%.100s", n ? ", " : "", n < 3 ? name : "...");
+    if (strcmp(name, "__metadata__") && n++ == 3) break;
+  }
+  return n ? out : "none";
+}
+
 static int fill_tensor(const fl_safetensors *s, const char *path, const fl_tensor *t, float *x, char *err, size_t err_size) {
   const json_t *o = json_object_get(s->header, t->name), *shape = json_object_get(o, "shape");
   const char *type = json_string_value(json_object_get(o, "dtype"));
   char has[64], wants[64];
   size_t begin, end;
   shape_text(NULL, t, wants, sizeof wants);
-  if (!o) return snprintf(err, err_size, "'%s' has no tensor '%s' (%s), which the model needs", path, t->name, wants), -1;
+  if (!o) {
+    char names[400];
+    return snprintf(err, err_size, "'%s' has no tensor '%s' (%s), which the model needs; it has %s", path, t->name, wants,
+                    some_names(s, names, sizeof names)), -1;
+  }
   shape_text(shape, NULL, has, sizeof has);
   if (strcmp(has, wants))
     return snprintf(err, err_size, "'%s', tensor '%s': shape %s; allowed: %s", path, t->name, has, wants), -1;
