@@ -32,7 +32,7 @@ static void product(const fl_kernels *t, size_t m, const float *a, size_t lda, p
     const size_t wide = width(b.n, p), at = p * PANEL;
     const float *panel = b.panel + at * b.deep + b.first * wide;
     if (add) t->gemm_nn_add(m, wide, b.k, a, lda, panel, wide, c + at, ldc);
-    else t->gemm_nn(m, wide, b.k, a, lda, panel, wide, c + at, ldc, b.k ? b.k : 1);
+    else t->gemm_nn(m, wide, b.k, a, lda, panel, wide, c + at, ldc, b.k);
   }
 }
 
@@ -200,7 +200,8 @@ static void gru_steps(const fl_kernels *t, const samples *a, size_t n) {
     float *gates = a->gates + i * all, *own = a->kept + i * h;
     product_of_step(t, a, n, i, 2 * h);
     if (a->whole) product(t, n, a->rows, a->deep, (packed){ new, h, a->deep, 0, a->in }, gates + 2 * h, length * all, 0);
-    product(t, n, a->rows + a->in, a->deep, (packed){ new, h, a->deep, a->in, i ? h : 0 }, own, length * h, 0);
+    if (i) product(t, n, a->rows + a->in, a->deep, (packed){ new, h, a->deep, a->in, h }, own, length * h, 0);
+    for (size_t r = 0; !i && r < n; r++) memset(own + r * length * h, 0, h * sizeof *own);      /* of a state of 0 */
     t->gru_cell(n, h, gates, length * all, a->bias, own, length * h, i ? a->y + (i - 1) * h : NULL, a->y + i * h, length * h);
   }
 }
