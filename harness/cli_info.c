@@ -160,15 +160,21 @@ static int check_flags(const fl_info_data_options *data, const char *model, cons
   return 0;
 }
 
+static const char usage[] =
+  "usage: fedlane info [--json] [--isa ISA]\n"
+  "       fedlane info --model NAME|FILE.yaml [--shape CxHxWxCLASSES | TOKENSxLABELSxCLASSES]\n"
+  "       fedlane info --data PATH|NAME [--test PATH] [--format FORMAT] [--set key=value,...] [--json]\n"
+  "The machine as results record it; or:\n"
+  "  --model   a network's tensors, parameters by role, memory and multiply-adds, for data of a shape (default\n"
+  "            1x28x28x10): of images, or of tokens with as many labels, or one\n"
+  "  --data    what files or a known set hold: rows, shape, classes, clients, SHA-256; --set: keys of the format, as in a\n"
+  "            configuration's data, e.g. length=80 (docs/data.md)\n";
+
 int fl_cli_info(int argc, char **argv) {
   static const struct option longs[] = { { "model", 1, NULL, 'm' }, { "shape", 1, NULL, 's' }, { "isa", 1, NULL, 'i' },
                                          { "data", 1, NULL, 'd' }, { "test", 1, NULL, 't' }, { "format", 1, NULL, 'f' },
                                          { "set", 1, NULL, 'e' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' },
                                          { NULL, 0, NULL, 0 } };
-  static const char usage[] = "usage: fedlane info [--json] [--isa ISA]\n"
-                              "       fedlane info --model NAME|FILE.yaml [--shape CxHxWxCLASSES | TOKENSxLABELSxCLASSES]\n"
-                              "       fedlane info --data PATH|NAME [--test PATH] [--format FORMAT] [--set key=value,...] "
-                              "[--json]\n";
   const char *model = NULL, *shape = NULL, *isa = NULL, *key;
   fl_info_data_options data = { 0 };
   for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) switch (c) {
