@@ -225,9 +225,10 @@ static void in_blocks(const product *p) { (void)p; }
 #define STRIP_TILE (TILE_M * STRIP_K + 16)
 
 static int takes_strips(const product *p) {
-  const int low = p->m < 2 * TILE_M, distant = TILE_V == 1 && p->m >= TILE_M && p->ldb >= 512 && p->k * p->ldb >= 1u << 18;
+  const int low = p->m < 2 * TILE_M, large = p->m >= TILE_M && p->ldb >= 512 && p->k * p->ldb >= 1u << 21;
   if (p->ars != 1 || p->transposed || p->upper || p->n % 16) return 0;
-  if (low ? !distant : p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 640)) return 0;
+  if (low && (TILE_V > 1 || !large || p->piece < STRIP_K)) return 0;
+  if (!low && (p->k * p->aks < 1u << 16 || (TILE_V > 1 && p->aks < 640))) return 0;
   return (p->k + p->piece - 1) / p->piece < 1u << STRIP_LEVELS;
 }
 

@@ -70,7 +70,7 @@ static void all_shapes(check *t, caller f, int form, char role) {
   const shape high = { 1060, 200, 500, 4096 };  /* A so high that narrow tiles take it in blocks */
   if (!t->quick && form != TN) { one_shape(t, f, form, &high, KIND_UNIFORM, 1, role); }
   /* A^T in strips: several of rows, blocks and pieces of k; of columns; few rows of it, where only B is large */
-  static const shape strips[] = { { 650, 208, 610, 300 }, { 290, 400, 230, 70 }, { 8, 528, 610, 300 } };
+  static const shape strips[] = { { 650, 208, 610, 300 }, { 290, 400, 230, 70 }, { 8, 1040, 2100, 500 } };
   for (size_t i = 0; !t->quick && form == TN && i < sizeof strips / sizeof *strips; i++) {
     one_shape(t, f, form, &strips[i], KIND_UNIFORM, 2, role);
   }
