@@ -24,6 +24,10 @@ typedef struct { fl_net *net; fl_layer_spec *layer; size_t room; const fl_node *
 static int refuse(reader *r, const char *where, const char *what, const char *allowed) {
   return snprintf(r->err, r->size, "%s: %s; allowed: %s", where, what, allowed), -1;
 }
+static int refuse_name(reader *r, const fl_node *node, const char *text, const char *without) {
+  return snprintf(r->err, r->size, "%s: name = '%.100s'; allowed: up to 60 bytes without blanks and %s", node->where, text,
+                  without), -1;
+}
 static int no_memory(reader *r, const char *where) { return snprintf(r->err, r->size, "%s: out of memory", where), -1; }
 
 static const alias *find_alias(const scope *s, const char *seen) {
@@ -94,7 +98,7 @@ static const char *name_of(reader *r, const scope *s, const fl_node *map, const 
   const char *text = node ? text_of(r, s, node) : NULL;
   if (node && !text) return NULL;
   if (text && (strlen(text) > 60 || strpbrk(text, " \t$")))
-    return refuse(r, node->where, "name", "up to 60 bytes without blanks"), NULL;
+    return refuse_name(r, node, text, "$"), NULL;
   if (text) return strcpy(out, text);
   for (unsigned i = 1; ; i++) {
     snprintf(out, 128, "%.60s%u", kind, i);
@@ -308,7 +312,7 @@ static int read_network(reader *r, const fl_node *map, const char *given) {
   if (!layers) return refuse(r, map->where, "a model without layers", "a name (fedlane list models), or {layers: [...]}");
   const char *text = name ? text_of(r, &s, name) : given ? given : "network";
   if (!text || (name && (strlen(text) > 60 || strpbrk(text, " /\t"))))
-    return text ? refuse(r, name->where, "name", "up to 60 bytes without blanks") : -1;
+    return text ? refuse_name(r, name, text, "/") : -1;
   r->blocks = fl_node_get(map, "blocks");
   if (r->blocks && r->blocks->kind != FL_NODE_MAP) return refuse(r, r->blocks->where, "blocks", "a map {NAME: [layers], ...}");
   for (size_t i = 0; r->blocks && i < r->blocks->n; i++)

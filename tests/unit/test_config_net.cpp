@@ -124,6 +124,9 @@ TEST_CASE("Errors in networks name the place, the value and what is allowed", "[
             .find("blocks inside blocks, more than 8 deep") != std::string::npos);
   CHECK(refusal("blocks: {a: [relu]}\nlayers:\n- a: {repeat: 0}\n") ==
         "net.yaml:3:15: repeat = '0'; allowed: a whole number from 1 to 1000");
+  CHECK(refusal("layers:\n- linear: {name: a b}\n") ==
+        "net.yaml:2:18: name = 'a b'; allowed: up to 60 bytes without blanks and $");
+  CHECK(refusal("name: a/b\nlayers: [linear]\n") == "net.yaml:1:7: name = 'a/b'; allowed: up to 60 bytes without blanks and /");
   CHECK(refusal("layers:\n- linear: {out: [3, 4]}\n") == "net.yaml:2:17: out; allowed: one value");
   CHECK(refusal("layers:\n- [relu]\n").find("net.yaml:2:3: a layer; allowed: TYPE") == 0);
 }
