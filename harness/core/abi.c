@@ -19,7 +19,7 @@ static const field fields[] = {
   F(fl_objective, name) F(fl_objective, self) F(fl_objective, layout) F(fl_objective, n) F(fl_objective, n_test)
   F(fl_objective, classes) F(fl_objective, init) F(fl_objective, work) F(fl_objective, loss_grad) F(fl_objective, evaluate)
   F(fl_objective, sampled_grad) F(fl_objective, flipped_grad) F(fl_objective, evaluate_samples) F(fl_objective, step_grad)
-  F(fl_objective, grad) F(fl_objective, frozen)
+  F(fl_objective, grad) F(fl_objective, frozen) F(fl_objective, adapter_scale)
   F(fl_problem, objective) F(fl_problem, clients) F(fl_problem, offset) F(fl_problem, index) F(fl_problem, samples)
   F(fl_problem, cohort) F(fl_problem, batch) F(fl_problem, self)
   F(fl_partial, sampling) F(fl_partial, availability) F(fl_partial, available_part) F(fl_partial, available_period)

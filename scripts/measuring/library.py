@@ -113,7 +113,7 @@ class Objective(ctypes.Structure):
     _fields_ = [("name", text), ("self", pointer), ("layout", ctypes.POINTER(Layout))] + [
         (f, size) for f in ("n", "n_test", "classes")] + [
         (f, pointer) for f in ("init", "work", "loss_grad", "evaluate", "sampled_grad", "flipped_grad", "evaluate_samples",
-                               "step_grad", "grad")] + [("frozen", size)]
+                               "step_grad", "grad")] + [("frozen", size), ("adapter_scale", ctypes.c_double)]
 
 
 class Network:
