@@ -89,12 +89,15 @@ static void drop_split(fl_work *w) {
 /* A file of a model with adapters may have them, or the network's own tensors alone. */
 static int begin_from(fl_work *w, const char *path, char *err, size_t size) {
   const fl_layout *own = fl_model_layout(w->model), *whole = fl_model_objective(w->model)->layout;
-  const int adapted = whole == own ? 0 : fl_safetensors_has(path, whole->tensor[0].name, err, size);
+  fl_safetensors file;
+  if (fl_safetensors_read(&file, path, err, size)) return -1;
+  const int adapted = whole != own && json_object_get(file.header, whole->tensor[0].name);
   const fl_layout *l = adapted ? whole : own;
-  if (adapted < 0) return -1;
   w->begin = malloc((l->d + l->buffers) * sizeof *w->begin);
-  if (!w->begin) return snprintf(err, size, "out of memory for %zu parameters", l->d + l->buffers), -1;
-  if (fl_safetensors_fill(path, l, w->begin, err, size)) return -1;
+  if (!w->begin) snprintf(err, size, "out of memory for %zu parameters", l->d + l->buffers);
+  const int bad = !w->begin || fl_safetensors_fill(&file, path, l, w->begin, err, size);
+  fl_safetensors_free(&file);
+  if (bad) return -1;
   if (adapted) fl_model_begin_adapted(w->model, w->begin);
   else fl_model_begin(w->model, w->begin);
   return 0;

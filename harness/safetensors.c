@@ -176,20 +176,8 @@ static int nobody_takes(const fl_safetensors *s, const char *path, const fl_layo
   return 0;
 }
 
-int fl_safetensors_has(const char *path, const char *tensor, char *err, size_t err_size) {
-  fl_safetensors s;
-  if (fl_safetensors_read(&s, path, err, err_size)) return -1;
-  const int has = json_object_get(s.header, tensor) != NULL;
-  fl_safetensors_free(&s);
-  return has;
-}
-
-int fl_safetensors_fill(const char *path, const fl_layout *l, float *x, char *err, size_t err_size) {
-  fl_safetensors s;
-  if (fl_safetensors_read(&s, path, err, err_size)) return -1;
+int fl_safetensors_fill(const fl_safetensors *s, const char *path, const fl_layout *l, float *x, char *err, size_t err_size) {
   int bad = 0;
-  for (size_t i = 0; i < l->n && !bad; i++) bad = fill_tensor(&s, path, &l->tensor[i], x, err, err_size);
-  bad = bad || nobody_takes(&s, path, l, err, err_size) ? -1 : 0;
-  fl_safetensors_free(&s);
-  return bad;
+  for (size_t i = 0; i < l->n && !bad; i++) bad = fill_tensor(s, path, &l->tensor[i], x, err, err_size);
+  return bad || nobody_takes(s, path, l, err, err_size) ? -1 : 0;
 }

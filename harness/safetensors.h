@@ -13,9 +13,7 @@ int fl_safetensors_read(fl_safetensors *, const char *path, char *err, size_t er
 /* The bytes of a tensor of the header, in data. */
 void fl_safetensors_range(const json_t *tensor, size_t *begin, size_t *end);
 void fl_safetensors_free(fl_safetensors *);
-/* 1, 0, or -1 with a message when the file cannot be read. */
-int fl_safetensors_has(const char *path, const char *tensor, char *err, size_t err_size);
 /* Every tensor of the layout from the file, which has these with these shapes as F32, and no others (but PyTorch's counters
- * num_batches_tracked). 0, or -1 with a message that names the tensor. */
-int fl_safetensors_fill(const char *path, const fl_layout *, float *x, char *err, size_t err_size);
+ * num_batches_tracked). 0, or -1 with a message that names path and tensor. */
+int fl_safetensors_fill(const fl_safetensors *, const char *path, const fl_layout *, float *x, char *err, size_t err_size);
 #endif

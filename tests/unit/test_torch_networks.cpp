@@ -111,9 +111,12 @@ struct Run {
     o = fl_model_objective(m.get());
     x.resize(o->layout->d + o->layout->buffers), g.resize(o->layout->d), work.resize(o->work(o->self, kept.s.n));
     const std::string path = FEDLANE_FIXTURES "/networks/" + name + ".safetensors";
-    const int read = fl_safetensors_fill(path.c_str(), o->layout, x.data(), err, sizeof err);
+    fl_safetensors file = {};
+    const bool read = !fl_safetensors_read(&file, path.c_str(), err, sizeof err) &&
+                      !fl_safetensors_fill(&file, path.c_str(), o->layout, x.data(), err, sizeof err);
+    fl_safetensors_free(&file);
     INFO(name << ": " << err);
-    REQUIRE(read == 0);
+    REQUIRE(read);
     for (size_t i = 0; i < kept.s.n; i++) index.push_back(uint32_t(i));
   }
   const fl_tensor *find(const std::string &name) const {
