@@ -1,27 +1,14 @@
 // Adapters: their names, alpha, which matrices have them, and ILoRA on layers of several matrices.
 #include "session.hpp"
+#include "text.hpp"
 #include <array>
 #include <cmath>
 #include <memory>
 #include <random>
-extern "C" {
-#include "models/model.h"
-}
 
 namespace {
 using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
 constexpr size_t rows = 12, length = 5, classes = 11;
-struct Text {
-  std::vector<int32_t> token;
-  std::vector<uint8_t> label;
-  fl_samples s = {};
-  Text() : token(rows * length), label(rows * length) {
-    std::mt19937 r(4);
-    for (int32_t &v : token) v = int32_t(r() % classes);
-    for (size_t i = 0; i < label.size(); i++) label[i] = uint8_t((token[i] * 3 + 1) % int32_t(classes));
-    s.n = rows, s.c = s.h = 1, s.w = s.positions = length, s.classes = classes, s.tokens = token.data(), s.label = label.data();
-  }
-};
 Model build(const std::string &net, const Text &text, std::string *message = nullptr) {
   char err[512] = "";
   fl_net_sized room;
@@ -97,7 +84,7 @@ TEST_CASE("Forms of adapters by name", "[adapters]") {
                            "mlp_lora8_alpha", "mlp_lora8_alpha0", "mlp_lora8_alpha65537", "mlp_lora8_alpha8.5", "mlp_lora8_on_",
                            "mlp_lora8_onfc1", "mlp_lora8_on_fc1_alpha8_____________________________________________________" })
     CHECK(fl_net_find(bad, &room) == nullptr);
-  const Text text;
+  const Text text(rows, length, classes);
   char err[512] = "";
   fl_net own = *fl_net_find("mini_gpt", nullptr);
   own.name = "own_lora8x";                      // of a file: nothing is trained in a form that its name did not mean
@@ -109,7 +96,7 @@ TEST_CASE("Forms of adapters by name", "[adapters]") {
 }
 
 TEST_CASE("Adapters on the matrices that the name asks for, whole words between dots", "[adapters]") {
-  const Text text;
+  const Text text(rows, length, classes);
   std::string message;
   const auto of = [&](const char *on) { return adapted(fl_model_objective(build(on, text).get())); };
   CHECK(of("mini_gpt_lora2").size() == 24);
@@ -130,7 +117,7 @@ TEST_CASE("Adapters on the matrices that the name asks for, whole words between 
 
 // B (s A) with s a power of two rounds as B A' with A' = s A, so the whole gradient is known to the bit.
 TEST_CASE("Adapters scaled by alpha/rank are plain ones of scaled factors", "[adapters]") {
-  const Text text;
+  const Text text(rows, length, classes);
   const Model plain = build("mini_gpt_lora4", text), scaled = build("mini_gpt_lora4_alpha16", text);
   const fl_objective *p = fl_model_objective(plain.get()), *s = fl_model_objective(scaled.get());
   CHECK((p->adapter_scale == 1 && s->adapter_scale == 4));
@@ -160,7 +147,7 @@ TEST_CASE("Adapters scaled by alpha/rank are plain ones of scaled factors", "[ad
 // Attention and recurrent layers have two matrices each: every pair of factors has its own base.
 TEST_CASE("ILoRA on layers of several matrices: learning nothing changes nothing", "[adapters]") {
   const std::string net = GENERATE("mini_gpt_lora4", "char_lstm_lora4", "mini_gpt_lora4_on_proj"), how = GENERATE("qr", "svd");
-  const Text text;
+  const Text text(rows, length, classes);
   const Model m = build(net, text);
   const fl_objective *o = fl_model_objective(m.get());
   session::Session s({ { "stack", "ilora" }, { "rule", "sgd" }, { "lr", "1e-30" }, { "refactor", how } }, *o, { 0, 3, 6, rows },
@@ -180,7 +167,7 @@ TEST_CASE("ILoRA on layers of several matrices: learning nothing changes nothing
 }
 
 TEST_CASE("ILoRA refuses adapters that are scaled", "[adapters]") {
-  const Text text;
+  const Text text(rows, length, classes);
   const Model m = build("mini_gpt_lora4_alpha8", text);
   session::Session s({ { "name", "ilora" } }, *fl_model_objective(m.get()), { 0, 3, 6, rows }, 2, 2);
   s.open();

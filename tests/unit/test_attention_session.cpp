@@ -1,30 +1,16 @@
 // Runs of an attention network: the same bits with any number of threads, whole and with adapters.
 #include "session.hpp"
+#include "text.hpp"
 #include <memory>
-#include <random>
-extern "C" {
-#include "models/model.h"
-}
 
 namespace {
 using Model = std::unique_ptr<fl_model, void (*)(fl_model *)>;
 constexpr size_t rows = 22, length = 8, classes = 11;
-struct Text {
-  std::vector<int32_t> token;
-  std::vector<uint8_t> label;
-  fl_samples s = {};
-  Text() : token(rows * length), label(rows * length) {
-    std::mt19937 r(4);
-    for (int32_t &v : token) v = int32_t(r() % classes);
-    for (size_t i = 0; i < label.size(); i++) label[i] = uint8_t((token[i] * 3 + 1) % int32_t(classes));
-    s.n = rows, s.c = s.h = 1, s.w = s.positions = length, s.classes = classes, s.tokens = token.data(), s.label = label.data();
-  }
-};
 }
 
 TEST_CASE("Runs of mini GPT have the same bits with any number of threads, and learn", "[network]") {
   const std::string net = GENERATE("mini_gpt", "mini_gpt_lora4"), method = GENERATE("fedavg", "fedadamw", "local_muon");
-  const Text text;
+  const Text text(rows, length, classes);
   char err[512] = "";
   fl_net_sized room;
   const Model m(fl_model_new(fl_net_find(net.c_str(), &room), &text.s, &text.s, 0, 1, err, sizeof err), fl_model_free);
