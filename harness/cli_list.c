@@ -182,7 +182,7 @@ static void data_and_tune(void) {
 static void model_markdown(void) {
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
-  printf("- `NAME_loraR`: %s ([add-a-model.md](networks.md#adapters-lora))\n", adapters_help);
+  printf("- `NAME_loraR`: %s ([networks.md](networks.md#adapters-lora))\n", adapters_help);
   puts("- `FILE.yaml`, or the map itself: a network of your own layers ([add-a-model.md](add-a-model.md))");
   puts("\n### Layers\n\nWhat a network is made of ([add-a-model.md](add-a-model.md)).\n");
   for (size_t i = 0; i < fl_layer_count(); i++) {
