@@ -125,19 +125,21 @@ static int model_section(context *c, fl_config *run) {
   return !name || check_model(c, where, name) || fl_config_copy(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
 }
 
-/* init: a file of parameters, which counts by what is in it, not by where it lies. */
+/* init: a file of parameters, which counts by what is in it, not by where it lies; `none` is as if the key were not there. */
 static int init_section(context *c, fl_config *run) {
   const fl_node *node = fl_node_get(c->root, "init");
   const char *where;
   int bad = 0;
+  if (node && node->kind == FL_NODE_LIST)
+    return snprintf(c->err, c->size, "%s: init is a list; allowed: one safetensors file, or none", node->where), -1;
   const char *path = node ? fl_config_text(c, node, &where, &bad) : NULL;
-  if (!path) return bad;
+  if (!path || !strcmp(path, "none")) return bad;
   if (fl_config_path(c, run->init, sizeof run->init, where, "init", path, node->from_set)) return -1;
   unsigned char *bytes;
   size_t n;
   char why[700];
   if (fl_file_read(run->init, &bytes, &n, why, sizeof why))
-    return snprintf(c->err, c->size, "%s: init: %s; allowed: a safetensors file", where, why), -1;
+    return snprintf(c->err, c->size, "%s: init: %s; allowed: a safetensors file, or none", where, why), -1;
   fl_sha256(bytes, n, run->init_sha256);
   free(bytes);
   return 0;

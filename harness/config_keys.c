@@ -151,7 +151,7 @@ const fl_key_help fl_top_keys[] = {
   { "partition", "how the training rows are divided among clients: a partitioner's name, or {name, seed, and its parameters}" },
   { "model", "network (fedlane list models), FILE.yaml, or {name, blocks, layers} (docs/add-a-model.md)" },
   { "init", "parameters to begin from, in place of random ones: a safetensors file with the model's tensors (of a model with "
-            "adapters, with those or without)" },
+            "adapters, with those or without); default none" },
   { "backend", "who computes products, convolutions, pools and norms (also --backend): native, or onednn, whose bits are not "
                "promised; default native" },
   { "federated", "clients, rounds, batches, evaluation, limits; without this block a run is central" },

@@ -24,6 +24,8 @@ weights=$scratch/first/sgd-s1/params.safetensors
 run second "init=$weights,algorithms.lr=1e-30"
 [ "$(hash first)" = "$(hash second)" ] || fail "a run that begins with the weights of another and does not move has other weights"
 [ "$(evaluated first)" = "$(evaluated second)" ] || fail "the same weights have another test loss"
+run none init=none
+[ "$(hash first)" = "$(hash none)" ] || fail "init=none is not as without the key"
 run third "init=$weights"
 [ "$(hash first)" != "$(hash third)" ] || fail "init leaves no trace in a run that moves"
 run lora "model=mlp_12_lora4,init=$weights,algorithms.lr=1e-30"
@@ -60,6 +62,9 @@ told "init: "
 # What does not fit.
 try 2 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$scratch/none"
 told "init: "
+told "allowed: a safetensors file, or none"
+try 2 run "$scratch/config.yaml" --out "$scratch/x" --set "init=[none,$weights]"
+told "init is a list; allowed: one safetensors file, or none"
 try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$weights,model=mlp_13"
 told "tensor 'fc1.weight': shape 12x784; allowed: 13x784"
 try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$weights,model=mlp_12_12"
