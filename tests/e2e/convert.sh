@@ -65,6 +65,29 @@ good = good and zipfile.ZipFile("n.npz").read("x_train.npy")[-16:] == struct.pac
 sys.exit(not good)
 PY
 
+# Words by their number in the training rows, then by their letters; the table of another file; what is no sentence.
+printf 'sentence\tlabel\nA b  a c\t1\nb a\t0\nc \303\251 d\t1\n' > w.tsv
+printf 'd b c e\t0\n' > v.tsv
+convert 0 words w.tsv w.npz --test v.tsv --length 3 --most 4
+info w.npz
+told 'train        3 rows of 1x1x3 tokens, 1 label a row'
+told 'test         1 rows of 1x1x3 tokens, 1 label a row'
+convert 1 words v.tsv no.npz --as w.npz
+told '1 classes; allowed: 2 to 2^24'
+python3 - << 'PY' || fail "other words than the table's"
+import struct, sys, zipfile
+def last(file, name, n): return list(struct.unpack("<%di" % n, zipfile.ZipFile(file).read(name)[-4 * n:]))
+good = last("w.npz", "tokens_train.npy", 9) == [2, 3, 2, 3, 2, 0, 4, 1, 5] and last("w.npz", "tokens_test.npy", 3) == [5, 3, 4]
+sys.exit(not good)
+PY
+convert 1 words w.tsv no.npz --as t.npz
+told 't.npz: no table of words; allowed: a file of scripts/convert words'
+printf 'good\t1\nno tab\n' > n.tsv
+convert 1 words n.tsv no.npz
+told "n.tsv:2: 1 parts, the last 'no tab'; allowed: a text, a tab and a label from 0"
+convert 1 words w.tsv no.npz --length 0
+told '--length 0 --most 8190; allowed: from 1'
+
 if python3 -c 'import PIL' 2> /dev/null; then
   python3 - << 'PY'
 from PIL import Image
