@@ -111,17 +111,21 @@ static int check_model(context *c, const char *where, const char *name) {
   return fl_net_named(where, name, &room, c->err, c->size) ? 0 : -1;
 }
 
+/* A network that is spelled out, here or in a file; NULL: what stands there is a name, or there was a message. */
+static fl_net *spelled_out(context *c, const fl_node *m, const char *where, int from_set) {
+  char path[2048];
+  if (m->kind == FL_NODE_MAP) return fl_net_read(m, NULL, c->err, c->size);
+  return m->kind == FL_NODE_SCALAR && fl_net_is_file(m->text) &&
+      !fl_config_path(c, path, sizeof path, where, "model", m->text, from_set) ? fl_net_read_file(path, c->err, c->size) : NULL;
+}
+
 static int model_section(context *c, fl_config *run) {
   const fl_node *node = fl_node_get(c->root, "model"), *now = fl_node_now(node);
   const char *where;
   int bad = 0;
-  if (now && now->kind == FL_NODE_MAP) return own_network(c, run, fl_net_read(now, NULL, c->err, c->size), now->where);
+  if (now && now->kind == FL_NODE_MAP) return own_network(c, run, spelled_out(c, now, now->where, 0), now->where);
   const char *name = fl_config_text(c, node, &where, &bad);
-  if (name && fl_net_is_file(name)) {
-    char path[2048];
-    if (fl_config_path(c, path, sizeof path, where, "model", name, node->from_set)) return -1;
-    return own_network(c, run, fl_net_read_file(path, c->err, c->size), where);
-  }
+  if (name && fl_net_is_file(name)) return own_network(c, run, spelled_out(c, now, where, node->from_set), where);
   return !name || check_model(c, where, name) || fl_config_copy(c, run->model, sizeof run->model, where, "model", name) ? -1 : 0;
 }
 
@@ -247,12 +251,7 @@ static int is_own_network(context *c, const char *name) {
   int same = 0;
   for (size_t i = 0; i < n && !same; i++) {
     const fl_node *m = node->kind == FL_NODE_LIST ? node->child[i] : node;
-    char path[2048];
-    fl_net *net = NULL;
-    if (m->kind == FL_NODE_MAP) net = fl_net_read(m, NULL, c->err, c->size);
-    else if (m->kind == FL_NODE_SCALAR && fl_net_is_file(m->text) &&
-             !fl_config_path(c, path, sizeof path, m->where, "model", m->text, m->from_set))
-      net = fl_net_read_file(path, c->err, c->size);
+    fl_net *net = spelled_out(c, m, m->where, m->from_set);
     same = net && !strcmp(net->name, name);
     if (net) fl_net_free(net);
   }
@@ -267,6 +266,13 @@ static int expand_algorithm(context *c, const fl_config *shared, fl_node *entry)
       const fl_node *m = only->kind == FL_NODE_LIST ? only->child[i] : only;
       if (m->kind != FL_NODE_SCALAR)
         return snprintf(c->err, c->size, "%s: model; allowed: a name or a list of names", m->where), -1;
+      if (fl_net_is_file(m->text)) {
+        fl_net *net = spelled_out(c, m, m->where, m->from_set);
+        if (!net) return -1;
+        match |= !strcmp(net->name, shared->model);
+        fl_net_free(net);
+        continue;
+      }
       const int same = !strcmp(m->text, shared->model);
       if (!same && !is_own_network(c, m->text) && check_model(c, m->where, m->text)) return -1;
       match |= same;

@@ -57,4 +57,15 @@ refused 'last.yaml:5:5: model last, layer linear1: its output is a vector of 11;
 sed 's/0.5, //' each.yaml > short.yaml
 refused 'short.yaml:6:5: model short, layer cross_entropy1: weights = 10 numbers; allowed: 11' model=short.yaml
 refused 'model lenet5, layer conv1: it reads tokens, 21; allowed: an image' model=lenet5
+
+# An algorithm is restricted to a network of a file by its name, and by the file, of which other runs may be, or none.
+cp each.yaml again.yaml
+sed 's/^model.*/model: [each.yaml, again.yaml]/
+     s/^algorithms.*/algorithms: [{name: fedavg, model: each}, {name: fedadamw, model: [again.yaml, lenet5]}]/' c.yaml > both.yaml
+runs() { "$fedlane" run both.yaml --dry-run "$@" 2> err.txt | sed -n 's/^ *"label": "\(.*\)",/\1/p' | tr '\n' ','; }
+[ "$(runs)" = "fedavg model=each.yaml,fedadamw model=again.yaml," ] || fail "algorithms of two files: $(runs)"
+[ "$(runs --set model=again.yaml,algorithms.fedavg.model=each.yaml)" = "fedadamw," ] || fail "algorithms of one file of two"
+sed -i 's/model: each}/model: none.yaml}/' both.yaml
+"$fedlane" run both.yaml --dry-run > out.txt 2> err.txt && fail "a file that is not there is taken"
+grep -q "none.yaml: cannot open" err.txt || fail "a file that is not there is not named"
 rm -rf "$scratch"
