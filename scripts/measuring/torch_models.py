@@ -340,7 +340,7 @@ class Small:
     batch: int = 8
     lr: float = 0.01
     steps: int = 20
-    # How far apart the weights may be after the steps, of their change. Where norms bring thousands of inputs of ReLU near to 0,
+    # How far apart the weights may be after the steps, of their change (of whole networks: the gradients). Where norms bring thousands of inputs of ReLU near to 0,
     # a step decides some of them otherwise than PyTorch in fp64, as PyTorch in fp32 does: it ends 4e-4 and 1.4e-4 apart from it.
     apart: float = 1e-4
 
@@ -368,3 +368,18 @@ FIXTURES = {
     "gru_narrow": Small(lambda: Characters(nn.GRU, ("gru1", "gru2"), 13, 5, 9, 7, each=False), (6,), tokens=13, classes=7,
                         lr=0.5),
 }
+
+# The networks of the list themselves, two rows and one gradient of each: their weights are made, not kept.
+WHOLE = {
+    "cnn_mcmahan": Small(NETWORKS["cnn_mcmahan"].make, (1, 28, 28)),
+    "cnn_pfl": Small(NETWORKS["cnn_pfl"].make, (3, 32, 32)),
+    "vgg11": Small(NETWORKS["vgg11"].make, (3, 32, 32)),
+    "resnet18": Small(NETWORKS["resnet18"].make, (3, 32, 32), apart=1e-3),
+    "resnet18_bn": Small(NETWORKS["resnet18_bn"].make, (3, 32, 32), apart=1e-2),
+    "vit_tiny": Small(NETWORKS["vit_tiny"].make, (3, 32, 32)),
+    "text_transformer": Small(NETWORKS["text_transformer"].make, (64,), tokens=256, classes=2),
+    "text_transformer_lora8": Small(NETWORKS["text_transformer_lora8"].make, (64,), tokens=256, classes=2),
+    "char_lstm": Small(lambda: Characters(nn.LSTM, ("lstm1", "lstm2"), 80, 8, 256, 80, each=False), (80,), tokens=80, classes=80),
+}
+for small in WHOLE.values():
+    small.rows = small.batch = 2

@@ -20,11 +20,12 @@ import torch
 from torch.nn import functional as F
 
 import library
-from torch_models import FIXTURES, NETWORKS
+from torch_models import FIXTURES, NETWORKS, WHOLE
 
 ALLOWED = {1: 1e-5, 10: 1e-4, 50: 1e-3, 200: 1e-2}      # relative difference of the loss by step
 ROWS = 1024
 ENTRIES = 16                                            # of a tensor of the fixtures
+ENTRIES_WHOLE = 3                                       # of those of whole networks, which have many tensors
 TURN = 0.005                                            # seconds: what a neighbour left in the caches is gone by then
 TURN_TEAM = 0.1                                         # and its threads, which wait for a call for milliseconds, sleep
 
@@ -122,14 +123,14 @@ def fixture_data(twin):
     labels, _ = drawn(state, twin.rows * (twin.positions or 1))
     labels = (labels % twin.classes).reshape((twin.rows, twin.positions) if twin.positions else twin.rows)
     if twin.tokens:
-        return {"tokens": (inputs % twin.tokens).astype(np.int32).reshape(shape), "labels": labels}
+        return {"tokens": (inputs.astype(np.int32) % twin.tokens).reshape(shape), "labels": labels}
     return {"images": inputs.reshape(shape), "labels": labels}
 
 
-def sampled(v):
+def sampled(v, entries=ENTRIES):
     """The norm of a tensor, and some of its numbers, at the same places as in the test; all of a small one."""
     v = v.detach().reshape(-1)
-    places = range(len(v)) if len(v) <= ENTRIES else [(i * 2654435761 % 2 ** 32) * len(v) >> 32 for i in range(ENTRIES)]
+    places = range(len(v)) if len(v) <= entries else [(i * 2654435761 % 2 ** 32) * len(v) >> 32 for i in range(entries)]
     return [v.norm().item()] + [v[i].item() for i in places]
 
 
@@ -183,6 +184,42 @@ def fixture(name, folder):
                   {"gradient": gradient, "change": change})
 
 
+def made(name, shape):
+    """Weights that the test makes as well, from the tensor's name: uniform, so that signals keep their size behind ReLU, scales and
+    variances around 1."""
+    seed = 2166136261
+    for c in name.encode():
+        seed = (seed ^ c) * 16777619 % 2 ** 32
+    h = (np.arange(np.prod(shape), dtype=np.uint32) * np.uint32(0x9e3779b9)) ^ np.uint32(seed)
+    for shift, factor in ((16, 0x7feb352d), (15, 0x846ca68b)):
+        h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
+    u = ((h ^ (h >> np.uint32(16))) >> np.uint32(8)).astype(np.float64) * 2.0 ** -23 - 1
+    if len(shape) > 1:
+        u *= np.sqrt(6 / np.prod(shape[1:]))
+    else:
+        u = u / 4 + (1 if name.endswith(("weight", "running_var")) else 0)
+    return torch.from_numpy(u.astype(np.float32).reshape(shape))
+
+
+def whole(name, folder):
+    """folder/whole/NAME.json: logits of all rows with weights that are made, the loss, and every tensor's gradient."""
+    twin = WHOLE[name]
+    theirs = Theirs(twin, fixture_data(twin))
+    state = theirs.model.state_dict()
+    theirs.model.load_state_dict({k: made(k, tuple(v.shape)) if v.is_floating_point() else v for k, v in state.items()})
+    theirs.model.double()
+    theirs.x = theirs.x.double() if theirs.x.is_floating_point() else theirs.x
+    with torch.no_grad():
+        logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
+    theirs.model.train()
+    loss = theirs.step(range(twin.rows))
+    gradient = {k: sampled(v.grad, ENTRIES_WHOLE) for k, v in theirs.model.named_parameters() if v.requires_grad}
+    kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
+            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
+    os.makedirs(os.path.join(folder, "whole"), exist_ok=True)
+    write_fixture(os.path.join(folder, "whole", name + ".json"), kept, {"losses": [loss], "logits": logits}, {"gradient": gradient})
+
+
 def write(path, rows, machine):
     columns = list(dict.fromkeys(key for row in rows for key in row))
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -219,6 +256,8 @@ def main():
     if args.fixture:
         for name in FIXTURES:
             fixture(name, args.fixture)
+        for name in WHOLE:
+            whole(name, args.fixture)
         return 0
     k = library.Library(args.build)
     crew = library.Crew(k, args.threads) if args.threads > 1 else None
