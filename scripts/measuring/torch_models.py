@@ -340,8 +340,9 @@ class Small:
     batch: int = 8
     lr: float = 0.01
     steps: int = 20
-    # How far apart the weights may be after the steps, of their change (of whole networks: the gradients). Where norms bring thousands of inputs of ReLU near to 0,
-    # a step decides some of them otherwise than PyTorch in fp64, as PyTorch in fp32 does: it ends 4e-4 and 1.4e-4 apart from it.
+    # How far apart the weights may be after the steps, of their change (of whole networks: the gradients). Where norms bring
+    # thousands of inputs of ReLU near to 0, a step decides some of them otherwise than PyTorch in fp64, as PyTorch in fp32
+    # does: it ends 4e-4 and 1.4e-4 apart from it.
     apart: float = 1e-4
 
 

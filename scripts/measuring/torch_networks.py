@@ -185,8 +185,8 @@ def fixture(name, folder):
 
 
 def made(name, shape):
-    """Weights that the test makes as well, from the tensor's name: uniform, so that signals keep their size behind ReLU, scales and
-    variances around 1."""
+    """Weights that the test makes as well, from the tensor's name: uniform, so that signals keep their size behind ReLU, scales
+    and variances around 1."""
     seed = 2166136261
     for c in name.encode():
         seed = (seed ^ c) * 16777619 % 2 ** 32
@@ -217,7 +217,8 @@ def whole(name, folder):
     kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
             "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
     os.makedirs(os.path.join(folder, "whole"), exist_ok=True)
-    write_fixture(os.path.join(folder, "whole", name + ".json"), kept, {"losses": [loss], "logits": logits}, {"gradient": gradient})
+    write_fixture(os.path.join(folder, "whole", name + ".json"), kept, {"losses": [loss], "logits": logits},
+                  {"gradient": gradient})
 
 
 def write(path, rows, machine):

@@ -240,11 +240,11 @@ TEST_CASE("Networks with PyTorch's weights: its logits, losses of steps, gradien
   r.changes(kept, begun);
 }
 
-// The narrow forms above are descriptions of their own: these are the tables of the list, where a wrong activation or a pooling in
-// another place changes no count of parameters.
-TEST_CASE("The networks of the list, whole, with weights that are made: PyTorch's logits, loss and gradients", "[torch]") {
-  const std::string name = GENERATE("cnn_mcmahan", "cnn_pfl", "vgg11", "resnet18", "resnet18_bn", "vit_tiny", "text_transformer",
-                                    "text_transformer_lora8", "char_lstm");
+// The narrow forms above are descriptions of their own: these are the tables of the list, where a wrong activation, or a pooling
+// in another place, changes no count of parameters.
+TEST_CASE("The networks of the list, whole, from weights that are made: PyTorch's logits, loss and gradients", "[torch]") {
+  const std::string name = GENERATE("cnn_mcmahan", "cnn_pfl", "vgg11", "resnet18", "resnet18_bn", "vit_tiny",
+                                    "text_transformer", "text_transformer_lora8", "char_lstm");
   const Kept kept(FEDLANE_FIXTURES "/networks/whole/" + name + ".json");
   Run r(name, kept, true);
   INFO(name);
