@@ -69,7 +69,7 @@ int fl_run_with(const fl_run_options *, const fl_suite *,
 extern volatile sig_atomic_t fl_signal;         /* set by the handler: 0, SIGINT, SIGTERM */
 typedef struct {
   size_t index, count;
-  /* Of the suite's work: all (0: not known, no ETA), that of the runs before this one, that done since `started`; and a round of
+  /* Of the suite's work: all (0: not known), that of the runs before this one, that done since `started`; and a round of
    * this run. In seconds when they could be estimated, else in rounds. */
   double work_all, work_before, work_run, work_round;
   double started, last_line;

@@ -29,7 +29,7 @@ static void show(training *t, const fl_metrics *m, int end) {
   p->last_line = now;
   if (t->accuracy >= 0) snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * t->accuracy);
   if (isfinite(m->train_loss)) snprintf(loss, sizeof loss, "%.4f", m->train_loss);
-  if (p->work_all > 0) snprintf(time, sizeof time, ", ETA %d:%02d", (int)(eta / 60), (int)fmod(eta, 60));
+  if (p->work_all > 0) snprintf(time, sizeof time, ", %d:%02d left", (int)(eta / 60), (int)fmod(eta, 60));
   fprintf(stderr, "%s[%zu/%zu] %s, seed %llu: %s %llu/%llu, accuracy %s, loss %s%s%s", p->tty ? "\r\033[K" : "",
           p->index + 1, p->count, t->c->label, (unsigned long long)t->c->seed, unit_of(t->c), (unsigned long long)m->round,
           (unsigned long long)t->c->rounds, accuracy, loss, time, p->tty ? "" : "\n");
