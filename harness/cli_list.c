@@ -84,8 +84,12 @@ static void list_optimizers(void) {
 static const char adapters_help[] = "one of these, or of a file, frozen but for its last layer, with adapters (LoRA) of rank R; "
                                     "NAME_lora8_alpha16_on_fc1: scaled by 16/8, on fc1 alone";
 
+static const char direct_help[] = "one of these with convolutions, or a file's, without Winograd's: other bits, smaller rounding "
+                                  "errors (resnet18_direct)";
+
 static void list_models(void) {
   for (size_t i = 0; i < fl_net_count(); i++) printf("%-16s %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  printf("%-16s %s\n", "NAME_direct", direct_help);
   printf("%-16s %s\n%-16s %s\n", "NAME_loraR", adapters_help, "FILE.yaml", "a network of your own layers (fedlane list layers)");
 }
 
@@ -182,6 +186,7 @@ static void data_and_tune(void) {
 static void model_markdown(void) {
   puts("## model\n");
   for (size_t i = 0; i < fl_net_count(); i++) printf("- `%s`: %s\n", fl_net_at(i)->name, fl_net_at(i)->help);
+  printf("- `NAME_direct`: %s ([reproducibility.md](reproducibility.md#3-matrix-products))\n", direct_help);
   printf("- `NAME_loraR`: %s ([networks.md](networks.md#adapters-lora))\n", adapters_help);
   puts("- `FILE.yaml`, or the map itself: a network of your own layers ([add-a-model.md](add-a-model.md))");
   puts("\n### Layers\n\nWhat a network is made of ([add-a-model.md](add-a-model.md)).\n");

@@ -238,9 +238,10 @@ const size_t fl_data_key_count = sizeof fl_data_keys / sizeof *fl_data_keys;
 
 const fl_net *fl_net_named(const char *where, const char *name, fl_net_sized *room, char *err, size_t size) {
   const char *names[64];
-  size_t n = fl_net_count() < 61 ? fl_net_count() : 61;
+  size_t n = fl_net_count() < 60 ? fl_net_count() : 60;
   for (size_t i = 0; i < n; i++) names[i] = fl_net_at(i)->name;
-  names[n++] = "mlp_WIDTH_..._WIDTH", names[n++] = "NAME_loraRANK[_alphaALPHA][_on_PART[+PART..]]", names[n++] = "FILE.yaml";
+  names[n++] = "mlp_WIDTH_..._WIDTH", names[n++] = "NAME_direct";
+  names[n++] = "NAME_loraRANK[_alphaALPHA][_on_PART[+PART..]]", names[n++] = "FILE.yaml";
   const fl_net *net = fl_net_find(name, room);
   if (!net) fl_unknown(where, "model", name, names, n, err, size);
   return net;

@@ -1,5 +1,6 @@
 /* bind.c - from layers as they are written to modules: who reads whom, the values of their parameters, shapes from the shape of
  * a sample, the layout of the flat vector. */
+#include "models/net/net.h"
 #include "models/plan.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ int fl_bind_refuse(fl_binder *b, const char *format, ...) {
 }
 
 size_t fl_bind_classes(const fl_binder *b) { return b->m->objective.classes; }
+int fl_bind_direct(const fl_binder *b) { return fl_net_is_direct(b->m->objective.name); }
 size_t fl_bind_positions(const fl_binder *b) { return b->m->train.positions; }
 size_t fl_bind_outputs(const fl_binder *b) { return b->m->outputs; }
 

@@ -73,9 +73,38 @@ static const fl_net *with_adapters(const char *name, fl_net_sized *room) {
   return &room->net;
 }
 
+static const char direct[] = "_direct";
+
+int fl_net_is_direct(const char *name) {
+  fl_adapter_form form;
+  size_t length = strlen(name);
+  adapters_in(name, &form, &length);
+  const size_t n = sizeof direct - 1;
+  return length > n && !strncmp(name + length - n, direct, n);
+}
+
+static int has_convolution(const fl_net *net) {
+  for (size_t i = 0; i < net->n; i++)
+    if (!strcmp(net->layer[i].type, "conv")) return 1;
+  return 0;
+}
+
+/* The network whose name stands before "_direct", if there is a convolution that this can be said of. */
+static const fl_net *without_winograd(const char *name, fl_net_sized *room) {
+  char base[sizeof room->name];
+  if (strlen(name) >= sizeof room->name || strstr(name, "_lora") || !fl_net_is_direct(name)) return NULL;
+  snprintf(base, sizeof base, "%.*s", (int)(strlen(name) - (sizeof direct - 1)), name);
+  const fl_net *net = fl_net_find(base, NULL);
+  if (!net || !has_convolution(net)) return NULL;
+  room->net = (fl_net){ room->name, net->help, net->n, net->layer };
+  strcpy(room->name, name);
+  return &room->net;
+}
+
 const fl_net *fl_net_find(const char *name, fl_net_sized *room) {
   for (size_t i = 0; name && i < fl_net_count(); i++)
     if (!strcmp(nets[i]->name, name)) return nets[i];
   const fl_net *net = name && room ? with_adapters(name, room) : NULL;
+  if (!net && name && room) net = without_winograd(name, room);
   return net || !name || !room ? net : fl_net_mlp_sized(name, room);
 }

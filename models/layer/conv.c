@@ -31,6 +31,7 @@ double fl_conv_macs(const fl_module *m) {
 static int bind(fl_module *m, fl_binder *b) {
   char text[64];
   if (m->from.kind != FL_IMAGE) return fl_bind_refuse(b, "it reads %s; allowed: an image", fl_shape_text(&m->from, text));
+  if (fl_bind_direct(b)) m->h[WINOGRAD] = 0;
   const fl_conv c = fl_conv_of(m);
   if (c.k > c.h + 2 * c.p || c.k > c.w + 2 * c.p)
     return fl_bind_refuse(b, "a %zux%zu kernel does not fit in %zux%zu with padding %zu", c.k, c.k, c.h, c.w, c.p);

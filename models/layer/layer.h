@@ -86,6 +86,7 @@ void fl_bind_buffer(fl_binder *, const char *part, double start, int ndim, const
 /* -1, with the network, the layer and the text as the message. */
 int fl_bind_refuse(fl_binder *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t fl_bind_classes(const fl_binder *);
+int fl_bind_direct(const fl_binder *);           /* whether the network's name says that no convolution is by Winograd */
 size_t fl_bind_positions(const fl_binder *);     /* labels of a row of the data; 0: one of the whole row */
 /* Numbers of a row of the network's output, as its loss wants them: one a class, of some losses one. */
 size_t fl_bind_outputs(const fl_binder *);

@@ -17,4 +17,6 @@ extern const fl_net fl_net_text_transformer;
 extern const fl_net fl_net_char_lstm;
 /* mlp_W1_W2_...: the perceptron of these hidden widths, in *room; NULL when the name is not of this form. */
 const fl_net *fl_net_mlp_sized(const char *name, fl_net_sized *room);
+/* Whether a network of this name has no convolution by Winograd: NAME_direct, and with adapters NAME_direct_loraR. */
+int fl_net_is_direct(const char *name);
 #endif

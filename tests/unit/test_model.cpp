@@ -75,6 +75,46 @@ TEST_CASE("The CNNs of the literature have their published numbers of parameters
   }
 }
 
+TEST_CASE("NAME_direct: no convolution by Winograd, and else the network of that name", "[model]") {
+  std::vector<uint8_t> pixels(2 * 3072), label(2, 1);
+  for (size_t i = 0; i < pixels.size(); i++) pixels[i] = uint8_t(i * 2654435761u >> 24);
+  fl_samples s = {};
+  s.n = 2, s.c = 3, s.h = s.w = 32, s.classes = 10, s.pixels = pixels.data(), s.label = label.data();
+  const fl_net *vgg = fl_net_find("vgg11", nullptr);
+  std::vector<std::string> settings;
+  for (size_t i = 0; i < vgg->n; i++)
+    settings.push_back(vgg->layer[i].settings + std::string(vgg->layer[i].type == std::string("conv") ? " winograd=no" : ""));
+  std::vector<fl_layer_spec> layers(vgg->layer, vgg->layer + vgg->n);
+  for (size_t i = 0; i < vgg->n; i++) layers[i].settings = settings[i].c_str();
+  const fl_net plain = { "plain", "", layers.size(), layers.data() };
+  char err[256] = "";
+  const Model m[3] = { build("vgg11", &s, nullptr), build("vgg11_direct", &s, nullptr),
+                       Model(fl_model_new(&plain, &s, nullptr, reference::mean, reference::deviation, err, sizeof err),
+                             fl_model_free) };
+  std::vector<float> x[3], logits[3];
+  const uint32_t index[2] = { 0, 1 };
+  for (int i = 0; i < 3; i++) {
+    REQUIRE(m[i]);
+    const fl_objective *o = fl_model_objective(m[i].get());
+    x[i].resize(o->layout->d), logits[i].resize(20);
+    o->init(o->self, 1, x[i].data());
+    std::vector<char> work(o->work(o->self, 2));
+    fl_model_logits(m[i].get(), fl_kernels_select(nullptr, nullptr), x[i].data(), &s, index, 2, logits[i].data(), work.data());
+  }
+  CHECK((same(x[0], x[1]) && same(x[1], x[2])));
+  CHECK(same(logits[1], logits[2]));
+  CHECK(!same(logits[0], logits[1]));
+  for (int i = 0; i < 20; i++) CHECK(logits[0][i] == Approx(logits[1][i]).margin(1e-5));
+  fl_net_sized room;
+  REQUIRE(fl_net_find("vit_tiny_direct_lora2", &room));
+  CHECK(std::string(room.net.name) == "vit_tiny_direct_lora2");
+  for (const char *name : { "mlp_direct", "char_lstm_direct", "vgg_direct", "_direct", "vgg11_direct_direct",
+                            "vgg11_directly" }) {
+    INFO(name);
+    CHECK(!fl_net_find(name, &room));
+  }
+}
+
 TEST_CASE("Mini GPT: 46,289 parameters, begun as PyTorch begins its layers; adapters on what attention projects", "[model]") {
   const size_t t = 8, d = 24, ff = 96, vocabulary = 65;
   std::vector<int32_t> token(2 * t, 64);
