@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/setup --list, and what it says where it can install nothing: without root, without apt, on AArch64. Nothing is installed
-# here: the commands that could are stubs. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
+# here: the commands that could are stubs. --help. Arguments: PROGRAM SOURCE_DIR SCRATCH_DIR
 set -euo pipefail
 fedlane=$1 source=$2 scratch=$3
 . "$source/tests/e2e/try.bash"
@@ -49,6 +49,17 @@ setup 2 dnf
 told "only with --list"
 setup 2 --test --onednn
 told "exclude each other"
+
+# Asked for help, the scripts that install and build only print how they are used.
+for script in setup quickstart test; do
+  for option in --help -h; do
+    got=0
+    PATH="$bin" "$bin/sh" "$source/scripts/$script" $option > "$scratch/out" 2> "$scratch/err" < /dev/null || got=$?
+    [ $got = 0 ] || fail "exit code $got, not 0: scripts/$script $option"
+    grep -q "^usage: scripts/$script \[" "$scratch/out" || fail "no usage: scripts/$script $option"
+    if [ -s "$scratch/err" ] || grep -q '^#\|set -eu' "$scratch/out"; then fail "more than its usage: scripts/$script $option"; fi
+  done
+done
 
 # No apt: names for what is here, and nothing else happens.
 setup 1
