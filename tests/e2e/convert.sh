@@ -88,6 +88,46 @@ told "n.tsv:2: 1 parts, the last 'no tab'; allowed: a text, a tab and a label fr
 convert 1 words w.tsv no.npz --length 0
 told '--length 0 --most 8190; allowed: from 1'
 
+# Arguments come first: before what the conversion needs (a Pillow that cannot be imported lies in the way), before a row is read.
+mkdir -p hidden/PIL empty one/cat two/cat two/dog
+echo 'raise ImportError' > hidden/PIL/__init__.py
+touch one/cat/0.png two/cat/0.png two/dog/0.png
+without_pillow() { PYTHONPATH=hidden convert "$@"; }
+without_pillow 1 images nowhere no.npz
+told "source 'nowhere': not there; allowed: a folder of folders, one a class, of .png"
+without_pillow 1 images t.csv no.npz
+told "source 't.csv': a file; allowed: a folder of folders"
+without_pillow 1 images two no.npz --test nowhere
+told "--test 'nowhere': not there"
+without_pillow 1 images two nowhere/no.npz
+told "out 'nowhere/no.npz': no such folder; allowed: a file in a folder that is there"
+without_pillow 1 images two hidden
+told "out 'hidden': a folder"
+without_pillow 1 images two no.npz --size 4
+told "--size '4'; allowed: HxW"
+without_pillow 1 images empty no.npz
+told "empty: no images; allowed: a folder of folders"
+without_pillow 1 images one no.npz
+told "1 classes; allowed: 2 to 2^24"
+mv one/cat one/bird
+without_pillow 1 images two no.npz --test one
+told "one: class 'bird'; allowed: those of the training rows"
+without_pillow 1 images two no.npz
+told 'images need Pillow'
+for kind in leaf words table; do
+  convert 1 $kind nowhere no.npz
+  told "source 'nowhere': not there; allowed: a "
+  convert 1 $kind bad.json no.npz --test nowhere
+  told "--test 'nowhere': not there"
+  convert 1 $kind bad.json nowhere/no.npz
+  told "out 'nowhere/no.npz': no such folder"
+  [ $kind != leaf ] || continue
+  convert 1 $kind one no.npz
+  told "source 'one': a folder; allowed: a "
+done
+convert 1 words bad.json no.npz --as nowhere
+told "--as 'nowhere': not there; allowed: a file of scripts/convert words"
+
 if python3 -c 'import PIL' 2> /dev/null; then
   python3 - << 'PY'
 from PIL import Image
@@ -101,8 +141,6 @@ PY
   convert 0 images pictures p.npz --size 4x4
   info p.npz
   told 'train        4 rows of 3x4x4 pixels'
-else
-  convert 1 images pictures no.npz
-  told 'images need Pillow'
 fi
+[ ! -e no.npz ] || fail "a file was written"
 rm -rf "$scratch"
