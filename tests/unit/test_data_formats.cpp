@@ -1,5 +1,6 @@
 // Features and text: what is read from LIBSVM, NPY, text and sentences, against values written here; what is said of wrong files.
 #include <catch2/catch.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -168,6 +169,44 @@ TEST_CASE("text: characters, the next ones as labels, speakers", "[data]") {
   const int32_t who[4] = { 0, 0, 1, 1 }, tokens[8] = { 1, 2, 1, 0, 2, 2, 0, 2 };
   CHECK((!memcmp(l.d.client, who, sizeof who) && !memcmp(l.d.train.tokens, tokens, sizeof tokens)));
   CHECK((l.d.train.label[3] == 1 && l.d.train.label[7] == 0));
+}
+
+// What is cut off for testing is the end of every voice: nothing twice, nothing lost. Rows of one character with the next one
+// say where each part begins and ends.
+TEST_CASE("text: both parts of a text, or of each speaker's, are the whole", "[data]") {
+  Folder f;
+  fl_data_options o = fl_data_defaults;
+  const std::string one = "abcdefghijklmnopqrst", two = "0123456789", all = one + two;
+  const auto pairs = [](const std::string &s) {
+    std::string out;
+    for (size_t i = 0; i + 1 < s.size(); i++) out += { s[i], s[i + 1] };
+    return out;
+  };
+  const auto rows = [](const fl_dataset &d, const fl_samples &s) {
+    std::string out;
+    for (size_t i = 0; i < s.n; i++) out += { char(d.value[s.tokens[i]]), char(d.value[s.label[i]]) };
+    return out;
+  };
+  o.length = 1;
+  const std::string text = f.write("a", all);
+  const std::string play = f.write("p", "A:\n" + one + "\n\nB:\n0123\n\nA:\nXYZ\n\nB:\n456789");
+  const std::string a = one + "\nXYZ\n", b = two.substr(0, 4) + "\n" + two.substr(4);
+  struct Part { double part; size_t text, a, b; };        // characters of 30, 25 and 11 that are for testing
+  for (const Part &p : { Part{ 0.1, 3, 2, 1 }, Part{ 0.2, 6, 5, 2 }, Part{ 0.25, 7, 6, 2 }, Part{ 0.5, 15, 12, 5 },
+                         Part{ 0.7, 21, 17, 7 }, Part{ 0.9, 27, 22, 9 } }) {
+    INFO("test_part = " << p.part);
+    o.test_part = p.part, o.speakers = 0;
+    const Loaded whole("text", text, "", &o);
+    REQUIRE(whole.status == 0);
+    CHECK(rows(whole.d, whole.d.train) == pairs(all.substr(0, 30 - p.text)));
+    CHECK(rows(whole.d, whole.d.test) == pairs(all.substr(30 - p.text)));
+    o.speakers = 1;
+    const Loaded voices("text", play, "", &o);
+    REQUIRE(voices.status == 0);
+    CHECK(rows(voices.d, voices.d.train) == pairs(a.substr(0, 25 - p.a)) + pairs(b.substr(0, 11 - p.b)));
+    CHECK(rows(voices.d, voices.d.test) == pairs(a.substr(25 - p.a)) + pairs(b.substr(11 - p.b)));
+    CHECK(size_t(std::count(voices.d.client, voices.d.client + voices.d.train.n, 1)) == 10 - p.b);
+  }
 }
 
 TEST_CASE("text that is wrong", "[data]") {
