@@ -9,7 +9,8 @@
 enum { MAX_LAYERS = 4096, MAX_DEPTH = 8, MAX_VARIABLES = 16, MAX_REPEAT = 1000, TEXT = 1024,
        USE_KEYS = 3 };                          /* of a block's use: name, from, repeat */
 
-/* Names as they are seen inside one list of layers, and in full; the full name of a block is its last layer's. */
+/* Names as they are seen inside one list of layers, and in full; the full name of a block is its last layer's. A scope finds an
+ * alias by what is seen (`place`: its number), and knows the last number that each kind of layer was given. */
 typedef struct { char *seen, *full; } alias;
 typedef struct { const char *key; char value[64]; } variable;
 typedef struct scope {
@@ -17,6 +18,7 @@ typedef struct scope {
   const char *input;                            /* what the list reads first: a full name */
   variable variable[MAX_VARIABLES]; size_t n_variables;
   alias *alias; size_t n, room;
+  json_t *place, *given;                        /* NULL: nothing yet */
   int depth;
 } scope;
 typedef struct { fl_net *net; fl_layer_spec *layer; size_t room; const fl_node *blocks; char *err; size_t size; } reader;
@@ -31,9 +33,14 @@ static int refuse_name(reader *r, const fl_node *node, const char *text, const c
 static int no_memory(reader *r, const char *where) { return snprintf(r->err, r->size, "%s: out of memory", where), -1; }
 
 static const alias *find_alias(const scope *s, const char *seen) {
-  for (size_t i = 0; i < s->n; i++)
-    if (!strcmp(s->alias[i].seen, seen)) return &s->alias[i];
-  return NULL;
+  const json_t *at = json_object_get(s->place, seen);
+  return at ? &s->alias[json_integer_value(at)] : NULL;
+}
+
+/* number under the name; a name may be any bytes. */
+static int note(json_t **in, const char *name, size_t number) {
+  if (!*in) *in = json_object();
+  return json_object_set_new_nocheck(*in, name, json_integer((json_int_t)number));
 }
 
 static int add_alias(reader *r, scope *s, const char *where, const char *seen, const char *full) {
@@ -47,11 +54,12 @@ static int add_alias(reader *r, scope *s, const char *where, const char *seen, c
   }
   s->alias[s->n] = (alias){ strdup(seen), strdup(full) };
   if (!s->alias[s->n].seen || !s->alias[s->n].full) return s->n++, no_memory(r, where);
-  s->n++;
-  return 0;
+  return note(&s->place, seen, s->n++) ? no_memory(r, where) : 0;
 }
 
 static void free_scope(scope *s) {
+  json_decref(s->place);
+  json_decref(s->given);
   for (size_t i = 0; i < s->n; i++) free(s->alias[i].seen), free(s->alias[i].full);
   free(s->alias);
 }
@@ -92,18 +100,18 @@ static int read_from(reader *r, const scope *s, const fl_node *node, char out[TE
   return n ? 0 : refuse(r, node->where, "from is empty", "a name or a list of names");
 }
 
-/* NAME, or the kind and how many of it there are. */
-static const char *name_of(reader *r, const scope *s, const fl_node *map, const char *kind, char out[128]) {
+/* NAME, or the kind and the first number that makes it new: names are only added, so that is behind the last one given. */
+static const char *name_of(reader *r, scope *s, const fl_node *map, const char *kind, char out[128]) {
   const fl_node *node = fl_node_get(map, "name");
   const char *text = node ? text_of(r, s, node) : NULL;
   if (node && !text) return NULL;
   if (text && (strlen(text) > 60 || strpbrk(text, " \t$")))
     return refuse_name(r, node, text, "$"), NULL;
   if (text) return strcpy(out, text);
-  for (unsigned i = 1; ; i++) {
-    snprintf(out, 128, "%.60s%u", kind, i);
-    if (!find_alias(s, out)) return out;
-  }
+  size_t i = (size_t)json_integer_value(json_object_get(s->given, kind));
+  do snprintf(out, 128, "%.60s%zu", kind, ++i);
+  while (find_alias(s, out));
+  return note(&s->given, kind, i) ? no_memory(r, map ? map->where : kind), NULL : out;
 }
 
 /* ---- one layer ----------------------------------------------------------------------------------------------------------- */

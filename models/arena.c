@@ -2,6 +2,7 @@
  * never needed together in one place. All sizes are a sample's, in whole cache lines, so one plan serves every batch. */
 #include "models/plan.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define LINE 64u
 
@@ -14,32 +15,46 @@ static int larger(const void *a, const void *b) {
 
 static int meet(const fl_span *a, const fl_span *b) { return a->first <= b->last && b->first <= a->last; }
 
-/* The lowest offset for s among the first n of `placed`: every try begins at the end of one that was in the way. */
+/* The lowest offset for s among n placed ones, in the order of their offsets: one way through them, as nothing that was passed is
+ * in the way of a higher place. */
 static size_t lowest(const fl_span *s, fl_span *const *placed, size_t n) {
   size_t at = 0;
-  for (size_t i = 0; i < n;) {
-    const fl_span *o = placed[i];
-    if (meet(s, o) && at < o->offset + o->bytes && o->offset < at + s->bytes) at = o->offset + o->bytes, i = 0;
-    else i++;
+  for (size_t i = 0; i < n && placed[i]->offset < at + s->bytes; i++) {
+    const size_t end = placed[i]->offset + placed[i]->bytes;
+    if (meet(s, placed[i]) && at < end) at = end;
   }
   return at;
 }
 
+static void put(fl_span *s, fl_span **placed, size_t n) {
+  size_t from = 0, to = n;
+  while (from < to) {
+    const size_t mid = from + (to - from) / 2;
+    if (placed[mid]->offset <= s->offset) from = mid + 1;
+    else to = mid;
+  }
+  memmove(placed + from + 1, placed + from, (n - from) * sizeof *placed);
+  placed[from] = s;
+}
+
 size_t fl_spans_place(fl_span *span, size_t n) {
   size_t total = 0;
-  fl_span **order = malloc((n + 1) * sizeof *order);
+  fl_span **order = malloc((2 * n + 1) * sizeof *order);
   if (!order) return SIZE_MAX;
+  fl_span **placed = order + n;
   for (size_t i = 0; i < n; i++) order[i] = &span[i];
   qsort(order, n, sizeof *order, larger);
   for (size_t i = 0; i < n; i++) {
-    order[i]->offset = lowest(order[i], order, i);
+    order[i]->offset = lowest(order[i], placed, i);
+    put(order[i], placed, i);
     if (order[i]->offset + order[i]->bytes > total) total = order[i]->offset + order[i]->bytes;
   }
   free(order);
   return total;
 }
 
-typedef struct { fl_arena *a; const fl_module *module; size_t n; int training; } planner;
+/* last_use: of each value, the last step that reads it; 0: none. */
+typedef struct { fl_arena *a; const fl_module *module; size_t n; int training; size_t *last_use; } planner;
 
 static size_t forward_at(size_t module) { return module + 1; }
 static size_t loss_at(const planner *p) { return p->n + 1; }
@@ -57,49 +72,38 @@ static void needed_at(fl_arena *a, int span, size_t step) {
   if (step > a->span[span].last) a->span[span].last = step;
 }
 
-static int reads(const fl_module *m, size_t value) {
-  for (size_t j = 0; j < m->n_in; j++)
-    if (m->in[j] == value) return 1;
-  return 0;
-}
-
-/* The last step that reads the value, module `but` going forward left out. */
-static size_t last_use(const planner *p, size_t value, size_t but) {
-  size_t last = 0;
-  if (value == p->n) last = loss_at(p);
-  if (value > 0 && goes_back(p, value - 1) && p->module[value - 1].type->acts & FL_KEEPS_OUTPUT) last = backward_at(p, value - 1);
-  for (size_t i = value; i < p->n; i++) {
-    if (!reads(&p->module[i], value)) continue;
-    const int again = goes_back(p, i) && p->module[i].type->acts & FL_KEEPS_INPUT;
-    const size_t at = again ? backward_at(p, i) : i == but ? 0 : forward_at(i);
-    if (at > last) last = at;
+static void find_last_uses(planner *p) {
+  for (size_t v = 0; v <= p->n; v++) p->last_use[v] = 0;
+  for (size_t i = 0; i < p->n; i++) {
+    const fl_module *m = &p->module[i];
+    for (size_t j = 0; j < m->n_in; j++) {
+      const size_t at = goes_back(p, i) && m->type->acts & FL_KEEPS_INPUT ? backward_at(p, i) : forward_at(i);
+      if (at > p->last_use[m->in[j]]) p->last_use[m->in[j]] = at;
+    }
+    if (i + 1 == p->n) p->last_use[p->n] = loss_at(p);
+    if (goes_back(p, i) && m->type->acts & FL_KEEPS_OUTPUT) p->last_use[i + 1] = backward_at(p, i);
   }
-  return last;
 }
 
 /* A module may write over its first input when nothing that lies there is read again. */
 static int over_input(const planner *p, size_t i) {
   const fl_module *m = &p->module[i];
-  const size_t first = m->in[0];
   if (!(m->type->acts & FL_IN_PLACE) || fl_shape_size(&m->to) != fl_shape_size(&m->from)) return 0;
-  for (size_t v = 0; v <= i; v++)
-    if (p->a->place[v].value == p->a->place[first].value && last_use(p, v, i) > i) return 0;
-  return 1;
+  return p->a->span[p->a->place[m->in[0]].value].last <= forward_at(i);
 }
 
 static void plan_values(planner *p, const fl_shape *input) {
   fl_place_of *place = p->a->place;
-  place[0].value = add_span(p->a, 0, 0, fl_shape_size(input) * sizeof(float));
+  place[0].value = add_span(p->a, 0, p->last_use[0], fl_shape_size(input) * sizeof(float));
   for (size_t i = 0; i < p->n; i++) {
     const fl_module *m = &p->module[i];
     place[i + 1].value = over_input(p, i) ? place[m->in[0]].value
                                           : add_span(p->a, forward_at(i), forward_at(i), fl_shape_size(&m->to) * sizeof(float));
     needed_at(p->a, place[i + 1].value, forward_at(i));
-    for (size_t j = 0; j < m->n_in; j++) needed_at(p->a, place[m->in[j]].value, forward_at(i));
+    needed_at(p->a, place[i + 1].value, p->last_use[i + 1]);
     const size_t kept = m->type->kept ? m->type->kept(m) : 0;
     if (kept) place[i + 1].kept = add_span(p->a, forward_at(i), goes_back(p, i) ? backward_at(p, i) : forward_at(i), kept);
   }
-  for (size_t v = 0; v <= p->n; v++) needed_at(p->a, place[v].value, last_use(p, v, SIZE_MAX));
 }
 
 /* From the loss back: the first module that reaches a value makes its gradient, in the place of that of the module's own output
@@ -131,15 +135,17 @@ static void plan_gradients(planner *p) {
 }
 
 int fl_arena_plan(fl_arena *a, const fl_module *module, size_t n, const fl_shape *input, int training) {
-  planner p = { a, module, n, training };
+  planner p = { a, module, n, training, malloc((n + 1) * sizeof *p.last_use) };
   a->place = malloc((n + 1) * sizeof *a->place);
   a->span = calloc(n * (3 + FL_LAYER_INPUTS) + 2, sizeof *a->span);
-  if (!a->place || !a->span) return -1;
+  if (!a->place || !a->span || !p.last_use) return free(p.last_use), -1;
   for (size_t v = 0; v <= n; v++) {
     a->place[v] = (fl_place_of){ FL_NOWHERE, FL_NOWHERE, FL_NOWHERE, { 0 }, 0 };
     for (size_t j = 0; j < FL_LAYER_INPUTS; j++) a->place[v].apart[j] = FL_NOWHERE;
   }
+  find_last_uses(&p);
   plan_values(&p, input);
+  free(p.last_use);
   plan_gradients(&p);
   a->bytes = fl_spans_place(a->span, a->n_spans);
   return a->bytes == SIZE_MAX ? -1 : 0;

@@ -70,6 +70,18 @@ TEST_CASE("A network of a configuration: types, parameters, names", "[config]") 
   CHECK(where.substr(where.size() - 4) == ":5:3");
 }
 
+TEST_CASE("A layer without a name has its kind's first number that no layer before it has", "[config]") {
+  const Net net = read("blocks: {b: [relu, relu]}\nlayers:\n- linear: {name: linear2}\n- linear\n- linear\n"
+                       "- relu: {name: linear4}\n"
+                       "- linear\n- b\n- relu: {name: b2}\n- b\n- linear: {name: linear7}\n- linear\n- linear\n");
+  REQUIRE(net);
+  CHECK(lines(net.get()) == "linear linear2\nlinear linear1\nlinear linear3\nrelu linear4\nlinear linear5\n"
+                            "relu b1.relu1\nrelu b1.relu2\nrelu b2\nrelu b3.relu1\nrelu b3.relu2\nlinear linear7\n"
+                            "linear linear6\nlinear linear8\n");
+  CHECK(refusal("layers:\n- linear\n- relu: {name: linear1}\n") ==
+        "net.yaml:3:3: name = 'linear1'; allowed: a name of its own, not 'input'");
+}
+
 TEST_CASE("Blocks are written out with their variables, names and inputs", "[config]") {
   const Net net = read(blocks);
   REQUIRE(net);
