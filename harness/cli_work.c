@@ -87,7 +87,7 @@ static void drop_split(fl_work *w) {
 }
 
 /* A file of a model with adapters may have them, or the network's own tensors alone. */
-static int begin_from(fl_work *w, const char *path, char *err, size_t size) {
+static int begin_from(fl_work *w, const fl_net *net, const char *path, char *err, size_t size) {
   const fl_layout *own = fl_model_layout(w->model), *whole = fl_model_objective(w->model)->layout;
   fl_safetensors file;
   if (fl_safetensors_read(&file, path, err, size)) return -1;
@@ -95,7 +95,8 @@ static int begin_from(fl_work *w, const char *path, char *err, size_t size) {
   const fl_layout *l = adapted ? whole : own;
   w->begin = malloc((l->d + l->buffers) * sizeof *w->begin);
   if (!w->begin) snprintf(err, size, "out of memory for %zu parameters", l->d + l->buffers);
-  const int bad = !w->begin || fl_safetensors_fill(&file, path, l, w->begin, err, size);
+  const int bad = !w->begin || fl_safetensors_fill(&file, path, l, w->begin, err, size) ||
+                  (adapted && fl_safetensors_alpha(&file, path, net, err, size));
   fl_safetensors_free(&file);
   if (bad) return -1;
   if (adapted) fl_model_begin_adapted(w->model, w->begin);
@@ -160,7 +161,7 @@ int fl_work_prepare(fl_work *w, const fl_config *c, char *err, size_t size) {
     if (!w->model) return -1;
     if (w->data.population) fl_model_make_rows(w->model, fl_population_row, w->data.population);
     w->model_of = c;
-    if (c->init[0] && begin_from(w, c->init, err, size)) return drop_model(w), -1;
+    if (c->init[0] && begin_from(w, net, c->init, err, size)) return drop_model(w), -1;
   }
   const fl_key key = fl_split_noise_key(&w->split);
   fl_model_noise(w->model, w->sigma, &key);

@@ -7,9 +7,13 @@
 #include <string.h>
 
 /* The header's text, padded with spaces so that the data begin at a multiple of 8. */
-static char *header_of(const fl_layout *layout, size_t *size, char *err, size_t err_size) {
-  json_t *header = json_pack("{s:{s:s}}", "__metadata__", "producer", "fedlane");
+static char *header_of(const fl_layout *layout, const fl_adapter_form *adapters, size_t *size, char *err, size_t err_size) {
+  json_t *about = json_pack("{s:s}", "producer", "fedlane"), *header = json_pack("{s:o}", "__metadata__", about);
   size_t at = 0;
+  if (adapters) {                               /* the format has texts there */
+    json_object_set_new(about, "lora_alpha", json_sprintf("%.17g", adapters->alpha));
+    json_object_set_new(about, "lora_rank", json_sprintf("%zu", adapters->rank));
+  }
   for (size_t i = 0; i < layout->n; i++) {
     const fl_tensor *t = &layout->tensor[i];
     if (t->offset != at || json_object_get(header, t->name)) {
@@ -38,9 +42,10 @@ static char *header_of(const fl_layout *layout, size_t *size, char *err, size_t 
   return out;
 }
 
-int fl_safetensors_write(const char *path, const fl_layout *layout, const float *x, char *err, size_t err_size) {
+int fl_safetensors_write(const char *path, const fl_layout *layout, const fl_adapter_form *adapters, const float *x, char *err,
+                         size_t err_size) {
   size_t header_size, n = layout->d + layout->buffers;
-  char *header = header_of(layout, &header_size, err, err_size);
+  char *header = header_of(layout, adapters, &header_size, err, err_size);
   if (!header) return -1;
   unsigned char *file = malloc(8 + header_size + 4 * n);
   int bad = -1;
@@ -180,4 +185,18 @@ int fl_safetensors_fill(const fl_safetensors *s, const char *path, const fl_layo
   int bad = 0;
   for (size_t i = 0; i < l->n && !bad; i++) bad = fill_tensor(s, path, &l->tensor[i], x, err, err_size);
   return bad || nobody_takes(s, path, l, err, err_size) ? -1 : 0;
+}
+
+int fl_safetensors_alpha(const fl_safetensors *s, const char *path, const fl_net *net, char *err, size_t err_size) {
+  static const fl_param alpha = { "lora_alpha", 1, 0, 1e30, NULL, "", FL_ABOVE };
+  const json_t *said = json_object_get(json_object_get(s->header, "__metadata__"), alpha.name);
+  fl_adapter_form form;
+  double v;
+  if (!said || fl_net_adapters(net, &form) != 1) return 0;
+  const char *text = json_is_string(said) ? json_string_value(said) : "no text";
+  if (fl_param_read(&alpha, &(fl_setting){ alpha.name, text, path }, &v, err, err_size)) return -1;
+  if (v == form.alpha) return 0;
+  return snprintf(err, err_size, "'%s': its adapters were trained with alpha = %g, model %s has alpha = %g: the same tensors would "
+                  "be another network; allowed: the file's alpha, which the model's name says as _loraRANK_alphaALPHA", path, v,
+                  net->name, form.alpha), -1;
 }

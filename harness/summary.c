@@ -84,6 +84,8 @@ int fl_result_finish(fl_result *r, const float *x, const fl_metrics *last, const
                      char *err, size_t err_size) {
   static const fl_metrics none;
   const fl_metrics *m = last ? last : &none;
+  fl_net_sized room;
+  fl_adapter_form form;
   char path[4096];
   unsigned char digest[EVP_MAX_MD_SIZE];
   if (fl_result_ready(r, m->round, err, err_size)) return -1;
@@ -97,7 +99,9 @@ int fl_result_finish(fl_result *r, const float *x, const fl_metrics *last, const
   fl_hex(digest, 32, trajectory);
   fl_params_hash(x, r->layout->d + r->layout->buffers, hash);
   snprintf(path, sizeof path, "%s/params.safetensors", r->dir);
-  if (fl_safetensors_write(path, r->layout, x, err, err_size)) return -1;
+  const fl_net *net = r->config->net ? r->config->net : fl_net_find(r->config->model, &room);
+  const int adapted = net && fl_net_adapters(net, &form) == 1;
+  if (fl_safetensors_write(path, r->layout, adapted ? &form : NULL, x, err, err_size)) return -1;
   /* Last of all: a folder with a summary is complete. */
   json_t *summary = summary_json(r, m, status, hash, trajectory);
   snprintf(path, sizeof path, "%s/summary.json", r->dir);

@@ -44,6 +44,48 @@ try 0 run "$scratch/clients.yaml" --out "$scratch/ilora" --set "model=mlp_12_lor
 loss=$(sed -n 's/.*"test_loss": \([0-9.e-]*\),.*/\1/p' "$scratch/ilora/ilora-s1/rounds.jsonl")
 awk -v a="$loss" -v b="$(evaluated adapted)" 'BEGIN { exit !(a - b < 1e-4 && b - a < 1e-4 && a > 0) }' ||
   fail "ilora from adapters begins with another test loss: $loss, not $(evaluated adapted)"
+# The file says alpha, which no tensor shows: another one is refused, and one that the file does not say is the model's.
+about() { # FILE: what its header says of the adapters
+  python3 -c 'import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+m = json.loads(raw[8:8 + struct.unpack("<Q", raw[:8])[0]])["__metadata__"]
+print(m.get("lora_alpha"), m.get("lora_rank"))' "$1"
+}
+rewrite() { # FROM TO NEW: __metadata__ as NEW
+  python3 -c 'import json, struct, sys
+raw = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", raw[:8])[0]
+head = json.loads(raw[8:8 + n])
+head["__metadata__"] = json.loads(sys.argv[3])
+text = json.dumps(head).encode()
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + raw[8 + n:])' "$@"
+}
+[ "$(about "$adapters")" = "4 4" ] || fail "the header of rank 4: $(about "$adapters")"
+[ "$(about "$weights")" = "None None" ] || fail "a file without adapters says alpha: $(about "$weights")"
+cat > "$scratch/own_lora4_alpha6.yaml" <<END2
+layers: [{linear: {out: 12, name: fc1}}, relu, {linear: {name: fc2}}]
+END2
+run six "model=mlp_12_lora4_alpha6,init=$weights"
+run own "model=$scratch/own_lora4_alpha6.yaml,init=$weights"
+for name in six own; do
+  file=$scratch/$name/sgd-s1/params.safetensors
+  [ "$(about "$file")" = "6 4" ] || fail "the header of rank 4 and alpha 6: $(about "$file")"
+  try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$file,model=mlp_12_lora4"
+  told "'$file': its adapters were trained with alpha = 6, model mlp_12_lora4 has alpha = 4: the same tensors would be another"
+  told "allowed: the file's alpha, which the model's name says as _loraRANK_alphaALPHA"
+  run "again-$name" "model=mlp_12_lora4_alpha6,init=$file,algorithms.lr=1e-30"
+  [ "$(hash "again-$name")" = "$(hash "$name")" ] || fail "a run that begins with adapters of alpha 6 has others"
+done
+rewrite "$scratch/six/sgd-s1/params.safetensors" "$scratch/silent.safetensors" '{"format": "pt"}'
+run silent "model=mlp_12_lora4,init=$scratch/silent.safetensors,algorithms.lr=1e-30"
+[ "$(hash silent)" = "$(hash six)" ] || fail "adapters of a file that says no alpha are not taken as they are"
+[ "$(evaluated silent)" != "$(evaluated six)" ] || fail "another alpha is the same network"
+for said in '"big"' 6 '"0"' '"nan"'; do
+  rewrite "$scratch/six/sgd-s1/params.safetensors" "$scratch/wrong.safetensors" "{\"lora_alpha\": $said}"
+  try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "model=mlp_12_lora4,init=$scratch/wrong.safetensors"
+  told "wrong.safetensors: lora_alpha = '"
+  told "allowed: a number above 0"
+done
 try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$adapters,model=mlp_12_lora3"
 told "tensor 'fc1.lora_A': shape 4x784; allowed: 3x784"
 try 1 run "$scratch/config.yaml" --out "$scratch/x" --set "init=$adapters"

@@ -225,7 +225,7 @@ TEST_CASE("hash counts every NaN as one, and is the sum of the safetensors data"
   fl_params_hash(y, 8, hy);
   CHECK(std::string(hx) != hy);
   std::string path = s.dir + "/p.safetensors";
-  REQUIRE(fl_safetensors_write(path.c_str(), &layout, x, err, sizeof err) == 0);
+  REQUIRE(fl_safetensors_write(path.c_str(), &layout, nullptr, x, err, sizeof err) == 0);
   fl_safetensors t;
   REQUIRE(fl_safetensors_read(&t, path.c_str(), err, sizeof err) == 0);
   CHECK(t.size == 32);
