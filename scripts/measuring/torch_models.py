@@ -317,7 +317,7 @@ NETWORKS = {
     "lenet5": Twin(LeNet5, images(1, 28), batch=50, lr=0.1, timed=(10, 50)),
     "cnn_mcmahan": Twin(CnnMcMahan, images(1, 28)),
     "cnn_pfl": Twin(CnnPfl, images(3, 32), timed=(10,)),
-    "vgg11": Twin(Vgg11, images(3, 32), winograd=True),
+    "vgg11": Twin(lambda: Vgg11(he=True), images(3, 32), lr=1e-3, winograd=True),    # as PyTorch begins it, it learns nothing
     "resnet18": Twin(lambda: ResNet(two_groups), images(3, 32), lr=1e-4, winograd=True),
     "resnet18_bn": Twin(lambda: ResNet(nn.BatchNorm2d), images(3, 32), lr=1e-4, winograd=True),
     "vit_tiny": Twin(Vit, images(3, 32), lr=0.01),
