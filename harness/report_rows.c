@@ -111,13 +111,21 @@ static char *accuracy(const row *r) {
   return isnan(r->value[ACCURACY].mean) ? text("%s", r->status ? r->status : "-") : with_deviation(&r->value[ACCURACY], 2, 100);
 }
 
+/* A header NULL is the caller's to fill. */
 static void start(fl_report_table *t, const char *name, const char *const *header, size_t columns, size_t rows, char *caption) {
   *t = (fl_report_table){ .name = name, .caption = caption, .columns = columns, .rows = rows };
   t->header = calloc(columns + 1, sizeof(char *));
   t->cell = calloc(rows * columns + 1, sizeof(char *));
   t->strong = calloc(rows * columns + 1, 1);
   if (!t->header || !t->cell || !t->strong) abort();
-  for (size_t k = 0; k < columns && header; k++) t->header[k] = text("%s", header[k]);
+  for (size_t k = 0; k < columns && header; k++) if (header[k]) t->header[k] = text("%s", header[k]);
+}
+
+/* What a run's rounds are: in central training epochs. */
+static const char *periods(const fl_report_runs *all) {
+  size_t central = 0;
+  for (size_t i = 0; i < all->n; i++) central += all->run[i].central != 0;
+  return !central ? "rounds" : central == all->n ? "epochs" : "rounds or epochs";
 }
 
 #define STRONG "Bold: the best of a problem, and what lies inside the 95 %% interval of the best one's mean (Student's t over " \
@@ -155,8 +163,8 @@ static char *times_text(const fl_report_runs *all, const char *before, const cha
 }
 
 static void main_table(const fl_report_runs *all, const row *rows, size_t n, fl_report_table *t) {
-  static const char *const header[] = { "data, model", "method", "seeds", "accuracy (%)", "rounds to target", "seconds to target",
-                                        "samples/s", "MB up", "MB down" };
+  static const char *const header[] = { "data, model", "method", "seeds", "accuracy (%)", NULL, "seconds to target", "samples/s",
+                                        "MB up", "MB down" };
   int mixed = 0;
   for (size_t i = 0; i < all->n; i++) mixed |= all->run[i].mixed;
   char *targets = targets_text(all), *setting = setting_text(all), *times = times_text(all, "; times are of ", "");
@@ -164,6 +172,7 @@ static void main_table(const fl_report_runs *all, const row *rows, size_t n, fl_
         text("%sAccuracy: mean of the last 5 evaluations of a run, then " OVER_SEEDS ". Seconds leave evaluation out%s. "
              "Target: %s; ∞: not reached by every seed; a dash: none set%s. " STRONG, setting, times, targets,
              mixed ? OF_PARTS : ""));
+  t->header[4] = text("%s to target", periods(all));
   free(targets);
   free(setting);
   free(times);
@@ -177,13 +186,15 @@ static void main_table(const fl_report_runs *all, const row *rows, size_t n, fl_
 }
 
 static void targets_table(const fl_report_runs *all, const row *rows, size_t n, fl_report_table *t) {
-  static const char *const header[] = { "data, model", "method", "reached", "rounds", "seconds", "MB", "gradients" };
+  static const char *const header[] = { "data, model", "method", "reached", NULL, "seconds", "MB", "gradients" };
   int any = 0;
   for (size_t i = 0; i < n; i++) any |= rows[i].with_target > 0;
   char *targets = targets_text(all), *setting = setting_text(all), *times = times_text(all, " (", ")");
   start(t, "targets", header, 7, any ? n : 0,
-        text("%sWhat it takes until the target accuracy (%s) is first evaluated: rounds, seconds without evaluation%s, megabytes "
-             "up and down, and gradient evaluations; " OVER_SEEDS "; ∞: a seed missed it. " STRONG, setting, targets, times));
+        text("%sWhat it takes until the target accuracy (%s) is first evaluated: %s, seconds without evaluation%s, megabytes "
+             "up and down, and gradient evaluations; " OVER_SEEDS "; ∞: a seed missed it. " STRONG, setting, targets,
+             periods(all), times));
+  t->header[3] = text("%s", periods(all));
   free(targets);
   free(setting);
   free(times);

@@ -197,6 +197,6 @@ int fl_safetensors_alpha(const fl_safetensors *s, const char *path, const fl_net
   if (fl_param_read(&alpha, &(fl_setting){ alpha.name, text, path }, &v, err, err_size)) return -1;
   if (v == form.alpha) return 0;
   return snprintf(err, err_size, "'%s': its adapters were trained with alpha = %g, model %s has alpha = %g: the same tensors "
-                  "would be another network; allowed: the file's alpha, which the model's name says as _loraRANK_alphaALPHA", path, v,
-                  net->name, form.alpha), -1;
+                  "would be another network; allowed: the file's alpha, which the model's name says as _loraRANK_alphaALPHA",
+                  path, v, net->name, form.alpha), -1;
 }

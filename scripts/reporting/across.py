@@ -23,7 +23,7 @@ def mean(values):
 
 
 def pace(run):
-    """Seconds a round; None when the run has no time of its own."""
+    """Seconds a round, or an epoch; None when the run has no time of its own."""
     seconds = None if run.mixed else load.number(run.end.get("seconds"))
     return seconds / run.end["round"] if seconds else None
 
@@ -68,7 +68,6 @@ def bits(runs, machines):
     return rows
 
 
-SPEED = ["data, model", "method", "machine", "seeds", "seconds a round", "ratio", "seconds to target", "ratio to target"]
 BITS = ["machine", "machine", "same bits"]
 
 
@@ -81,8 +80,10 @@ def write(report, out):
             os.remove(path)
         return ""
     rows, same = speeds(report.series, machines), bits(report.runs, machines)
+    speed = ["data, model", "method", "machine", "seeds", "seconds " + load.one(report.runs), "ratio",
+             "seconds to target", "ratio to target"]
     with open(path, "w", newline="", encoding="utf-8") as f:
-        csv.writer(f, lineterminator="\n").writerows([SPEED] + rows + [[]] + [BITS] + same)
+        csv.writer(f, lineterminator="\n").writerows([speed] + rows + [[]] + [BITS] + same)
     return ("<h2>Across machines</h2><p>Seconds of each method on each machine, over the seeds that all have; ratios to the "
             "first of them: below 1 is faster. Runs with one run_id must end on the same bits (<code>machines.csv</code>).</p>" +
-            tables.as_html(SPEED, rows) + tables.as_html(BITS, same))
+            tables.as_html(speed, rows) + tables.as_html(BITS, same))

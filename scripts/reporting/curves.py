@@ -2,8 +2,8 @@
 import figures
 import load
 
-# axis: name in file names, column of an evaluation, words on the axis, factor
-AXES = [("rounds", load.ROUND, "round", 1.0), ("seconds", load.SECONDS, "seconds without evaluation", 1.0),
+# axis: name in file names, column of an evaluation, words on the axis (None: what the runs' rounds are), factor
+AXES = [("rounds", load.ROUND, None, 1.0), ("seconds", load.SECONDS, "seconds without evaluation", 1.0),
         ("bytes", load.BYTES, "MB sent, up and down", 1e-6), ("gradients", load.GRADIENTS, "gradient evaluations", 1.0)]
 QUANTITIES = [("accuracy", load.ACCURACY, "test accuracy (%)", 100.0), ("loss", load.LOSS, "test loss", 1.0)]
 # column of rounds.jsonl: name and unit on the axis
@@ -46,13 +46,12 @@ def chosen(report, notes):
 def caption(what, problem, drawn, band, setting=""):
     """What a reader must know to judge the figure, and the run ids as comment."""
     runs = [r for s in drawn for r in s.runs]
-    central = all(r.central for r in runs)
     parts = ["%s: %s." % (what, problem)] + (["%s." % (setting[0].upper() + setting[1:])] if setting else [])
     several = any(len(s.runs) > 1 for s in drawn)
     parts.append(("Lines: mean over seeds %s" if several else "One run a line: seed %s") %
                  figures.span(r.seed for r in runs) + ("; band: smallest to largest seed." if several and band else "."))
     trained = figures.span(r.end.get("round", 0) for r in runs)
-    parts.append("%s %s%s." % (trained, "epoch" if central else "round", "s" * (trained != "1")))
+    parts.append("%s %s." % (trained, load.period(runs, trained != "1")))
     machines = dict.fromkeys(r.cpu for r in runs)
     threads = figures.span(r.record.get("threads", 0) or 0 for r in runs)
     parts.append("%s; %s." % (", ".join(machines), figures.in_threads(threads)))
@@ -66,19 +65,19 @@ def caption(what, problem, drawn, band, setting=""):
 def evaluations(report, shown, style):
     made = []
     for problem, drawn in shown.items():
-        central = all(r.central for s in drawn for r in s.runs)
+        runs = [r for s in drawn for r in s.runs]
         for quantity, column, y, scale in QUANTITIES:
             for axis, x, words, factor in AXES:
-                if central and axis == "bytes":  # nothing is sent
+                if axis == "bytes" and all(r.central for r in runs):  # nothing is sent
                     continue
-                words = "epoch" if central and axis == "rounds" else words
+                of, words = axis if words else load.period(runs, True), words or load.period(runs)
                 found = [(s, [(a * factor, m * scale, lo * scale, hi * scale) for a, m, lo, hi in s.curve(x, column)])
                          for s in drawn]
                 found = [(s, p) for s, p in found if p]
                 if not found:
                     continue
-                title = "Test %s against %s: %s" % (quantity, "epochs" if words == "epoch" else axis, problem)
-                made.append(figures.Plot("-".join((quantity, axis, figures.slug(problem))), title, words, y,
+                title = "Test %s against %s: %s" % (quantity, of, problem)
+                made.append(figures.Plot("-".join((quantity, figures.slug(of), figures.slug(problem))), title, words, y,
                                          [figures.Line(s.label, style[s.label], len(s.runs), p) for s, p in found],
                                          caption("%s against %s" % (y[0].upper() + y[1:], words), problem, [s for s, _ in found],
                                                  True, report.settings[problem]), (problem, y, words), whole=axis == "rounds"))
@@ -88,8 +87,7 @@ def evaluations(report, shown, style):
 def diagnostics(report, shown, style):
     made = []
     for problem, drawn in shown.items():
-        central = all(r.central for s in drawn for r in s.runs)
-        x = "epoch" if central else "round"
+        x = load.period(r for s in drawn for r in s.runs)
         for column, words in DIAGNOSTICS.items():
             found = [(s, s.measured(column)) for s in drawn]
             found = [(s, p) for s, p in found if p]
@@ -151,7 +149,8 @@ def profiles(report, style):
                   for l, c in found.items()}
         far = max([v for r in ratios.values() for v in r if v < float("inf")] + [2.0]) * 1.1
         about = "%d problems: %d data sets, models and partitions, each with its seeds" % (len(keys), len({p for p, _ in keys}))
-        words = words if axis != "rounds" else "rounds"
+        of = [r for s in used for r in s.runs]
+        axis, words = axis if words else figures.slug(load.period(of, True)), words or load.period(of, True)
         budgets = {l: [c[k] * factor for k in keys] for l, c in found.items()}
         for name, title, x, how, values, first, last in (
                 ("performance", "Performance profile (Dolan and Moré)", "%s, as a multiple of the best method's" % words,

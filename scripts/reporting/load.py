@@ -56,6 +56,17 @@ def rounds(path, mixed):
     return evaluations, measured, last
 
 
+def period(runs, plural=False):
+    """What the lines of rounds.jsonl are of: in central training epochs."""
+    s, kinds = "s" if plural else "", {bool(r.central) for r in runs}
+    return {(True,): "epoch" + s, (False,): "round" + s}.get(tuple(kinds), "round%s or epoch%s" % (s, s))
+
+
+def one(runs):
+    """The same with its article: "a round"."""
+    return period(runs).replace("round", "a round").replace("epoch", "an epoch")
+
+
 class Run:
     """One run folder: entry is that of series.json."""
 

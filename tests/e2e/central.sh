@@ -106,6 +106,41 @@ run --out cosine --set training.epochs=5
 if "$fedlane" run config.yaml --resume cosine > out.txt 2> err.txt; then fail "a cosine of 5 epochs went on as one of 12"; fi
 grep -q 'cannot resume with training.epochs 12 instead of 5: the learning-rate schedule' err.txt || fail "$(cat err.txt)"
 
+# A report says epochs, in tables, captions, figures and their names; of central and federated runs together it says both.
+{ sed '/^training/,$d' config.yaml
+  echo 'federated: {clients: 2, rounds: 1, batch_size: 32, target_accuracy: 0.1}'
+  echo 'algorithms: [fedavg]'; } > federated.yaml
+"$fedlane" run federated.yaml --out apart > out.txt 2>&1 || fail "$(cat out.txt)"
+report() { # PAGE FOLDERS...
+  "$fedlane" report "${@:2}" --out "page-$1" > out.txt 2>&1 || fail "$(cat out.txt)"
+}
+heads() { # FOLDER WORDS: what both tables and a caption say
+  [ "$(head -1 "page-$1/table.csv" | cut -d , -f 6)" = "$2 to target" ] &&
+    grep -qF "evaluated: $2, seconds" "page-$1/targets-caption.tex" &&
+    [ "$(head -1 "page-$1/targets.csv" | cut -d , -f 5)" = "$2" ] || fail "$1: not $2: $(head -1 "page-$1"/ta*.csv)"
+}
+FEDLANE_PYTHON=$scratch/none report apart apart
+FEDLANE_PYTHON=$scratch/none report together apart reference
+heads apart rounds
+heads together "rounds or epochs"
+if /usr/bin/python3 -c 'import matplotlib' 2> /dev/null; then
+  report reference reference
+else
+  FEDLANE_PYTHON=$scratch/none report reference reference
+fi
+heads reference epochs
+if [ -s page-reference/report.html ]; then
+  head -1 page-reference/loss-epochs-idx-logistic.csv | grep -qx 'method,seeds,epoch,mean,min,max' || fail "no figure of epochs"
+  grep -qF 'against epoch: idx, logistic.' page-reference/accuracy-epochs-idx-logistic-caption.tex || fail "no such caption"
+  python3 - <<'END' || fail "the page says rounds"
+import re, sys
+text = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", open("page-reference/report.html").read())
+said = [text[max(0, m.start() - 60):m.end() + 20] for m in re.finditer(r"(?i)\brounds?\b", text)]
+print(said)
+sys.exit(bool(said) or "epochs to target" not in text)
+END
+fi
+
 "$fedlane" compare reference killed | grep -q 'same bits: yes' || fail "compare"
 run --verify
 run --dry-run
