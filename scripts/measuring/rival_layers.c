@@ -1,8 +1,8 @@
-/* rival_layers.c - microseconds of our pools, norms, GELU and recurrent layers, of the same through the second backend (fedlane's
- * plug-in: our layouts at the borders of every call), and of oneDNN's primitives on arrays in layouts of its choice, which lie
- * ready: batches of 50 as LeNet-5, VGG-11, ResNet-18, ViT-Tiny and the character LSTM have them. One thread, in turns. Built and
- * run by scripts/rivals against oneDNN 3. Prints one JSON object of "SIDE LAYER SHAPE": the best of some repetitions, by the
- * thread's own time, and the geometric means of the other sides' times over ours. usage: rival_layers [PLUG-IN] */
+/* rival_layers.c - microseconds of our pools, norms, activations and recurrent layers, of the same through the second backend
+ * (fedlane's plug-in: our layouts at the borders of every call), and of oneDNN's primitives on arrays in layouts of its choice,
+ * which lie ready: batches of 50 as LeNet-5, VGG-11, ResNet-18, ViT-Tiny and the character LSTM have them. One thread, in turns.
+ * Built and run by scripts/rivals against oneDNN 3. Prints one JSON object of "SIDE LAYER SHAPE": the best of some repetitions,
+ * by the thread's own time, and the geometric means of the other sides' times over ours. usage: rival_layers [PLUG-IN] */
 #include "rival_onednn.h"
 #include <math.h>
 
@@ -147,23 +147,36 @@ static void batch_norms(const size_t *d, rival *forward, rival *back) {
   ready(back, q, forward);
 }
 
-/* ---- GELU: n ------------------------------------------------------------------------------------------------------------- */
+/* ---- activations: n ------------------------------------------------------------------------------------------------------ */
 static size_t of_elements(const size_t *d) { return d[0]; }
 static void gelu(const fl_kernels *k, const size_t *d, float *const *a) { k->gelu(d[0], a[1], a[0]); }
 static void gelu_back(const fl_kernels *k, const size_t *d, float *const *a) { k->gelu_back(d[0], a[3], a[1], a[0]); }
 static void gelu_tanh(const fl_kernels *k, const size_t *d, float *const *a) { k->gelu_tanh(d[0], a[1], a[0]); }
 static void gelu_tanh_back(const fl_kernels *k, const size_t *d, float *const *a) { k->gelu_tanh_back(d[0], a[3], a[1], a[0]); }
-static void elements(const size_t *d, dnnl_alg_kind_t kind, rival *forward, rival *back) {
+/* SiLU's way back reads what forward read, those of the other three what it gave. */
+static void silu(const fl_kernels *k, const size_t *d, float *const *a) { k->silu(d[0], a[1], a[0]); }
+static void silu_back(const fl_kernels *k, const size_t *d, float *const *a) { k->silu_back(d[0], a[3], a[1], a[0]); }
+static void relu(const fl_kernels *k, const size_t *d, float *const *a) { k->relu(d[0], a[1], a[0]); }
+static void relu_back(const fl_kernels *k, const size_t *d, float *const *a) { k->relu_back(d[0], a[3], a[0], a[1]); }
+static void hyperbolic(const fl_kernels *k, const size_t *d, float *const *a) { k->tanh(d[0], a[1], a[0]); }
+static void hyperbolic_back(const fl_kernels *k, const size_t *d, float *const *a) { k->tanh_back(d[0], a[3], a[0], a[1]); }
+static void sigmoid(const fl_kernels *k, const size_t *d, float *const *a) { k->sigmoid(d[0], a[1], a[0]); }
+static void sigmoid_back(const fl_kernels *k, const size_t *d, float *const *a) { k->sigmoid_back(d[0], a[3], a[0], a[1]); }
+static void elements(const size_t *d, dnnl_alg_kind_t kind, float alpha, rival *forward, rival *back) {
   const dnnl_dims_t x = { (int64_t)d[0] };
   dnnl_memory_desc_t data = layout(1, x, dnnl_a);
   dnnl_primitive_desc_t p, q;
-  ok(dnnl_eltwise_forward_primitive_desc_create(&p, engine, dnnl_forward_training, kind, data, data, 0, 0, NULL), "eltwise");
-  ok(dnnl_eltwise_backward_primitive_desc_create(&q, engine, kind, data, data, data, 0, 0, p, NULL), "eltwise back");
+  ok(dnnl_eltwise_forward_primitive_desc_create(&p, engine, dnnl_forward_training, kind, data, data, alpha, 0, NULL), "eltwise");
+  ok(dnnl_eltwise_backward_primitive_desc_create(&q, engine, kind, data, data, data, alpha, 0, p, NULL), "eltwise back");
   ready(forward, p, NULL);
   ready(back, q, forward);
 }
-static void gelus(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_erf, f, b); }
-static void gelu_tanhs(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_tanh, f, b); }
+static void gelus(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_erf, 0, f, b); }
+static void gelu_tanhs(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_gelu_tanh, 0, f, b); }
+static void silus(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_swish, 1, f, b); }
+static void relus(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_relu_use_dst_for_bwd, 0, f, b); }
+static void hyperbolics(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_tanh_use_dst_for_bwd, 0, f, b); }
+static void sigmoids(const size_t *d, rival *f, rival *b) { elements(d, dnnl_eltwise_logistic_use_dst_for_bwd, 0, f, b); }
 
 /* ---- LSTM, GRU: length, in, hidden --------------------------------------------------------------------------------------- */
 static size_t of_sequence(const size_t *d) {
@@ -227,7 +240,7 @@ static void grus(const size_t *d, rival *forward, rival *back) {
 }
 
 /* ---- all ----------------------------------------------------------------------------------------------------------------- */
-enum { POOL, CONV_POOL, ROWS, CHANNELS, GELU, GELU_TANH, LSTM, GRU, LAYERS };
+enum { POOL, CONV_POOL, ROWS, CHANNELS, GELU, GELU_TANH, SILU, RELU, TANH, SIGMOID, LSTM, GRU, LAYERS };
 static const layer layers[] = {
   [POOL] = { "max_pool", pool, pool_back, pools, of_planes },
   [CONV_POOL] = { "conv_pool", conv_pool, conv_pool_back, conv_pools, of_conv },
@@ -235,6 +248,10 @@ static const layer layers[] = {
   [CHANNELS] = { "batch_norm", batch_norm, batch_back, batch_norms, of_channels },
   [GELU] = { "gelu", gelu, gelu_back, gelus, of_elements },
   [GELU_TANH] = { "gelu_tanh", gelu_tanh, gelu_tanh_back, gelu_tanhs, of_elements },
+  [SILU] = { "silu", silu, silu_back, silus, of_elements },
+  [RELU] = { "relu", relu, relu_back, relus, of_elements },
+  [TANH] = { "tanh", hyperbolic, hyperbolic_back, hyperbolics, of_elements },
+  [SIGMOID] = { "sigmoid", sigmoid, sigmoid_back, sigmoids, of_elements },
   [LSTM] = { "lstm", lstm, lstm_back, lstms, of_sequence },
   [GRU] = { "gru", gru, gru_back, grus, of_sequence },
 };
@@ -243,6 +260,7 @@ static const struct { int layer; size_t d[5]; } rows[] = {
   { POOL, { 50 * 512, 2, 2 } }, { CONV_POOL, { 1, 28, 6, 5, 2 } }, { CONV_POOL, { 6, 14, 16, 5, 0 } },
   { CONV_POOL, { 32, 32, 64, 3, 0 } }, { ROWS, { 50 * 65, 192 } }, { CHANNELS, { 64, 1024 } }, { CHANNELS, { 128, 256 } },
   { CHANNELS, { 256, 64 } }, { CHANNELS, { 512, 16 } }, { GELU, { 50 * 65 * 768 } }, { GELU_TANH, { 50 * 65 * 768 } },
+  { SILU, { 50 * 6 * 784 } }, { RELU, { 50 * 6 * 784 } }, { TANH, { 50 * 6 * 784 } }, { SIGMOID, { 50 * 6 * 784 } },
   { LSTM, { 80, 8, 256 } }, { LSTM, { 80, 256, 256 } },
   { GRU, { 80, 8, 256 } }, { GRU, { 80, 256, 256 } } };
 enum { ALL = sizeof rows / sizeof *rows };
