@@ -15,6 +15,9 @@ fetch() { # EXIT_CODE ARGUMENTS...
 fetch 0 --list
 told "cifar10: "
 told "mnist/train-images-idx3-ubyte.gz  440fcabf"
+told "tiny-shakespeare/input.txt  86c4e6aa"
+told "char-rnn/master/data/tinyshakespeare/input.txt"
+told "sst2/SST-2.zip  d67e16fb"
 fetch 2 mnits
 told "unknown set 'mnits'; allowed: mnist"
 fetch 2
@@ -28,7 +31,7 @@ fetch 1 a9a --to "$scratch/to" --from "$scratch/nowhere"
 told "No such file"
 
 python3 - "$source/scripts/download" "$scratch" <<'PY'
-import contextlib, hashlib, http.server, importlib.machinery, importlib.util, io, os, sys, tarfile, threading
+import contextlib, hashlib, http.server, importlib.machinery, importlib.util, io, os, sys, tarfile, threading, zipfile
 script, scratch = sys.argv[1:]
 loader = importlib.machinery.SourceFileLoader("download", script)
 download = importlib.util.module_from_spec(importlib.util.spec_from_loader("download", loader))
@@ -46,7 +49,19 @@ with tarfile.open(fileobj=outside, mode="w:gz") as t:
     member = tarfile.TarInfo("../escaped")
     member.size = 3
     t.addfile(member, io.BytesIO(b"abc"))
-files = {"/a": body, "/bad/a": body[:-1] + b"x", "/pack.tar.gz": packed.getvalue(), "/out.tar.gz": outside.getvalue()}
+
+def zipped(**named):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("set/", b"")
+        for name, data in named.items():
+            z.writestr(name, data)
+    return made.getvalue()
+
+
+files = {"/a": body, "/bad/a": body[:-1] + b"x", "/pack.tar.gz": packed.getvalue(), "/out.tar.gz": outside.getvalue(),
+         "/pack.zip": zipped(**{"set/one.bin": body[:3000], "set/two.bin": body[:3000]}),
+         "/out.zip": zipped(**{"../escaped": b"abc"}), "/no.zip": b"no archive"}
 asked = []
 
 
@@ -120,13 +135,17 @@ assert code == 1 and said.count("SHA-256 " + sha(files["/bad/a"])) == 1 and os.l
 code, said = run("three", [here], [("nothing", sha(b""))])
 assert code == 1 and "Not Found" in said and "--from FOLDER" in said, said
 
-code, said = run("pack", [here], [("pack.tar.gz", sha(files["/pack.tar.gz"]))])
-assert code == 0 and read("pack/set/one.bin") == read("pack/set/two.bin") == body[:3000], said
-os.remove(scratch + "/got/pack/set/two.bin")
-code, said = run("pack", [here], [("pack.tar.gz", sha(files["/pack.tar.gz"]))])
-assert code == 0 and said.count("unpacked") == 1 and read("pack/set/two.bin") == body[:3000] and not asked, said
-code, said = run("out", [here], [("out.tar.gz", sha(files["/out.tar.gz"]))])
-assert code == 1 and "folders below" in said and not os.path.exists(scratch + "/got/escaped"), said
+for kind in ("tar.gz", "zip"):
+    file = [("pack." + kind, sha(files["/pack." + kind]))]
+    code, said = run(kind, [here], file)
+    assert code == 0 and read(kind + "/set/one.bin") == read(kind + "/set/two.bin") == body[:3000], said
+    os.remove(scratch + "/got/" + kind + "/set/two.bin")
+    code, said = run(kind, [here], file)
+    assert code == 0 and said.count("unpacked") == 1 and read(kind + "/set/two.bin") == body[:3000] and not asked, said
+    code, said = run("out", [here], [("out." + kind, sha(files["/out." + kind]))])
+    assert code == 1 and "folders below" in said and not os.path.exists(scratch + "/got/escaped"), said
+code, said = run("no", [here], [("no.zip", sha(files["/no.zip"]))])
+assert code == 1 and "zip" in said, said
 
 os.makedirs(scratch + "/mirror")
 with open(scratch + "/mirror/a", "wb") as f:
