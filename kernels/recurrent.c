@@ -49,8 +49,7 @@ size_t fl_recurrent_work(const fl_recurrent *s, size_t n) {
 typedef struct {
   const fl_recurrent *s;
   size_t all;                                   /* gates of a row */
-  size_t in, deep;                              /* of a step's products: terms of the input, and with those of the state */
-  int whole;                                    /* whether they are whole; else the gates hold the input's, and `in` is 0 */
+  size_t in, deep;                              /* terms of a step's products: the input's (0: the gates hold them), all */
   const float *panel, *bias;                    /* for all samples */
   const float *x, *before, *dy;                 /* n * length rows; before: y as the way back reads it */
   float *y, *gates, *kept, *states;             /* kept: cells, or a GRU's products of its state; states: y a step earlier */
@@ -61,7 +60,7 @@ typedef void (*steps_of)(const fl_kernels *, const samples *, size_t n);
 #define ROWS(field, wide) .field = a->field ? a->field + from * (wide) : NULL
 static samples samples_from(const samples *a, size_t from) {
   const size_t h = a->s->hidden, sample = a->s->length * h;
-  return (samples){ a->s, a->all, a->in, a->deep, a->whole, a->panel, a->bias, ROWS(x, a->s->length * a->s->in),
+  return (samples){ a->s, a->all, a->in, a->deep, a->panel, a->bias, ROWS(x, a->s->length * a->s->in),
                     ROWS(before, sample), ROWS(dy, sample), ROWS(y, sample), ROWS(gates, a->s->length * a->all),
                     ROWS(kept, sample), ROWS(states, sample), ROWS(rows, a->deep), ROWS(state, h), ROWS(carry, h),
                     ROWS(dense, a->all) };
@@ -95,10 +94,15 @@ static void run_steps(const fl_kernels *t, const samples *a, size_t n, steps_of 
 
 /* What both begin with. The input's terms stand in a step's products where they are one piece; the sums are the same. */
 static samples forward_of(const fl_recurrent *s, size_t n, size_t all, float *work) {
-  const int whole = n >= STEPWISE && s->in <= FL_GEMM_PIECE;
-  const size_t in = whole ? s->in : 0, deep = in + s->hidden;
-  return (samples){ .s = s, .all = all, .in = in, .deep = deep, .whole = whole, .panel = work, .bias = work + all * deep,
+  const size_t in = n >= STEPWISE && s->in <= FL_GEMM_PIECE ? s->in : 0, deep = in + s->hidden;
+  return (samples){ .s = s, .all = all, .in = in, .deep = deep, .panel = work, .bias = work + all * deep,
                     .rows = work + all * deep + 4 * s->hidden };
+}
+
+static samples back_of(const fl_recurrent *s, size_t n, size_t all, float *work) {
+  float *state = work + all * s->hidden, *carry = state + n * s->hidden, *dense = carry + n * s->hidden;
+  return (samples){ .s = s, .all = all, .panel = work, .states = dense + n * all, .state = state, .carry = carry,
+                    .dense = dense };
 }
 
 /* Panels of `gates` rows of both weights. */
@@ -110,7 +114,7 @@ static void pack_step(const fl_kernels *t, const samples *a, size_t gates, const
 
 static void products_of_input(const fl_kernels *t, const samples *a, size_t n, const float *w_ih) {
   const size_t in = a->s->in;
-  if (!a->whole) t->gemm_nt(n * a->s->length, a->all, in, a->x, in, w_ih, in, a->gates, a->all, FL_GEMM_PIECE);
+  if (!a->in) t->gemm_nt(n * a->s->length, a->all, in, a->x, in, w_ih, in, a->gates, a->all, FL_GEMM_PIECE);
 }
 
 /* What a step adds to its first gates, or with the input gives them. */
@@ -119,7 +123,7 @@ static void product_of_step(const fl_kernels *t, const samples *a, size_t n, siz
   const packed w = { a->panel, gates, a->deep, 0, a->in + (step ? h : 0) };
   if (a->in) copy_rows(n, a->in, a->x + step * a->in, length * a->in, a->rows, a->deep);
   if (step) copy_rows(n, h, a->y + (step - 1) * h, length * h, a->rows + a->in, a->deep);
-  if (a->whole || step) product(t, n, a->rows, a->deep, w, a->gates + step * a->all, length * a->all, !a->whole);
+  if (a->in || step) product(t, n, a->rows, a->deep, w, a->gates + step * a->all, length * a->all, !a->in);
 }
 
 /* y a step earlier, +0 at first */
@@ -182,14 +186,13 @@ void fl_lstm_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const fl
                   const float *y, float *gates, float *cells, const float *dy, float *dx, const fl_recurrent_gradients *g,
                   float *work) {
   const size_t h = s->hidden, all = 4 * h, rows = n * s->length, piece = fl_sample_piece(s->length) * s->length;
-  float *panel = work, *dh = panel + all * h, *dc = dh + n * h, *dense = dc + n * h, *before = dense + n * all;
-  const samples a = { .s = s, .all = all, .panel = panel, .before = y, .dy = dy, .gates = gates, .kept = cells,
-                      .states = before, .state = dh, .carry = dc, .dense = dense };
-  pack(t, all, h, w->w_hh, h, 0, panel, all, 0);
+  samples a = back_of(s, n, all, work);
+  a.before = y, a.dy = dy, a.gates = gates, a.kept = cells;
+  pack(t, all, h, w->w_hh, h, 0, work, all, 0);
   run_steps(t, &a, n, lstm_steps_back);
-  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, panel);
+  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, work);
   memcpy(g->b_hh, g->b_ih, all * sizeof *g->b_hh);
-  t->gemm_tn(all, h, rows, gates, all, before, h, g->w_hh, h, piece);
+  t->gemm_tn(all, h, rows, gates, all, a.states, h, g->w_hh, h, piece);
 }
 
 /* ---- GRU ---------------------------------------------------------------------------------------------------------------- */
@@ -199,7 +202,7 @@ static void gru_steps(const fl_kernels *t, const samples *a, size_t n) {
   for (size_t i = 0; i < length; i++) {
     float *gates = a->gates + i * all, *own = a->kept + i * h;
     product_of_step(t, a, n, i, 2 * h);
-    if (a->whole) product(t, n, a->rows, a->deep, (packed){ new, h, a->deep, 0, a->in }, gates + 2 * h, length * all, 0);
+    if (a->in) product(t, n, a->rows, a->deep, (packed){ new, h, a->deep, 0, a->in }, gates + 2 * h, length * all, 0);
     if (i) product(t, n, a->rows + a->in, a->deep, (packed){ new, h, a->deep, a->in, h }, own, length * h, 0);
     for (size_t r = 0; !i && r < n; r++) memset(own + r * length * h, 0, h * sizeof *own);      /* of a state of 0 */
     t->gru_cell(n, h, gates, length * all, a->bias, own, length * h, i ? a->y + (i - 1) * h : NULL, a->y + i * h, length * h);
@@ -241,14 +244,13 @@ void fl_gru_back(const fl_kernels *t, const fl_recurrent *s, size_t n, const flo
                  const float *y, float *gates, float *hidden, const float *dy, float *dx, const fl_recurrent_gradients *g,
                  float *work) {
   const size_t h = s->hidden, all = 3 * h, rows = n * s->length, piece = fl_sample_piece(s->length) * s->length;
-  float *panel = work, *dh = panel + all * h, *carry = dh + n * h, *dense = carry + n * h, *before = dense + n * all;
-  const samples a = { .s = s, .all = all, .panel = panel, .before = y, .dy = dy, .gates = gates, .kept = hidden,
-                      .states = before, .state = dh, .carry = carry, .dense = dense };
-  pack(t, all, h, w->w_hh, h, 0, panel, all, 0);
+  samples a = back_of(s, n, all, work);
+  a.before = y, a.dy = dy, a.gates = gates, a.kept = hidden;
+  pack(t, all, h, w->w_hh, h, 0, work, all, 0);
   run_steps(t, &a, n, gru_steps_back);
-  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, panel);
+  input_back(t, s, n, all, x, w->w_ih, gates, dx, g->w_ih, g->b_ih, work);
   memcpy(g->b_hh, g->b_ih, 2 * h * sizeof *g->b_hh);
   t->bias_grad(rows, h, hidden, g->b_hh + 2 * h, piece);
-  t->gemm_tn(2 * h, h, rows, gates, all, before, h, g->w_hh, h, piece);
-  t->gemm_tn(h, h, rows, hidden, h, before, h, g->w_hh + 2 * h * h, h, piece);
+  t->gemm_tn(2 * h, h, rows, gates, all, a.states, h, g->w_hh, h, piece);
+  t->gemm_tn(h, h, rows, hidden, h, a.states, h, g->w_hh + 2 * h * h, h, piece);
 }
