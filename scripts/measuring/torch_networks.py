@@ -3,9 +3,11 @@
 Both begin with the weights that PyTorch drew, under the names of its state_dict, and train by SGD on the same batches. Without
 --time: the losses at steps 1, 10, 50, 200 and their relative difference, exit 1 when one is too large. With --time: a step of
 each in turns: medians, and between which values half of them lie; seconds of this thread's processor time, or with --threads,
-where a thread waits for others, seconds of the wall. With --fixture: what tests/unit/test_torch_networks.cpp compares with, from
+where a thread waits for others, seconds of the wall; with --compile PyTorch takes turns as it is and compiled, and the row has
+the faster. With --fixture: what tests/unit/test_torch_networks.cpp compares with, from
 PyTorch alone, in double precision."""
 import argparse
+import copy
 import csv
 import json
 import os
@@ -38,9 +40,18 @@ class Theirs:
         self.x = (torch.from_numpy(data["images"].astype(np.float64) / 255 * 2 - 1).float() if "images" in data else
                   torch.from_numpy(data["tokens"].astype(np.int64)))
 
+    def loss(self, x, y):
+        return F.cross_entropy(self.model(x).reshape(-1, self.classes), y.reshape(-1))
+
+    def compiled(self):
+        """A second one with weights of its own, its forward and backward pass compiled."""
+        other = copy.deepcopy(self)
+        other.loss = torch.compile(other.loss, dynamic=False)
+        return other
+
     def step(self, rows):
         self.optimizer.zero_grad()
-        loss = F.cross_entropy(self.model(self.x[rows]).reshape(-1, self.classes), self.y[rows].reshape(-1))
+        loss = self.loss(self.x[rows], self.y[rows])
         loss.backward()
         self.optimizer.step()
         return loss.item()
@@ -81,30 +92,42 @@ def quarters(values):
     return ["%.4g" % (1e3 * v) for v in (q[1], q[0], q[2])]
 
 
-def timed(k, name, batch, winograd, seconds, threads):
-    """One row: milliseconds of a step of each, in turns: of one step, or of as many as take some TURN seconds."""
-    clock, turn = (time.thread_time, TURN) if threads == 1 else (time.perf_counter, TURN_TEAM)
-    rows = np.arange(batch)
-    ours, theirs = pair(k, name, winograd)
-    taken, steps, end = ([], []), [1, 1], None
-    calls = (lambda: ours.step(rows, 1e-6)), (lambda: theirs.step(torch.from_numpy(rows)))
+def in_turns(calls, clock, turn, seconds):
+    """Seconds of a step of each call, turn by turn, a turn being one step or as many as take some `turn` seconds; and how many
+    steps those are of the first."""
+    taken, steps, end = [[] for _ in calls], [1] * len(calls), None
     while end is None or clock() < end or len(taken[0]) < 5:
         for values, call, n in zip(taken, calls, steps):
             start = clock()
             for _ in range(n):
                 call()
             values.append((clock() - start) / n)
-        if len(taken[0]) == 2 and end is None:           # the first step of each makes its memory
+        if len(taken[0]) == 2 and end is None:           # the first step of each makes its memory, or is compiled
             end = clock() + seconds
             steps = [max(1, int(turn / values[1])) for values in taken]
-            taken = ([], [])
-    a, b = (statistics.median(v) for v in taken)
-    row = dict(zip(("ms", "ms quarter", "ms three quarters"), quarters(taken[0])))
-    row.update(zip(("torch ms", "torch ms quarter", "torch ms three quarters"), quarters(taken[1])))
-    return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", "threads": threads, **row,
-            "samples/s": "%.4g" % (batch / a),
-            "torch samples/s": "%.4g" % (batch / b), "times as fast": "%.2f" % (b / a),
-            "turns": len(taken[0]), "steps a turn": steps[0]}
+            taken = [[] for _ in calls]
+    return taken, steps[0]
+
+
+def timed(k, name, batch, winograd, args):
+    """One row: milliseconds of a step of each."""
+    clock, turn = (time.thread_time, TURN) if args.threads == 1 else (time.perf_counter, TURN_TEAM)
+    rows, index = np.arange(batch), torch.arange(batch)
+    ours, theirs = pair(k, name, winograd)
+    calls = {"ours": lambda: ours.step(rows, 1e-6), "eager": lambda: theirs.step(index)}
+    if args.compile:
+        compiled = theirs.compiled()
+        calls["compiled"] = lambda: compiled.step(index)
+    taken, steps = in_turns(list(calls.values()), clock, turn, args.seconds)
+    taken = dict(zip(calls, taken))
+    of = {who: statistics.median(v) for who, v in taken.items()}
+    form = min((who for who in of if who != "ours"), key=of.get)
+    row = dict(zip(("ms", "ms quarter", "ms three quarters"), quarters(taken["ours"])))
+    row.update(zip(("torch ms", "torch ms quarter", "torch ms three quarters"), quarters(taken[form])))
+    return {"network": name, "batch": batch, "winograd": "yes" if winograd else "no", "threads": args.threads, **row,
+            "samples/s": "%.4g" % (batch / of["ours"]), "torch samples/s": "%.4g" % (batch / of[form]),
+            "times as fast": "%.2f" % (of[form] / of["ours"]), "turns": len(taken["ours"]), "steps a turn": steps,
+            "torch form": form + (" of both" if args.compile else "")}
 
 
 def drawn(state, n):
@@ -238,6 +261,7 @@ def arguments():
     a.add_argument("--no-winograd", action="store_true", help="convolutions without it; --time takes both where they differ")
     a.add_argument("--time", action="store_true", help="time steps instead")
     a.add_argument("--seconds", type=float, default=10, help="of a row of --time, and five steps at least (default: 10)")
+    a.add_argument("--compile", action="store_true", help="--time: the faster of PyTorch as it is and compiled (torch.compile)")
     a.add_argument("--threads", type=int, default=1, help="of each (default: 1)")
     a.add_argument("--fixture", metavar="FOLDER", help="instead: write the fixtures of the tests (tests/fixtures/networks)")
     a.add_argument("--csv", help="write the table here too, such as results/networks/steps.csv")
@@ -279,7 +303,7 @@ def tables(k, args):
         if args.time:
             for batch in twin.timed:
                 for winograd in [True, False] if twin.winograd and not args.no_winograd else [False]:
-                    rows.append(timed(k, name, batch, winograd, args.seconds, args.threads))
+                    rows.append(timed(k, name, batch, winograd, args))
                     print(", ".join("%s %s" % item for item in rows[-1].items()), flush=True)
         else:
             row, close = compare(k, name, args.steps, twin.winograd and not args.no_winograd)
