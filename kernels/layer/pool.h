@@ -1,7 +1,7 @@
 /* pool.h - the largest, the first of equals, and which it was; a NaN is larger than all before it. Pairs of vectors of a row. */
 #ifndef FL_LAYER_POOL_H
 #define FL_LAYER_POOL_H
-#include "kernels/simd/decl.h"
+#include "kernels/simd/bytes.h"
 
 typedef struct { v16 value; u16 at; } best16;
 
@@ -20,19 +20,31 @@ static inline void load_pair(const float *p, size_t n, v16 *lo, v16 *hi) {
   *hi = n >= 32 ? v_load(p + 16) : v_load_n(n > 16 ? p + 16 : p, n > 16 ? n - 16 : 0, 0.0f);
 }
 
-static inline void store_pair(float *p, size_t n, v16 lo, v16 hi) {
-  if (n >= 16) v_store(p, lo);
+/* n floats of a row; what is too much goes to places that are written later, up to `end`. */
+static inline void put_pair(float *p, size_t n, const float *end, v16 lo, v16 hi) {
+  const size_t room = (size_t)(end - p);
+  if (n >= 16 || room >= 16) v_store(p, lo);
   else v_store_n(p, n, lo);
-  if (n >= 32) v_store(p + 16, hi);
-  else if (n > 16) v_store_n(p + 16, n - 16, hi);
+  if (n <= 16) return;
+  if (room >= 32) v_store(p + 16, hi);
+  else v_store_n(p + 16, n - 16, hi);
+}
+
+/* So many places; those of lanes beyond n are 0, but where 16 are `there`, these. */
+static inline u16 get_places(const uint8_t *at, size_t n, size_t there) {
+  uint8_t bytes[16] = { 0 };
+  if (there >= 16) return u_get_bytes(at);
+  memcpy(bytes, at, n);
+  return u_get_bytes(bytes);
 }
 
 static inline void put_places(uint8_t *at, size_t n, u16 places) {
-  uint32_t index[16];
   uint8_t bytes[16];
-  u_store(index, places);
-  for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)index[i];
-  if (n >= 16) memcpy(at, bytes, 16);
-  else memcpy(at, bytes, n);
+  if (n >= 16) {
+    u_put_bytes(at, places);
+    return;
+  }
+  u_put_bytes(bytes, places);
+  memcpy(at, bytes, n);
 }
 #endif

@@ -1,14 +1,11 @@
-/* pool_any.c - pooling over square windows with any stride and padding; orders in kernels.h. Both ways copy rows into a block on
- * the stack, with what counts for nothing around them, so that no loop over windows has a border. Forward a row is dealt out by
- * phases: with P = min(stride, k), places i*stride + p of the padded row lie at i of phase p, for p < P. One place of all windows
- * of a row is then contiguous, whatever the stride. */
-#include "kernels/layer/pool.h"
-#include "kernels/simd/each.h"
-#include <math.h>
+/* pool_any.c - pooling over square windows with any stride and padding; orders in kernels.h. Small planes go sixteen side by side
+ * (pool_lanes.h). Else lanes are windows of a row: both ways copy rows into a block on the stack, with what counts for nothing
+ * around them, so that no loop over windows has a border. Forward a row is dealt out by phases: with P = min(stride, k), places
+ * i*stride + p of the padded row lie at i of phase p, for p < P. One place of all windows of a row is then contiguous, whatever
+ * the stride. */
+#include "kernels/layer/pool_lanes.h"
 
 enum { ROOM = 8192, SLACK = 32 };       /* floats of a block; vectors may reach so far behind it */
-
-static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Blocks: so many rows and columns at once. need(rows, cols) = (up*rows + more)*deep*(cols + reach) floats fit into `room`. */
 typedef struct { size_t rows, cols, width; } block;
@@ -48,13 +45,6 @@ FL_INLINE void deal(float *to, const places_of *o, const float *row, float fill)
     for (size_t i = 0; i < m; i++) y[i] = x[i * stride];
   }
   for (size_t i = end; i < n; i++) to[i] = fill;
-}
-
-/* Places of a window at o that lie in a row of `size`: [0, k) without padding. */
-typedef struct { size_t lo, hi; } span;
-static inline span inside(const fl_pool *s, size_t o, size_t size) {
-  const size_t at = o * s->stride;
-  return (span){ at < s->pad ? s->pad - at : 0, least(s->k, size + s->pad - at) };
 }
 
 /* Of 16 windows from column o on how many columns lie in the row. Windows that are not there have one. */
@@ -157,8 +147,15 @@ FL_INLINE void pool(const fl_pool *s, size_t planes, const float *x, float *y, u
   }
 }
 
-void FL_FN(max_pool)(const fl_pool *s, size_t planes, const float *x, float *y, uint8_t *at) { pool(s, planes, x, y, at); }
-void FL_FN(avg_pool)(const fl_pool *s, size_t planes, const float *x, float *y) { pool(s, planes, x, y, NULL); }
+FL_INLINE void pool_all(const fl_pool *s, size_t planes, const float *x, float *y, uint8_t *at) {
+  const size_t beside = lanes_planes(s, planes, at != NULL, 0), in = s->h * s->w, windows = fl_pool_oh(s) * fl_pool_ow(s);
+  for (size_t c = 0; c < beside; c += 16)
+    pool_lanes(s, least(beside - c, 16), x + c * in, y + c * windows, at ? at + c * windows : NULL);
+  pool(s, planes - beside, x + beside * in, y + beside * windows, at ? at + beside * windows : NULL);
+}
+
+void FL_FN(max_pool)(const fl_pool *s, size_t planes, const float *x, float *y, uint8_t *at) { pool_all(s, planes, x, y, at); }
+void FL_FN(avg_pool)(const fl_pool *s, size_t planes, const float *x, float *y) { pool_all(s, planes, x, y, NULL); }
 
 /* ---- back: each place of dx sums over the windows that cover it ------------------------------------------------------------ */
 /* Column i*stride + p is covered by windows i + (p + pad)/stride - m with kx = (p + pad) % stride + m*stride < k; rows likewise.
@@ -240,7 +237,8 @@ FL_INLINE void put_row(const backward *d, cover rows, size_t skip, size_t i, siz
     v_put(row + i, lanes, gathered(d, rows, skip, 0, x, places));
   } else if (stride == 2) {
     const v16 a = gathered(d, rows, skip, 0, x, places), b = gathered(d, rows, skip, 1, x, places);
-    store_pair(row + 2 * i, least(2 * lanes, w - 2 * i), v_zip_lo(a, b), v_zip_hi(a, b));
+    const size_t n = least(2 * lanes, w - 2 * i);
+    put_pair(row + 2 * i, n, row + 2 * i + n, v_zip_lo(a, b), v_zip_hi(a, b));
   } else {
     for (size_t p = 0; p < stride; p++) {
       float of[16];
@@ -273,7 +271,14 @@ FL_INLINE void pool_back(const fl_pool *s, size_t planes, const float *dy, const
   }
 }
 
-void FL_FN(max_pool_back)(const fl_pool *s, size_t planes, const float *dy, const uint8_t *at, float *dx) {
-  pool_back(s, planes, dy, at, dx);
+FL_INLINE void pool_all_back(const fl_pool *s, size_t planes, const float *dy, const uint8_t *at, float *dx) {
+  const size_t beside = lanes_planes(s, planes, at != NULL, 1), in = s->h * s->w, windows = fl_pool_oh(s) * fl_pool_ow(s);
+  for (size_t c = 0; c < beside; c += 16)
+    pool_lanes_back(s, least(beside - c, 16), dy + c * windows, at ? at + c * windows : NULL, dx + c * in);
+  pool_back(s, planes - beside, dy + beside * windows, at ? at + beside * windows : NULL, dx + beside * in);
 }
-void FL_FN(avg_pool_back)(const fl_pool *s, size_t planes, const float *dy, float *dx) { pool_back(s, planes, dy, NULL, dx); }
+
+void FL_FN(max_pool_back)(const fl_pool *s, size_t planes, const float *dy, const uint8_t *at, float *dx) {
+  pool_all_back(s, planes, dy, at, dx);
+}
+void FL_FN(avg_pool_back)(const fl_pool *s, size_t planes, const float *dy, float *dx) { pool_all_back(s, planes, dy, NULL, dx); }

@@ -56,6 +56,7 @@ static void all_pools(check *t, int which) {
   one_pool(t, which, &pools[1], 0, KIND_UNIFORM);
   for (size_t i = 0; i < COUNT(pools); i++) {
     for (int kind = 0; kind < KINDS; kind++) {
+      if (!t->quick) { one_pool(t, which, &pools[i], 23, kind); }
       for (size_t j = 0; j < COUNT(planes); j++) {
         if (!t->quick || j == (i + (size_t)kind) % COUNT(planes)) { one_pool(t, which, &pools[i], planes[j], kind); }
       }
