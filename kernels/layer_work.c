@@ -19,7 +19,7 @@ size_t fl_conv_work(const fl_conv *s, size_t n) {
   }
   if (!conv_few(s)) {
     const size_t packed = max_of(packed_sizes_of(s, n, 0).total, packed_sizes_of(s, n, 1).total);
-    return max_of(packed, weight_sizes_of(s, n).total);
+    return max_of(packed, conv_points(s) ? points_sizes_of(s, n).total : weight_sizes_of(s, n).total);
   }
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), kk = s->k * s->k;
   const size_t forward = conv_image(s) + kk + s->o * conv_round16(oh * conv_wp(s));

@@ -31,11 +31,21 @@ static inline size_t conv_levels(size_t pieces) {
   return n;
 }
 
+/* A 1x1 kernel without padding reads places `stride` apart and no others: points. Of these alone it is a product, whatever the
+ * sides of the image; nothing is copied before it is packed (packed.h, points.h). */
+static inline int conv_points(const fl_conv *s) {
+  return s->k == 1 && fl_conv_kw(s) == 1 && s->p == 0 && fl_conv_pw(s) == 0;
+}
+static inline fl_conv conv_points_row(const fl_conv *s) {
+  return (fl_conv){ .c = s->c, .h = 1, .w = fl_conv_oh(s) * fl_conv_ow(s), .o = s->o, .k = 1, .groups = s->groups };
+}
+
 /* ---- any shape (packed.h, conv_weight.c) ----------------------------------------------------------------------------- */
 #define PACKED_ROWS 512         /* rows of a right factor packed at once, TILE_N floats each */
 #define PACKED_AHEAD 16         /* rows of it that are fetched ahead, about */
 #define PACKED_LANES 48         /* of no instruction set more */
 #define PACKED_IMAGE (1u << 18) /* floats of padded images at once: what the second cache holds */
+#define POINTS_APART (1u << 16) /* floats of points at once that are spread among zeros */
 typedef struct {
   size_t samples;               /* at once */
   size_t parts, part, ld, left; /* of a row of the padded copy; zeros before it (backward) */
@@ -51,7 +61,15 @@ static inline size_t conv_full_panels(size_t cols) {
   return cols % 3 ? n : n / 3;
 }
 
-static inline packed_sizes packed_sizes_of(const fl_conv *s, size_t n, int back) {
+/* The shape as it is computed, s or `row`. */
+static inline const fl_conv *packed_shape(const fl_conv *s, fl_conv *row) {
+  *row = conv_points_row(s);
+  return conv_points(s) ? row : s;
+}
+
+static inline packed_sizes packed_sizes_of(const fl_conv *shape, size_t n, int back) {
+  fl_conv row;
+  const fl_conv *s = packed_shape(shape, &row);
   const size_t step = fl_conv_stride(s), groups = fl_conv_groups(s), kw = fl_conv_kw(s), pw = fl_conv_pw(s), kk = s->k * kw;
   const size_t c = s->c / groups, o = s->o / groups, ow = fl_conv_ow(s), m = back ? c : o, planes = back ? o : c;
   const size_t ends = (s->w - 1 + pw) / step + 1;
@@ -59,19 +77,20 @@ static inline packed_sizes packed_sizes_of(const fl_conv *s, size_t n, int back)
   l.left = kw > pw + 1 ? (kw - 1 - pw + step - 1) / step : 0;
   l.part = back ? l.left + (ow > ends ? ow : ends) : ow + (kw - 1) / step;
   l.ld = l.parts * l.part;
-  const size_t sample = planes * (back ? fl_conv_oh(s) : s->h) * l.ld;
+  const size_t sample = planes * (back ? fl_conv_oh(s) : s->h) * l.ld, apart = back ? c * ow : 0;
   const size_t cols = back ? (s->w + step - 1) / step : ow, full = conv_full_panels(cols);
   l.samples = sample < PACKED_IMAGE ? PACKED_IMAGE / sample : 1;
+  if (s == &row) l.samples = fl_conv_stride(shape) == 1 || !back ? n : apart < POINTS_APART ? POINTS_APART / apart : 1;
   if (l.samples > full) l.samples -= l.samples % full;
   if (l.samples > n) l.samples = n;
-  l.image = conv_round16(l.samples * sample + CONV_SLACK);
+  l.image = s == &row ? 0 : conv_round16(l.samples * sample + CONV_SLACK);
   l.off = conv_round16(PACKED_ROWS + kk);
   l.pack = l.off * PACKED_LANES + 16;
   l.c = m * PACKED_LANES;
   l.level = planes * kk > FL_GEMM_PIECE ? l.c * conv_levels(planes * kk / FL_GEMM_PIECE + 1) : 0;
   l.turned = l.image + l.pack + l.c + l.level + l.off + conv_round16(kk);
   l.weights = back ? c * o * kk : 0;
-  l.place_plane = back && step > 1 ? ((s->h + step - 1) / step) * ((s->w + step - 1) / step) : 0;
+  l.place_plane = back && fl_conv_stride(shape) > 1 ? ((s->h + step - 1) / step) * ((s->w + step - 1) / step) : 0;
   l.place = l.samples * c * l.place_plane;
   l.total = l.turned + l.weights + step * step * l.place;
   return l;
@@ -93,6 +112,25 @@ static inline weight_sizes weight_sizes_of(const fl_conv *s, size_t n) {
   l.acc = o * PACKED_LANES;
   l.level = (row < WEIGHT_APART ? (s->k * row + 47) / 48 : s->k * ((row + 47) / 48)) * o * PACKED_LANES;
   l.total = l.image + l.pack + l.acc + l.off + conv_levels(pieces) * l.level;
+  return l;
+}
+
+#define POINTS_ROWS 256         /* positions of a weight gradient of points packed at once */
+typedef struct { size_t piece, samples, rows, most, line, pack, off, level, total; } points_sizes;
+
+static inline points_sizes points_sizes_of(const fl_conv *s, size_t n) {
+  const size_t groups = fl_conv_groups(s), panels = (s->c / groups + PACKED_LANES - 1) / PACKED_LANES, ow = fl_conv_ow(s);
+  const size_t oh = fl_conv_oh(s), positions = oh * ow;
+  points_sizes l = { .piece = fl_sample_piece(positions) };
+  const size_t pieces = (n + l.piece - 1) / l.piece;
+  l.samples = positions < POINTS_ROWS ? POINTS_ROWS / positions : 1;
+  l.rows = positions <= POINTS_ROWS ? oh : ow < POINTS_ROWS ? POINTS_ROWS / ow : 1;
+  l.most = l.rows * ow;                 /* positions of a sample */
+  l.line = conv_round16(l.most) + 16;   /* of a channel among sixteen */
+  l.off = conv_round16(l.most);
+  l.pack = l.samples * l.most * PACKED_LANES + 16;
+  l.level = panels * (s->o / groups) * PACKED_LANES;
+  l.total = 16 * l.line + l.pack + l.off + (1 + conv_levels(pieces)) * l.level;
   return l;
 }
 

@@ -6,7 +6,7 @@
 #include "kernels/gemm/pieces.h"
 #include "kernels/layer/conv.h"
 #include "kernels/layer/hwc.h"
-#include "kernels/layer/image.h"
+#include "kernels/layer/points.h"
 
 /* The taps of the positions of `rows` output rows from y0, one row of `columns` floats a position, and a one for the bias.
  * Short rows of taps are copied as 8 or 16 floats: what is written too much is overwritten by the next copy. */
@@ -207,6 +207,98 @@ static void by_panels(const fl_conv *s, size_t n, const float *x, const float *d
   if (n == 0) memset(dw, 0, s->o * d.c * s->k * d.l.kw * sizeof *dw);
 }
 
+/* ---- points: 1x1 without padding ------------------------------------------------------------------------------------------ */
+/* Rows y0.. of one sample's channels c0.. (up to sixteen), turned: position by position, TILE_N floats apart. */
+static void turn_points(const weights *d, const points_sizes *l, const float *x, size_t c0, size_t y0, size_t rows, float *to) {
+  const fl_conv *s = d->s;
+  const size_t wide = d->c - c0 < 16 ? d->c - c0 : 16, k = rows * d->ow, plane = s->h * s->w;
+  const float *from = x + c0 * plane + y0 * d->step * s->w;
+  float *line = d->image;
+  for (size_t c = 0; c < wide && d->step > 1; c++) {
+    for (size_t y = 0; y < rows; y++) {
+      const float *row = from + c * plane + y * d->step * s->w;
+      for (size_t j = 0; j < d->ow; j += 16)
+        points_get(line + c * l->line + y * d->ow + j, row + j * d->step, d->ow - j < 16 ? d->ow - j : 16, d->step);
+    }
+  }
+  for (size_t j = 0; j < k; j += 16) {
+    const size_t lanes = k - j < 16 ? k - j : 16;
+    if (d->step > 1) turn_part(wide, lanes, line + j, l->line, to + j * TILE_N, TILE_N, 16);
+    else turn_part(wide, lanes, from + j, plane, to + j * TILE_N, TILE_N, 16);
+  }
+}
+
+/* Rows from..to of those that the next panel is made of, which lie apart in as many lines that nobody guesses, are fetched.
+ * Inlined by force: as a function of its own gcc takes it for one without effect. */
+TILE_INLINE void points_ahead(const weights *d, const float *x, size_t rows, size_t from, size_t to) {
+  const size_t plane = d->s->h * d->s->w, sample = TILE_N * rows;
+  for (size_t r = from; r < to; r++) {
+    const float *row = x + (r / sample * d->s->c + TILE_N + r % sample / rows) * plane + r % rows * d->step * d->s->w;
+    for (size_t i = 0; i < d->s->w; i += 16) __builtin_prefetch(row + i);
+  }
+}
+
+/* The products of rows y0.. of some samples (x, dy) with channels c0.. onto the panel's sums. */
+static void points_panel(const weights *d, const points_sizes *l, const float *x, const float *dy, size_t samples, size_t c0,
+                         size_t y0, size_t rows, int carry) {
+  const size_t k = rows * d->ow, wide = d->c - c0 < TILE_N ? d->c - c0 : TILE_N, all = samples * TILE_N * rows;
+  const int nv = tile_vectors(wide);
+  tile_args t = { .k = k, .ars = d->positions, .aks = 1, .b = d->pack, .ldb = TILE_N, .off = d->off, .groups = samples,
+                  .agroup = d->s->o * d->positions, .bgroup = k * TILE_N, .ldc = TILE_N, .cols = 16 * (size_t)nv,
+                  .carry = carry };
+  for (size_t i = 0; i < samples; i++) {
+    for (size_t c = 0; c < wide; c += 16)
+      turn_points(d, l, x + i * d->s->c * d->s->h * d->s->w, c0 + c, y0, rows, d->pack + i * k * TILE_N + c);
+  }
+  size_t m;
+  for (size_t o = 0; o < d->o; o += m) {
+    m = samples > 1 ? tile_rows(d->o - o) : tile_even(d->o - o, tile_most(nv));
+    t.a = dy + o * d->positions + y0 * d->ow;
+    t.c = d->acc + (c0 / TILE_N * d->o + o) * TILE_N;
+    if (d->step > 1 && d->step * d->s->w > 16)
+      points_ahead(d, x + c0 * d->s->h * d->s->w, rows, all * o / d->o, all * (o + m) / d->o);
+    if (samples > 1) tile_run_shifted((int)m, nv, &t);
+    else tile_run((int)m, nv, &t);
+  }
+}
+
+/* All channels of some samples onto the piece's sums. */
+static void points_block(const weights *d, const points_sizes *l, const float *x, const float *dy, size_t samples, int carry) {
+  for (size_t y = 0; y < d->oh; y += l->rows) {
+    for (size_t c = 0; c < d->c; c += TILE_N)
+      points_panel(d, l, x, dy, samples, c, y, d->oh - y < l->rows ? d->oh - y : l->rows, carry || y);
+  }
+}
+
+static void by_points(const fl_conv *s, size_t n, const float *x, const float *dy, float *dw, float *work) {
+  const points_sizes l = points_sizes_of(s, n);
+  const size_t groups = fl_conv_groups(s), in = s->h * s->w;
+  weights d = { .s = s, .l = { .kw = 1 }, .c = s->c / groups, .o = s->o / groups, .oh = fl_conv_oh(s), .ow = fl_conv_ow(s),
+                .step = fl_conv_stride(s), .image = work, .pack = work + 16 * l.line };
+  float *acc = d.pack + l.pack;
+  d.positions = d.oh * d.ow;
+  d.off = (uint32_t *)(void *)(acc + l.level);
+  d.tree.level = acc + l.level + l.off;
+  d.tree.floats = l.level;
+  for (size_t i = 0; i < l.off; i++) d.off[i] = (uint32_t)(i * TILE_N);
+  for (size_t g = 0; g < groups; g++) {
+    d.tree.have = 0;
+    d.dw = dw + g * d.o * d.c;
+    for (size_t i = 0; i < n; i += l.piece, d.tree.have++) {
+      d.samples = n - i < l.piece ? n - i : l.piece;
+      d.tree.end = i + d.samples == n;
+      d.dy = dy + (i * s->o + g * d.o) * d.positions;
+      d.acc = acc;
+      for (size_t j = 0; j < d.samples; j += l.samples)
+        points_block(&d, &l, x + ((i + j) * s->c + g * d.c) * in, d.dy + j * s->o * d.positions,
+                     d.samples - j < l.samples ? d.samples - j : l.samples, j > 0);
+      for (size_t c = 0; c < d.c; c += TILE_N, d.acc += d.o * TILE_N)
+        weight_store(&d, c, d.c - c < TILE_N ? d.c - c : TILE_N, (size_t)(d.acc - acc));
+    }
+  }
+  if (n == 0) memset(dw, 0, s->o * d.c * sizeof *dw);
+}
+
 /* db[o] = the sum of dy, sample by sample, in pieces. */
 static void bias_gradient(const fl_conv *s, size_t n, const float *dy, float *db) {
   const size_t positions = fl_conv_oh(s) * fl_conv_ow(s), piece = fl_sample_piece(positions);
@@ -237,6 +329,7 @@ void FL_FN(conv_grad_weight)(const fl_conv *s, size_t n, const float *x, const f
     return;
   }
   if (winograd) FL_FN(winograd_grad_weight)(s, n, x, dy, dw, work);
+  else if (conv_points(s)) by_points(s, n, x, dy, dw, work);
   else by_panels(s, n, x, dy, dw, work);
   if (db) bias_gradient(s, n, dy, db);
 }

@@ -8,7 +8,7 @@
 #define FL_LAYER_PACKED_H
 #include "kernels/gemm/pieces.h"
 #include "kernels/layer/conv.h"
-#include "kernels/layer/image.h"
+#include "kernels/layer/points.h"
 
 typedef struct {
   size_t m, planes;             /* rows of the left factor; planes of the source */
@@ -28,18 +28,26 @@ typedef struct {
   const float *bias;            /* NULL: none */
   float *pack, *c, *level;
   uint32_t *off, *tap;          /* rows of the pack; taps of this output row, in a plane of the source */
+  const fl_conv *points;        /* of 1x1 kernels: the shape whose points are the columns of the one row; else NULL */
 } lattice;
 
-typedef struct { size_t lane, from, to, count; } packed_run;    /* up to 16 lanes: where they are in the source, in the output */
+/* Up to 16 lanes of the panel from lane `first` on: where they are in the source, in the output. */
+typedef struct { size_t first, lane, from, to, count; } packed_run;
 
 /* The lanes of a panel from lane l0 on, by runs of one sample. */
 static size_t packed_runs(const lattice *d, size_t l0, size_t lanes, packed_run *run) {
   size_t n = 0;
   for (size_t l = 0; l < lanes; n++) {
     const size_t sample = (l0 + l) / d->cols, j = (l0 + l) % d->cols;
-    size_t count = d->cols - j < 16 ? d->cols - j : 16;
+    size_t at = j, end = d->cols;
+    if (d->points && fl_conv_stride(d->points) > 1) {
+      const size_t step = fl_conv_stride(d->points), ow = fl_conv_ow(d->points);
+      at = (j / ow * d->points->w + j % ow) * step;
+      end = j / ow * ow + ow;
+    }
+    size_t count = end - j < 16 ? end - j : 16;
     if (count > lanes - l) count = lanes - l;
-    run[n] = (packed_run){ l, sample * d->sample + j, sample * d->out_sample + j, count };
+    run[n] = (packed_run){ l0, l, sample * d->sample + at, sample * d->out_sample + j, count };
     l += count;
   }
   return n;
@@ -64,7 +72,31 @@ TILE_INLINE void packed_fill_runs(const lattice *d, size_t g0, size_t g1, size_t
   }
 }
 
+/* Points of planes g0..g1; those of the next panel are fetched meanwhile, which lie in as many lines that nobody guesses. */
+TILE_INLINE void packed_fill_points(const lattice *d, size_t g0, size_t g1, const packed_run *run, size_t runs,
+                                    const size_t step) {
+  packed_run next[TILE_N];
+  const size_t lanes = d->samples * d->cols, l0 = run->first + TILE_N;
+  const size_t nexts = l0 < lanes ? packed_runs(d, l0, lanes - l0 < TILE_N ? lanes - l0 : TILE_N, next) : 0;
+  float *to = d->pack;
+  for (size_t g = g0; g < g1; g++, to += TILE_N) {
+    const float *image = d->image + g * d->ld;
+    for (size_t i = 0; i < runs; i++) points_get(to + run[i].lane, image + run[i].from, run[i].count, step);
+    for (size_t i = 0; i < nexts; i++) {
+      __builtin_prefetch(image + next[i].from);
+      if (step * next[i].count > 16) __builtin_prefetch(image + next[i].from + 16);
+    }
+  }
+}
+
 static void packed_fill(const lattice *d, size_t g0, size_t g1, size_t u0, size_t u1, const packed_run *run, size_t runs) {
+  if (d->points) {
+    const size_t step = fl_conv_stride(d->points);
+    if (step == 1) packed_fill_points(d, g0, g1, run, runs, 1);
+    else if (step == 2) packed_fill_points(d, g0, g1, run, runs, 2);
+    else packed_fill_points(d, g0, g1, run, runs, step);
+    return;
+  }
   switch (runs) {
     case 1: packed_fill_runs(d, g0, g1, u0, u1, run, 1); break;
     case 2: packed_fill_runs(d, g0, g1, u0, u1, run, 2); break;
@@ -74,7 +106,8 @@ static void packed_fill(const lattice *d, size_t g0, size_t g1, size_t u0, size_
   }
 }
 
-static void packed_tiles(const lattice *d, size_t lanes, size_t t0, size_t g0, size_t g1, size_t u0, size_t u1, int carry) {
+static void packed_tiles(const lattice *d, const packed_run *run, size_t lanes, size_t t0, size_t g0, size_t g1, size_t u0,
+                         size_t u1, int carry) {
   const size_t taps = u1 - u0;
   const int whole = taps == d->nt, nv = tile_vectors(lanes);
   tile_args t = { .k = whole ? (g1 - g0) * taps : taps, .ars = d->ars, .aks = 1, .b = d->pack, .ldb = TILE_N, .off = d->off,
@@ -85,6 +118,7 @@ static void packed_tiles(const lattice *d, size_t lanes, size_t t0, size_t g0, s
     rows = whole ? tile_even(d->m - i, tile_most(nv)) : tile_rows(d->m - i);
     t.a = d->a + i * d->ars + g0 * d->nt + t0 * d->nx + u0;
     t.c = d->c + i * TILE_N;
+    for (size_t j = 0; j < rows && d->points; j++) __builtin_prefetch(d->out + (i + j) * d->out_plane + run->to, 1);
     if (whole) tile_run((int)rows, nv, &t);
     else tile_run_shifted((int)rows, nv, &t);
   }
@@ -112,7 +146,7 @@ static void packed_piece(const lattice *d, size_t t0, size_t taps, size_t f0, si
     const size_t planes = !whole ? 1 : whole < most ? whole : most ? most : 1;
     if (u1 > u0) {
       packed_fill(d, g, g + planes, u0, u1, run, runs);
-      packed_tiles(d, lanes, t0, g, g + planes, u0, u1, carry);
+      packed_tiles(d, run, lanes, t0, g, g + planes, u0, u1, carry);
       carry = 1;
     }
     g += planes;
@@ -207,21 +241,25 @@ static void packed_begin(const packed_sizes *l, lattice *d, float *work) {
   for (size_t i = 0; i < l->off; i++) d->off[i] = (uint32_t)(i * TILE_N);
 }
 
-static inline void packed_forward(const fl_conv *s, size_t n, const float *x, const float *w, const float *b, float *y,
+static inline void packed_forward(const fl_conv *shape, size_t n, const float *x, const float *w, const float *b, float *y,
                                   float *work) {
-  const packed_sizes l = packed_sizes_of(s, n, 0);
+  fl_conv row;
+  const fl_conv *s = packed_shape(shape, &row);
+  const packed_sizes l = packed_sizes_of(shape, n, 0);
   const size_t groups = fl_conv_groups(s), c = s->c / groups, o = s->o / groups, kw = fl_conv_kw(s), kk = s->k * kw;
-  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), in = s->h * s->w, out = oh * ow;
+  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), in = shape->h * shape->w, out = oh * ow;
   lattice d = { .m = o, .planes = c, .ars = c * kk, .ny = s->k, .nx = kw, .nt = kk, .row = -(ptrdiff_t)s->p, .row_tap = 1,
                .row_step = fl_conv_stride(s), .col_tap = 1, .parts = l.parts, .part = l.part, .full_step = 1, .kw = kw, .kk = kk,
-               .sample = c * s->h * l.ld, .h = s->h, .ld = l.ld, .rows = oh, .cols = ow, .out_sample = s->o * out,
-               .out_plane = out, .out_row = ow };
+               .sample = s == &row ? s->c * in : c * s->h * l.ld, .h = s->h, .ld = s == &row ? in : l.ld, .rows = oh, .cols = ow,
+               .out_sample = s->o * out, .out_plane = out, .out_row = ow, .points = s == &row ? shape : NULL };
   packed_begin(&l, &d, work);
   for (size_t i = 0; i < n; i += l.samples) {
     d.samples = n - i < l.samples ? n - i : l.samples;
     for (size_t g = 0; g < groups; g++) {
-      for (size_t j = 0; j < d.samples; j++)
-        packed_image(x + ((i + j) * s->c + g * c) * in, c, s->h, s->w, fl_conv_pw(s), l.parts, l.part, work + j * d.sample);
+      const float *from = x + (i * s->c + g * c) * in;
+      if (d.points) d.image = from;
+      for (size_t j = 0; j < d.samples && !d.points; j++)
+        packed_image(from + j * s->c * in, c, s->h, s->w, fl_conv_pw(s), l.parts, l.part, work + j * d.sample);
       d.a = w + g * o * c * kk;
       d.bias = b ? b + g * o : NULL;
       d.out = y + (i * s->o + g * o) * out;
@@ -299,27 +337,41 @@ static void packed_merge(const fl_conv *s, const packed_sizes *l, const float *p
   }
 }
 
-static inline void packed_grad_input(const fl_conv *s, size_t n, const float *w, const float *dy, float *dx, float *work) {
-  const packed_sizes l = packed_sizes_of(s, n, 1);
+/* All planes of some samples of one group from their places. */
+static void packed_join(const fl_conv *shape, const packed_sizes *l, size_t samples, const float *places, float *to) {
+  const size_t c = shape->c / fl_conv_groups(shape), in = shape->h * shape->w;
+  for (size_t i = 0; i < samples; i++, to += shape->c * in) {
+    const float *from = places + i * c * l->place_plane;
+    if (conv_points(shape)) points_among_zeros(from, c, shape->h, shape->w, fl_conv_stride(shape), to);
+    else for (size_t j = 0; j < c; j++) packed_merge(shape, l, from + j * l->place_plane, to + j * in);
+  }
+}
+
+static inline void packed_grad_input(const fl_conv *shape, size_t n, const float *w, const float *dy, float *dx, float *work) {
+  fl_conv row;
+  const fl_conv *s = packed_shape(shape, &row);
+  const packed_sizes l = packed_sizes_of(shape, n, 1);
   const size_t groups = fl_conv_groups(s), c = s->c / groups, o = s->o / groups, step = fl_conv_stride(s), kw = fl_conv_kw(s);
-  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), in = s->h * s->w, out = oh * ow;
+  const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), in = shape->h * shape->w, out = oh * ow;
   float *turned = work + l.turned, *places = turned + l.weights;
   lattice d = { .m = c, .planes = o, .a = turned, .row_tap = -1, .row_step = 1, .col_tap = -1, .parts = 1, .part = l.part,
-               .full_step = step, .kw = kw, .kk = s->k * kw, .sample = o * oh * l.ld, .h = oh, .ld = l.ld,
-               .out_sample = s->c * in, .out_plane = in, .out_row = s->w };
+               .full_step = step, .kw = kw, .kk = s->k * kw, .sample = s == &row ? s->o * out : o * oh * l.ld, .h = oh,
+               .ld = l.ld, .out_sample = s->c * in, .out_plane = in, .out_row = s->w, .points = s == &row ? s : NULL };
   packed_begin(&l, &d, work);
   for (size_t g = 0; g < groups; g++) {
     packed_turn_places(s, &l, &d, w + g * o * c * d.kk, turned);
     for (size_t i = 0; i < n; i += l.samples) {
+      const float *from = dy + (i * s->o + g * o) * out;
       d.samples = n - i < l.samples ? n - i : l.samples;
-      for (size_t j = 0; j < d.samples; j++)
-        packed_image(dy + ((i + j) * s->o + g * o) * out, o, oh, ow, l.left, 1, l.part, work + j * d.sample);
+      if (d.points) d.image = from;
+      for (size_t j = 0; j < d.samples && !d.points; j++)
+        packed_image(from + j * s->o * out, o, oh, ow, l.left, 1, l.part, work + j * d.sample);
       d.a = turned;
       for (size_t q = 0; q < step * step; q++, d.a += c * o * d.nt) {
         if (!packed_place(s, &l, q, &d)) continue;
         d.ars = o * d.nt;
         d.out = dx + (i * s->c + g * c) * in;
-        if (step > 1) {
+        if (l.place) {
           d.out = places + q * l.place;
           d.out_sample = c * l.place_plane;
           d.out_plane = l.place_plane;
@@ -327,8 +379,7 @@ static inline void packed_grad_input(const fl_conv *s, size_t n, const float *w,
         }
         packed_rows(&d);
       }
-      for (size_t j = 0; step > 1 && j < d.samples * c; j++)
-        packed_merge(s, &l, places + j * l.place_plane, dx + ((i + j / c) * s->c + g * c + j % c) * in);
+      if (l.place) packed_join(shape, &l, d.samples, places, dx + (i * s->c + g * c) * in);
     }
   }
 }

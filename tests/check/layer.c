@@ -116,8 +116,10 @@ void check_maxpool2_back(check *t) { pools(t, 1); }
 static const fl_conv convs[] = { FL_CONV_OF(1, 28, 28, 6, 5, 2), FL_CONV_OF(6, 14, 14, 16, 5, 0),
                                  FL_CONV_OF(1, 5, 5, 1, 5, 0), FL_CONV_OF(2, 7, 9, 3, 3, 1),
                                  FL_CONV_OF(3, 6, 6, 17, 1, 0), FL_CONV_OF(1, 4, 19, 2, 3, 0), FL_CONV_OF(5, 8, 8, 4, 5, 4) };
-/* k above 4096 forward, backward; more padding than the kernel has rows; in no golden hash */
-static const fl_conv cut[] = { FL_CONV_OF(200, 6, 5, 2, 5, 2), FL_CONV_OF(3, 6, 5, 350, 5, 2), FL_CONV_OF(3, 5, 7, 4, 2, 3) };
+/* k above 4096 forward, backward; more padding than the kernel has rows; kernels of 1x1; in no golden hash */
+static const fl_conv cut[] = { FL_CONV_OF(200, 6, 5, 2, 5, 2), FL_CONV_OF(3, 6, 5, 350, 5, 2), FL_CONV_OF(3, 5, 7, 4, 2, 3),
+                               { 20, 32, 32, 33, 1, 0, 0, 0, 2, 1, 0 }, { 48, 9, 17, 36, 1, 0, 0, 0, 3, 2, 0 },
+                               FL_CONV_OF(40, 7, 12, 50, 1, 0) };
 /* more channels, strides, groups, Winograd: { c, h, w, o, k, p, kw, pw, stride, groups, winograd } */
 static const fl_conv wide[] = { { 40, 9, 7, 48, 3, 1, 0, 0, 1, 1, 0 }, { 20, 9, 8, 35, 3, 1, 0, 0, 2, 1, 0 },
                                 { 16, 6, 6, 50, 1, 0, 0, 0, 2, 1, 0 },

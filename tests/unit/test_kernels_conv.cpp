@@ -179,6 +179,17 @@ TEST_CASE("strides, groups, oblong kernels, more channels equal plain loops", "[
     check_conv(s, 1);
     check_conv(s, 5);
   }
+  const fl_conv points[] = { { 16, 32, 32, 33, 1, 0, 0, 0, 2, 1, 0 }, { 48, 5, 33, 20, 1, 0, 0, 0, 2, 1, 0 },
+                             { 24, 7, 8, 40, 1, 0, 1, 0, 3, 2, 0 }, { 50, 12, 12, 48, 1, 0, 0, 0, 1, 1, 0 },
+                             { 34, 7, 7, 40, 1, 0, 0, 0, 1, 2, 0 }, { 4, 3, 600, 5, 1, 0, 0, 0, 2, 1, 0 },
+                             { 130, 8, 8, 100, 1, 0, 0, 0, 2, 1, 0 } };
+  for (const fl_conv &s : points) {
+    check_conv(s, 1);
+    check_conv(s, 5);
+  }
+  check_conv({ 4100, 2, 3, 3, 1, 0, 0, 0, 2, 1, 0 }, 3); // k is cut
+  check_conv({ 3, 2, 3, 4100, 1, 0, 0, 0, 2, 1, 0 }, 3);
+  check_conv({ 18, 64, 60, 5, 1, 0, 0, 0, 2, 1, 0 }, 9); // weight gradients in pieces, which are parts of samples
   check_conv({ 480, 3, 4, 34, 3, 1, 0, 0, 1, 1, 0 }, 2); // k is cut, inside a plane
   check_conv({ 34, 4, 3, 480, 3, 1, 0, 0, 2, 1, 0 }, 2);
   check_conv({ 2, 70, 66, 3, 3, 1, 0, 0, 2, 1, 0 }, 9); // weight gradients in pieces of samples
