@@ -144,7 +144,9 @@ static char *difference(const fl_report_runs *all, const part *parts, const size
       differs = !json_equal(json_object_get(all->run[parts[alike[i]].first].conditions, key), value);
     if (!differs) continue;
     const char *dot = strrchr(key, '.');
-    char *v = fl_report_shown(value), *word = made("%s=%s", dot ? dot + 1 : key, v);
+    char *v = fl_report_shown(value);
+    if (strspn(v, "0123456789abcdef") == 64 && !v[64]) v[8] = 0;        /* a file by its SHA-256 (init) */
+    char *word = made("%s=%s", dot ? dot + 1 : key, v);
     append(&text, ", ", word);
     free(v);
     free(word);

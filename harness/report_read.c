@@ -91,13 +91,15 @@ static int read_rounds(fl_report_run *r, char *err, size_t size) {
 }
 
 /* ---- one run --------------------------------------------------------------------------------------------------------------- */
-/* The label as recorded; a sweep over models puts the model into it, which is part of the problem already. */
+/* The label as recorded; a sweep over models puts the model, or its file, into it, which is part of the problem already. */
 static char *label_of(const fl_report_run *r, const json_t *run, const json_t *summary) {
   const char *name = strrchr(r->folder, '/');
   const char *given = text_or(json_object_get(run, "label"), text_or(json_object_get(summary, "label"), NULL));
-  char *label = copy_of(given ? given : name ? name + 1 : r->folder), part[100], *at;
-  snprintf(part, sizeof part, " model=%s", r->model);
-  while ((at = strstr(label, part))) memmove(at, at + strlen(part), strlen(at + strlen(part)) + 1);
+  char *label = copy_of(given ? given : name ? name + 1 : r->folder), *at;
+  while ((at = strstr(label, " model="))) {
+    const char *behind = at + 1 + strcspn(at + 1, " ");
+    memmove(at, behind, strlen(behind) + 1);
+  }
   return label;
 }
 
