@@ -65,7 +65,8 @@ sed 's/^model.*/model: [each.yaml, again.yaml]/
 runs() { "$fedlane" run both.yaml --dry-run "$@" 2> err.txt | sed -n 's/^ *"label": "\(.*\)",/\1/p' | tr '\n' ','; }
 [ "$(runs)" = "fedavg model=each.yaml,fedadamw model=again.yaml," ] || fail "algorithms of two files: $(runs)"
 [ "$(runs --set model=again.yaml,algorithms.fedavg.model=each.yaml)" = "fedadamw," ] || fail "algorithms of one file of two"
-"$fedlane" run both.yaml --set federated.rounds=1,data.predict=every --out two > out.txt 2> err.txt || fail "two files: exit code $?"
+"$fedlane" run both.yaml --set federated.rounds=1,data.predict=every --out two > out.txt 2> err.txt ||
+  fail "two files: exit code $?"
 "$fedlane" report two --out two/report > out.txt 2> err.txt || fail "report: exit code $?"
 grep -q '^"text, each",fedavg,1,' two/report/table.csv && grep -q '^"text, again",fedadamw,1,' two/report/table.csv ||
   fail "the table names methods otherwise: $(cat two/report/table.csv)"
