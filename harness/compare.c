@@ -213,8 +213,16 @@ static const char *label_of(const fl_recorded *run) {
   return label ? label : run->name;
 }
 
+/* What a run's seconds are divided by: in central training epochs. */
+static const char *pace_of(const fl_recorded_list *r) {
+  size_t central = 0;
+  for (size_t i = 0; i < r->n; i++) central += config_of(&r->run[i], "training") != NULL;
+  return !r->n || central < r->n ? "s/round" : "s/epoch";
+}
+
 /* Seconds of each method on the two machines: means over its seeds, never over machines. */
 static void print_paces(const fl_recorded_list *a, const fl_recorded_list *b, int alone, int width) {
+  const char *pace_a = pace_of(a), *pace_b = pace_of(b);
   int told_head = 0;
   for (size_t i = 0; i < a->n; i++) {
     pace x = {0}, y = {0};
@@ -234,7 +242,7 @@ static void print_paces(const fl_recorded_list *a, const fl_recorded_list *b, in
     char name[300], target[64] = "";
     snprintf(name, sizeof name, "%s%s%s", label_of(&a->run[i]), model ? ", " : "", model ? model : "");
     if (!told_head++)
-      printf("\n%-*s  %10s  %10s  %7s  seconds to target, ratio\n", width, "method", "s/round", "s/round", "ratio");
+      printf("\n%-*s  %10s  %10s  %7s  seconds to target, ratio\n", width, "method", pace_a, pace_b, "ratio");
     if (x.reached == x.n && y.reached == y.n)
       snprintf(target, sizeof target, "%.3f  %.3f  %.3f", x.target / (double)x.n, y.target / (double)y.n, y.target / x.target);
     printf("%-*s  %10.4g  %10.4g  %7.3f  %s\n", width, name, x.round / (double)x.n, y.round / (double)y.n, y.round / x.round,

@@ -141,7 +141,8 @@ sys.exit(bool(said) or "epochs to target" not in text)
 END
 fi
 
-"$fedlane" compare reference killed | grep -q 'same bits: yes' || fail "compare"
+"$fedlane" compare reference killed >compared.txt && grep -q 'same bits: yes' compared.txt && grep -q ' s/epoch ' compared.txt ||
+  fail "compare"
 run --verify
 run --dry-run
 grep -q '"bytes_up": 0' out.txt || fail "--dry-run"
