@@ -212,8 +212,8 @@ static void across(const fl_conv *s, const float *image, const float *packed, co
   }
 }
 
-/* Windows of (position, o) into values and codes (window, o). */
-static void pool_across(const fl_conv *s, const float *x, const float *bias, float *value, uint32_t *code) {
+/* Windows of (position, o) into values and codes (window, o), floats of their bits. */
+static void pool_across(const fl_conv *s, const float *x, const float *bias, float *value, float *code) {
   const size_t oh = fl_conv_oh(s) / 2, ow = fl_conv_ow(s) / 2, o16 = conv_round16(s->o), row = fl_conv_ow(s) * o16;
   for (size_t o = 0; o < s->o; o += 16) {
     const v16 add = s->o - o < 16 ? v_load_n(bias + o, s->o - o, 0.0f) : v_load(bias + o);
@@ -223,14 +223,14 @@ static void pool_across(const fl_conv *s, const float *x, const float *bias, flo
         const best16 b = best_of(v_add(v_load(p), add), v_add(v_load(p + o16), add), v_add(v_load(p + row), add),
                                  v_add(v_load(p + row + o16), add));
         v_store(value + (r * ow + j) * o16 + o, relu16(b.value));
-        u_store(code + (r * ow + j) * o16 + o, window_code(b));
+        v_store(code + (r * ow + j) * o16 + o, v_from_u(window_code(b)));
       }
     }
   }
 }
 
 /* (window, o) to (o, window). */
-static void turn_windows(const fl_conv *s, const float *value, const uint32_t *code, float *y, uint8_t *at) {
+static void turn_windows(const fl_conv *s, const float *value, const float *code, float *y, uint8_t *at) {
   const size_t windows = conv_windows(s), o16 = conv_round16(s->o);
   float square[16 * 16];
   for (size_t o = 0; o < s->o; o += 16) {
@@ -239,7 +239,7 @@ static void turn_windows(const fl_conv *s, const float *value, const uint32_t *c
       const size_t lanes = windows - j < 16 ? windows - j : 16, from = j * o16 + o;
       v_turn(square, 16, value + from, o16, lanes);
       for (size_t i = 0; i < rows; i++) v_store_n(y + (o + i) * windows + j, lanes, v_load(square + 16 * i));
-      v_turn(square, 16, (const float *)(const void *)code + from, o16, lanes);
+      v_turn(square, 16, code + from, o16, lanes);
       for (size_t i = 0; i < rows; i++) put_places(at + (o + i) * windows + j, lanes, v_bits(v_load(square + 16 * i)));
     }
   }
@@ -256,8 +256,8 @@ void FL_FN(conv_pool)(const fl_conv *s, size_t n, const float *x, const float *w
                       float *work) {
   const size_t oh = fl_conv_oh(s), ow = fl_conv_ow(s), wp = conv_wp(s), windows = conv_windows(s), o16 = conv_round16(s->o);
   float *image = work, *packed = image + conv_round16(conv_image(s)) + conv_round16(s->k * s->k);
-  float *out = conv_across(s) ? packed + conv_taps(s) * o16 : packed, *value = out + oh * ow * o16;
-  uint32_t *off = (uint32_t *)(void *)(image + conv_round16(conv_image(s))), *code = (uint32_t *)(void *)(value + windows * o16);
+  float *out = conv_across(s) ? packed + conv_taps(s) * o16 : packed, *value = out + oh * ow * o16, *code = value + windows * o16;
+  uint32_t *off = (uint32_t *)(void *)(image + conv_round16(conv_image(s)));
   const window d = { s->o, s->c, s->k, w, conv_plane(s), wp, off, oh, ow, s->p, s->h, 0 };
   const int rowwise = by_rows(&d);
   const size_t ld = rowwise ? ow : wp, plane = rowwise ? oh * ow : conv_round16(oh * wp);

@@ -1,5 +1,6 @@
 /* pool_lanes.h - pooling of small planes: lanes are sixteen planes, turned so that one place of all of them is a vector. Windows
- * may then be of any size and stride, and those at a border leave out what lies beyond it. */
+ * may then be of any size and stride, and those at a border leave out what lies beyond it. Numbers of places are turned as floats
+ * of their bits, and kept as such: compilers may read an array of another type before it is written. */
 #ifndef FL_LAYER_POOL_LANES_H
 #define FL_LAYER_POOL_LANES_H
 #include "kernels/gemm/tile.h"
@@ -29,8 +30,7 @@ static inline v16 lanes_count(const fl_pool *s, span rows, span cols) {
 /* at NULL: the mean. */
 FL_INLINE void pool_lanes(const fl_pool *s, size_t lanes, const float *x, float *y, uint8_t *at) {
   const size_t oh = fl_pool_oh(s), ow = fl_pool_ow(s), windows = oh * ow, in = s->h * s->w;
-  float room[16 * LANES_PLACES], value[256], turned[256];
-  uint32_t place[256];
+  float room[16 * LANES_PLACES], value[256], place[256], turned[256];
   for (size_t j = 0; j < in; j += 16) turn_part(lanes, least(in - j, 16), x + j, in, room + 16 * j, 16, 16);
   for (size_t q = 0; q < windows; q++) {
     const span rows = inside(s, q / ow, s->h), cols = inside(s, q % ow, s->w);
@@ -45,11 +45,11 @@ FL_INLINE void pool_lanes(const fl_pool *s, size_t lanes, const float *x, float 
       }
     }
     v_store(value + q % 16 * 16, at ? b.value : v_div(sum, lanes_count(s, rows, cols)));
-    if (at) u_store(place + q % 16 * 16, b.at);
+    if (at) v_store(place + q % 16 * 16, v_from_u(b.at));
     if (q % 16 < 15 && q + 1 < windows) continue;
     const size_t n = q % 16 + 1, first = q + 1 - n;
     turn_part(n, lanes, value, 16, y + first, windows, n);
-    if (at) v_turn(turned, 16, (const float *)(const void *)place, 16, n);
+    if (at) v_turn(turned, 16, place, 16, n);
     for (size_t l = 0; at && l < lanes; l++) put_places(at + l * windows + first, n, v_bits(v_load(turned + 16 * l)));
   }
 }
@@ -57,16 +57,15 @@ FL_INLINE void pool_lanes(const fl_pool *s, size_t lanes, const float *x, float 
 /* dx of each place sums over the windows in their order; at NULL: of the mean. */
 FL_INLINE void pool_lanes_back(const fl_pool *s, size_t lanes, const float *dy, const uint8_t *at, float *dx) {
   const size_t oh = fl_pool_oh(s), ow = fl_pool_ow(s), windows = oh * ow, in = s->h * s->w;
-  float room[16 * LANES_PLACES], value[256], place[256];
-  uint32_t codes[256];
+  float room[16 * LANES_PLACES], value[256], codes[256], place[256];
   for (size_t j = 0; j < in; j++) v_store(room + 16 * j, v_zero());
   for (size_t q = 0; q < windows; q++) {
     if (q % 16 == 0) {
       const size_t n = least(windows - q, 16);
       turn_part(lanes, n, dy + q, windows, value, 16, 16);
       for (size_t l = 0; at && l < lanes; l++)
-        u_store(codes + 16 * l, get_places(at + l * windows + q, n, (lanes - l) * windows - q));
-      if (at) v_turn(place, 16, (const float *)(const void *)codes, 16, lanes);
+        v_store(codes + 16 * l, v_from_u(get_places(at + l * windows + q, n, (lanes - l) * windows - q)));
+      if (at) v_turn(place, 16, codes, 16, lanes);
     }
     const span rows = inside(s, q / ow, s->h), cols = inside(s, q % ow, s->w);
     float *to = room + lanes_first(s, q / ow, rows, q % ow, cols);
