@@ -85,8 +85,27 @@ told 't.npz: no table of words; allowed: a file of scripts/convert words'
 printf 'good\t1\nno tab\n' > n.tsv
 convert 1 words n.tsv no.npz
 told "n.tsv:2: 1 parts, the last 'no tab'; allowed: a text, a tab and a label from 0"
-convert 1 words w.tsv no.npz --length 0
-told '--length 0 --most 8190; allowed: from 1'
+printf 'good\t1\nbad\t9999999999\n' > n.tsv
+convert 1 words n.tsv no.npz
+told "n.tsv:2: 2 parts, the last '9999999999'; allowed: a text, a tab and a label from 0 to 999999999"
+for bad in '["a"]' '{"words": 3}' '{"words": [1, 2]}'; do
+  python3 -c 'import sys, zipfile; zipfile.ZipFile("o.npz", "w").writestr("about.json", sys.argv[1])' "$bad"
+  convert 1 words w.tsv no.npz --as o.npz
+  told 'o.npz: no table of words; allowed: a file of scripts/convert words'
+done
+for length in 0 65537; do
+  convert 1 words w.tsv no.npz --length $length
+  told "--length $length --most 8190; allowed: from 1, --length to 65536"
+done
+printf 'a,b\n1,2\n\377,1\n' > latin.csv
+printf 'good\t1\nna\357ve\t0\n' > latin.tsv
+printf '{"users": ["\377"]}' > latin.json
+convert 1 table latin.csv no.npz
+told 'latin.csv:3: byte 0xff; allowed: a text in UTF-8'
+convert 1 words latin.tsv no.npz
+told 'latin.tsv:2: byte 0xef; allowed: a text in UTF-8'
+convert 1 leaf latin.json no.npz
+told 'latin.json:1: byte 0xff; allowed: a text in UTF-8'
 
 # Arguments come first: before what the conversion needs (a Pillow that cannot be imported lies in the way), before a row is read.
 mkdir -p hidden/PIL empty one/cat two/cat two/dog
