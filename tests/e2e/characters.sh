@@ -70,6 +70,16 @@ runs() { "$fedlane" run both.yaml --dry-run "$@" 2> err.txt | sed -n 's/^ *"labe
 "$fedlane" report two --out two/report > out.txt 2> err.txt || fail "report: exit code $?"
 grep -q '^"text, each",fedavg,1,' two/report/table.csv && grep -q '^"text, again",fedadamw,1,' two/report/table.csv ||
   fail "the table names methods otherwise: $(cat two/report/table.csv)"
+mkdir "in another"
+cp again.yaml "in another/again.yaml"
+sed 's/^model.*/model: [each.yaml, in another\/again.yaml]/
+     s/^algorithms.*/algorithms: [{rule: sgd, lr: [0.1, 0.2]}]/' c.yaml > swept.yaml
+"$fedlane" run swept.yaml --set federated.rounds=1,data.predict=every --out swept > out.txt 2> err.txt ||
+  fail "blanks: exit code $?"
+"$fedlane" report swept --out swept/report > out.txt 2> err.txt || fail "report with blanks: exit code $?"
+[ "$(sed -n 's/^"text, \([a-z]*\)",\([^,]*\),1,.*/\1 \2/p' swept/report/table.csv | sort | tr '\n' ',')" = \
+  "again sgd lr=0.1,again sgd lr=0.2,each sgd lr=0.1,each sgd lr=0.2," ] ||
+  fail "a file's name with a blank stays behind the methods': $(cat swept/report/table.csv)"
 sed -i 's/model: each}/model: none.yaml}/' both.yaml
 "$fedlane" run both.yaml --dry-run > out.txt 2> err.txt && fail "a file that is not there is taken"
 grep -q "none.yaml: cannot open" err.txt || fail "a file that is not there is not named"
