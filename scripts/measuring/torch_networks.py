@@ -272,6 +272,8 @@ def arguments():
             a.error("--networks %s; allowed: %s" % (name, ", ".join(NETWORKS)))
     if args.threads < 1:
         a.error("--threads %d; allowed: from 1" % args.threads)
+    if args.compile and (not args.time or args.fixture):
+        a.error("--compile; allowed: with --time, which alone has a use for it")
     return args
 
 
