@@ -161,8 +161,11 @@ static int same_label(const fl_recorded *a, const fl_recorded *b) {
   const fl_recorded *kept = *a->path ? b : a, *folder = *a->path ? a : b;
   const char *x = json_string_value(json_object_get(kept->summary, "label"));
   const char *y = json_string_value(json_object_get(folder->summary, "label"));
-  const size_t n = x ? strlen(x) : 0;
-  if (!*a->path == !*b->path || !x || !y || strncmp(x, y, n) != 0 || (y[n] && strncmp(y + n, " model=", 7) != 0)) return 0;
+  char *plain = !*a->path == !*b->path || !x || !y ? NULL : strdup(y);
+  if (plain) fl_recorded_without_model(plain);
+  const int same = plain && !strcmp(x, plain);
+  free(plain);
+  if (!same) return 0;
   return json_equal(config_of(a, "seed"), config_of(b, "seed")) && json_equal(config_of(a, "model"), config_of(b, "model"));
 }
 

@@ -3,6 +3,7 @@
 #include "harness/atomic.h"
 #include "harness/data.h"
 #include "harness/record.h"
+#include "harness/result_read.h"
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -91,24 +92,12 @@ static int read_rounds(fl_report_run *r, char *err, size_t size) {
 }
 
 /* ---- one run --------------------------------------------------------------------------------------------------------------- */
-/* Of a value in a label, up to " KEY=" or " #NUMBER" behind it: a file's name may have blanks. */
-static size_t value_length(const char *value) {
-  for (const char *at = strchr(value, ' '); at; at = strchr(at + 1, ' ')) {
-    const size_t key = strspn(at + 1, "abcdefghijklmnopqrstuvwxyz0123456789_.");
-    if (at[1] == '#' || (key && at[1 + key] == '=')) return (size_t)(at - value);
-  }
-  return strlen(value);
-}
-
-/* The label as recorded; a sweep over models puts the model, or its file, into it, which is part of the problem already. */
+/* The label as recorded, without the model, which is part of the problem already. */
 static char *label_of(const fl_report_run *r, const json_t *run, const json_t *summary) {
   const char *name = strrchr(r->folder, '/');
   const char *given = text_or(json_object_get(run, "label"), text_or(json_object_get(summary, "label"), NULL));
-  char *label = copy_of(given ? given : name ? name + 1 : r->folder), *at;
-  while ((at = strstr(label, " model="))) {
-    const char *behind = at + 7 + value_length(at + 7);
-    memmove(at, behind, strlen(behind) + 1);
-  }
+  char *label = copy_of(given ? given : name ? name + 1 : r->folder);
+  fl_recorded_without_model(label);
   return label;
 }
 

@@ -121,6 +121,24 @@ int fl_recorded_read_any(fl_recorded_list *r, const char *path, char *err, size_
   return fl_recorded_read_summary(r, file ? path : inside, err, err_size);
 }
 
+/* Of a value in a label, up to " KEY=" or " #NUMBER" behind it: a file's name may have blanks. */
+static size_t value_length(const char *value) {
+  for (const char *at = strchr(value, ' '); at; at = strchr(at + 1, ' ')) {
+    const size_t key = strspn(at + 1, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+    if (at[1] == '#' || (key && at[1 + key] == '=')) return (size_t)(at - value);
+  }
+  return strlen(value);
+}
+
+void fl_recorded_without_model(char *label) {
+  static const char word[] = " model=";
+  char *at;
+  while ((at = strstr(label, word))) {
+    const char *value = at + sizeof word - 1, *behind = value + value_length(value);
+    memmove(at, behind, strlen(behind) + 1);
+  }
+}
+
 void fl_recorded_free(fl_recorded_list *r) {
   for (size_t i = 0; i < r->n; i++) {
     json_decref(r->run[i].run);

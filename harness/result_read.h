@@ -16,6 +16,8 @@ int fl_recorded_read_summary(fl_recorded_list *, const char *path, char *err, si
 /* Whichever of the two the path is: a run, a suite, a report's summary.json, or a folder that has one. */
 int fl_recorded_read_any(fl_recorded_list *, const char *path, char *err, size_t err_size);
 void fl_recorded_free(fl_recorded_list *);
+/* A sweep over models puts each, or its file, into the label of its runs; this takes it out again. */
+void fl_recorded_without_model(char *label);
 
 typedef struct { fl_metrics *m; size_t n, room; } fl_rounds_kept;                       /* free(m) */
 int fl_rounds_keep(fl_rounds_kept *, const fl_metrics *);                               /* 0, or -1: no memory */

@@ -81,6 +81,13 @@ sed 's/"run_id": "..../"run_id": "0000/' "$scratch/report-here/summary.json" > "
 ! cmp -s "$scratch/report-here/summary.json" "$scratch/earlier.json" || fail "the run_ids are the same"
 try 0 compare "$scratch/earlier.json" "$scratch/scalar"
 told "same bits: 4 of 4 runs"
+# Its labels have no model, which a sweep puts before the algorithm's keys.
+try 0 run "$config" --out "$scratch/swept" --set 'seeds=1,model=[logistic,mlp_8],algorithms=[{rule: sgd, lr: [0.1, 0.2]}]'
+grep -q '"label": "sgd model=mlp_8 lr=0.2"' "$scratch/swept/sgd_model=mlp_8_lr=0.2-s1/summary.json" || fail "another label"
+try 0 report "$scratch/swept" --out "$scratch/report-swept"
+sed 's/"run_id": "..../"run_id": "0000/' "$scratch/report-swept/summary.json" > "$scratch/earlier.json"
+try 0 compare "$scratch/earlier.json" "$scratch/swept"
+told "same bits: 4 of 4 runs"
 
 # Kernels: by name without the instruction set; the best repetition; each by its own ceiling.
 cat > "$scratch/a.json" <<'END'
