@@ -262,10 +262,13 @@ def jobs(rivals):
     return made + [("quickstart", quickstart, 0)]
 
 
-def measure(session, repetitions, warm):
-    """{job: {number: [one value a repetition]}}. Every repetition begins with another job, so that a drift of the machine
+def measure(session, repetitions, warm, only=""):
+    """{job: {number: [one value a repetition]}}, of jobs whose names begin with `only`. Every repetition begins with another job, so that a drift of the machine
     meets all of them; with `warm` a first one is not kept."""
-    todo = jobs(session.python is not None)
+    todo = [job for job in jobs(session.python is not None) if job[0].startswith(only)]
+    if not todo:
+        raise Failure("--only %s: no measurement's name begins so; allowed: %s" % (
+            only, ", ".join(name for name, _, _ in jobs(session.python is not None))))
     found = {}
     for r in range(-1 if warm else 0, repetitions):
         shift = (r + 1) * len(todo) // (repetitions + 1)

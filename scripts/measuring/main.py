@@ -24,6 +24,8 @@ def arguments():
                    help="folder of a Release build with tests (default: FEDLANE_BUILD, else build)")
     p.add_argument("--repetitions", type=int, default=5, help="of every measurement, after one that is not kept (default: 5)")
     p.add_argument("--smoke", action="store_true", help="one repetition of tiny runs: does it work? The figures mean nothing")
+    p.add_argument("--only", metavar="NAME", default="", help="measure what has a name that begins so, such as cnn_pfl, into --out; "
+                   "no table of the page is written")
     p.add_argument("--out", default=OUT, help="where the result files go")
     p.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"), help="the page with the tables")
     p.add_argument("--tables", action="store_true", help="measure nothing: only write the tables anew")
@@ -33,6 +35,8 @@ def arguments():
     args.out, args.build = os.path.abspath(args.out), os.path.abspath(args.build)
     if args.smoke and args.out == OUT:
         p.error("--smoke needs --out and --page: its figures must not replace real ones")
+    if args.only and args.out == OUT:
+        p.error("--only needs --out: a few figures must not replace all")
     return args
 
 
@@ -50,7 +54,7 @@ def measured(args):
     scratch = tempfile.mkdtemp(prefix="fedlane-performance-")
     try:
         session = jobs.Session(ROOT, fedlane, scratch, args.smoke, sys.executable if args.rivals else None)
-        found = jobs.measure(session, 1 if args.smoke else args.repetitions, not args.smoke)
+        found = jobs.measure(session, 1 if args.smoke else args.repetitions, not args.smoke, args.only)
     finally:
         shutil.rmtree(scratch)
     if session.machine["dirty"]:
@@ -70,7 +74,9 @@ def main():
             record = measured(args)
             os.makedirs(args.out, exist_ok=True)
             slug = re.sub(r"[^a-z0-9]+", "-", record["machine"]["cpu"].lower()).strip("-")
-            print(tables.write(record, os.path.join(args.out, slug)))
+            print(tables.write(record, os.path.join(args.out, slug), not args.only))
+        if args.only:
+            return 0
         tables.refresh(args.page, args.out)
         if args.out == OUT:
             jobs.execute([os.path.join(ROOT, "scripts", "kernels-page")], dict(os.environ, FEDLANE_BUILD=args.build))

@@ -90,12 +90,14 @@ def markdown(header, rows_):
         "| " + " | ".join(r) + " |" for r in rows_]
 
 
-def write(record, path):
-    """path.json and path.csv; the name of the first."""
+def write(record, path, whole=True):
+    """path.json and, of a whole record, path.csv and path-kernels.csv; the name of the first."""
     with open(path + ".json.new", "w", encoding="utf-8") as f:
         json.dump(record, f, indent=1, sort_keys=True)
         f.write("\n")
     os.replace(path + ".json.new", path + ".json")
+    if not whole:
+        return path + ".json"
     with open(path + ".csv", "w", newline="", encoding="utf-8") as f:
         w = csv.writer(f, lineterminator="\n")
         w.writerow(HEADER)
