@@ -263,12 +263,13 @@ def jobs(rivals):
 
 
 def measure(session, repetitions, warm, only=""):
-    """{job: {number: [one value a repetition]}}, of jobs whose names begin with `only`. Every repetition begins with another job, so that a drift of the machine
-    meets all of them; with `warm` a first one is not kept."""
-    todo = [job for job in jobs(session.python is not None) if job[0].startswith(only)]
+    """{job: {number: [one value a repetition]}}, of jobs whose names begin with `only`. Every repetition begins
+    with another job, so that a drift of the machine meets all of them; with `warm` a first one is not kept."""
+    all_jobs = jobs(session.python is not None)
+    todo = [job for job in all_jobs if job[0].startswith(only)]
     if not todo:
-        raise Failure("--only %s: no measurement's name begins so; allowed: %s" % (
-            only, ", ".join(name for name, _, _ in jobs(session.python is not None))))
+        names = ", ".join(name for name, _, _ in all_jobs)
+        raise Failure("--only %s: no measurement's name begins so; allowed: %s" % (only, names))
     found = {}
     for r in range(-1 if warm else 0, repetitions):
         shift = (r + 1) * len(todo) // (repetitions + 1)

@@ -24,8 +24,8 @@ def arguments():
                    help="folder of a Release build with tests (default: FEDLANE_BUILD, else build)")
     p.add_argument("--repetitions", type=int, default=5, help="of every measurement, after one that is not kept (default: 5)")
     p.add_argument("--smoke", action="store_true", help="one repetition of tiny runs: does it work? The figures mean nothing")
-    p.add_argument("--only", metavar="NAME", default="", help="measure what has a name that begins so, such as cnn_pfl, into --out; "
-                   "no table of the page is written")
+    p.add_argument("--only", metavar="NAME", default="",
+                   help="only what has a name that begins so, such as cnn_pfl, into --out; the page stays as it is")
     p.add_argument("--out", default=OUT, help="where the result files go")
     p.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"), help="the page with the tables")
     p.add_argument("--tables", action="store_true", help="measure nothing: only write the tables anew")

@@ -40,9 +40,11 @@ grep -q "performance: $scratch/fedlane: not built" "$scratch/stderr" || fail "it
 if "$source/scripts/performance" --build "$build" --smoke 2> "$scratch/stderr"; then
   fail "--smoke would write over real figures"
 fi
-performance --smoke --only 'start raw' --out "$scratch/one" > "$scratch/stdout" || { cat "$scratch/stderr" >&2; fail "--only"; }
+performance --smoke --only 'start raw' --out "$scratch/one" > "$scratch/stdout" ||
+  { cat "$scratch/stderr" >&2; fail "--only"; }
 cmp "$scratch/before.md" "$scratch/page.md" || fail "--only writes a page"
-python3 -c 'import json, sys; sys.exit(list(json.load(sys.stdin)["measurements"]) != ["start raw"])' < "$(cat "$scratch/stdout")" ||
+python3 -c 'import json, sys; sys.exit(list(json.load(open(sys.argv[1]))["measurements"]) != ["start raw"])' \
+  "$(cat "$scratch/stdout")" ||
   fail "--only measures something else"
 if performance --smoke --only ending; then fail "--only of no name was accepted"; fi
 grep -q -- "--only ending: no measurement's name begins so; allowed: kernels, " "$scratch/stderr" || fail "the message of --only"
