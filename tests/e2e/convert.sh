@@ -72,12 +72,19 @@ convert 0 words w.tsv w.npz --test v.tsv --length 3 --most 4
 info w.npz
 told 'train        3 rows of 1x1x3 tokens, 1 label a row'
 told 'test         1 rows of 1x1x3 tokens, 1 label a row'
-convert 1 words v.tsv no.npz --as w.npz
+convert 1 words v.tsv no.npz
 told '1 classes; allowed: 2 to 2^24'
+printf 'd b\t1\nz a\t1\n' > u.tsv                      # class 1 of w.npz, though the only one here
+convert 0 words u.tsv u.npz --length 2 --as w.npz
+printf 'd b\t7\n' > n.tsv
+convert 1 words n.tsv no.npz --as w.npz
+told "n.tsv: label '7'; allowed: those of w.npz"
 python3 - << 'PY' || fail "other words than the table's"
 import struct, sys, zipfile
 def last(file, name, n): return list(struct.unpack("<%di" % n, zipfile.ZipFile(file).read(name)[-4 * n:]))
 good = last("w.npz", "tokens_train.npy", 9) == [2, 3, 2, 3, 2, 0, 4, 1, 5] and last("w.npz", "tokens_test.npy", 3) == [5, 3, 4]
+good = good and last("u.npz", "tokens_train.npy", 4) == [5, 3, 1, 2]
+good = good and zipfile.ZipFile("u.npz").read("y_train.npy")[-2:] == bytes([1, 1])
 sys.exit(not good)
 PY
 convert 1 words w.tsv no.npz --as t.npz
@@ -88,7 +95,7 @@ told "n.tsv:2: 1 parts, the last 'no tab'; allowed: a text, a tab and a label fr
 printf 'good\t1\nbad\t9999999999\n' > n.tsv
 convert 1 words n.tsv no.npz
 told "n.tsv:2: 2 parts, the last '9999999999'; allowed: a text, a tab and a label from 0 to 999999999"
-for bad in '["a"]' '{"words": 3}' '{"words": [1, 2]}'; do
+for bad in '["a"]' '{"words": 3}' '{"words": [1, 2]}' '{"words": ["a"], "classes": 2}'; do
   python3 -c 'import sys, zipfile; zipfile.ZipFile("o.npz", "w").writestr("about.json", sys.argv[1])' "$bad"
   convert 1 words w.tsv no.npz --as o.npz
   told 'o.npz: no table of words; allowed: a file of scripts/convert words'
