@@ -1,6 +1,8 @@
 """libfedlane.so in this process: its table of kernels, and its networks, on arrays of PyTorch and NumPy."""
+import csv
 import ctypes
 import os
+import platform
 import re
 import threading
 
@@ -8,6 +10,22 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 size, pointer, text = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
+
+
+def cpu():
+    """Its name."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        return next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+
+
+def write(path, rows, machine):
+    """A table of rows by column, each with the machine's columns; what a row has not is "-"."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as f:
+        w = csv.DictWriter(f, columns + list(machine), restval="-", lineterminator="\n")
+        w.writeheader()
+        w.writerows({**row, **machine} for row in rows)
 
 
 class Library:

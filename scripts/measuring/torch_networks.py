@@ -8,10 +8,8 @@ the faster. With --fixture: what tests/unit/test_torch_networks.cpp compares wit
 PyTorch alone, in double precision."""
 import argparse
 import copy
-import csv
 import json
 import os
-import platform
 import statistics
 import struct
 import sys
@@ -174,6 +172,25 @@ def write_fixture(path, kept, lists, tensors):
         f.write("}\n")
 
 
+def in_double(theirs):
+    """From here on in double precision; the logits of all rows, as evaluation has them."""
+    theirs.model.double()
+    theirs.x = theirs.x.double() if theirs.x.is_floating_point() else theirs.x
+    with torch.no_grad():
+        logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
+    theirs.model.train()
+    return logits
+
+
+def gradients(theirs, entries=ENTRIES):
+    return {k: sampled(v.grad, entries) for k, v in theirs.model.named_parameters() if v.requires_grad}
+
+
+def about(twin):
+    return {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
+            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
+
+
 def fixture(name, folder):
     """folder/NAME.safetensors: the weights; folder/NAME.json: logits of all rows, losses of the steps; of every tensor the
     gradient at the first step, and by how much all of them have changed it."""
@@ -190,20 +207,14 @@ def fixture(name, folder):
     text += b" " * (-len(text) % 8)
     with open(os.path.join(folder, name + ".safetensors"), "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + data)
-    theirs.model.double()
-    theirs.x = theirs.x.double() if theirs.x.is_floating_point() else theirs.x
-    with torch.no_grad():
-        logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
-    theirs.model.train()
+    logits = in_double(theirs)
     begun, losses, gradient = floats(theirs.model.state_dict()), [], {}
     for step in range(twin.steps):
         losses.append(theirs.step([(step * twin.batch + j) % twin.rows for j in range(twin.batch)]))
         if not step:
-            gradient = {k: sampled(v.grad) for k, v in theirs.model.named_parameters() if v.requires_grad}
+            gradient = gradients(theirs)
     change = {k: sampled(v - begun[k]) for k, v in floats(theirs.model.state_dict()).items()}
-    kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
-            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
-    write_fixture(os.path.join(folder, name + ".json"), kept, {"losses": losses, "logits": logits},
+    write_fixture(os.path.join(folder, name + ".json"), about(twin), {"losses": losses, "logits": logits},
                   {"gradient": gradient, "change": change})
 
 
@@ -230,27 +241,11 @@ def whole(name, folder):
     theirs = Theirs(twin, fixture_data(twin))
     state = theirs.model.state_dict()
     theirs.model.load_state_dict({k: made(k, tuple(v.shape)) if v.is_floating_point() else v for k, v in state.items()})
-    theirs.model.double()
-    theirs.x = theirs.x.double() if theirs.x.is_floating_point() else theirs.x
-    with torch.no_grad():
-        logits = theirs.model.eval()(theirs.x).reshape(-1).tolist()
-    theirs.model.train()
+    logits = in_double(theirs)
     loss = theirs.step(range(twin.rows))
-    gradient = {k: sampled(v.grad, ENTRIES_WHOLE) for k, v in theirs.model.named_parameters() if v.requires_grad}
-    kept = {"torch": torch.__version__, "rows": twin.rows, "shape": twin.shape, "tokens": twin.tokens, "classes": twin.classes,
-            "positions": twin.positions, "batch": twin.batch, "lr": twin.lr, "apart": twin.apart}
     os.makedirs(os.path.join(folder, "whole"), exist_ok=True)
-    write_fixture(os.path.join(folder, "whole", name + ".json"), kept, {"losses": [loss], "logits": logits},
-                  {"gradient": gradient})
-
-
-def write(path, rows, machine):
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as f:
-        w = csv.DictWriter(f, columns + list(machine), restval="-", lineterminator="\n")
-        w.writeheader()
-        w.writerows({**row, **machine} for row in rows)
+    write_fixture(os.path.join(folder, "whole", name + ".json"), about(twin), {"losses": [loss], "logits": logits},
+                  {"gradient": gradients(theirs, ENTRIES_WHOLE)})
 
 
 def arguments():
@@ -297,9 +292,7 @@ def main():
 
 def tables(k, args):
     rows, bad = [], 0
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-        cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
-    machine = {"cpu": cpu, "isa": k.isa, "torch": torch.__version__}
+    machine = {"cpu": library.cpu(), "isa": k.isa, "torch": torch.__version__}
     for name in args.networks:
         twin = NETWORKS[name]
         if args.time:
@@ -312,7 +305,7 @@ def tables(k, args):
             rows.append(row)
             bad += not close
         if args.csv:
-            write(args.csv, rows, machine)
+            library.write(args.csv, rows, machine)
     return 1 if bad else 0
 
 

@@ -5,15 +5,12 @@ fp32 if there is one, each against the definition in double: the largest error o
 of the errors over that of the results. Weights and gradients of the output are normal, inputs normal or what ReLU leaves of them.
 Ours have the same bits everywhere; PyTorch's depend on its version and the CPU."""
 import argparse
-import csv
 import ctypes
-import os
-import platform
 import sys
 
 import numpy as np
 
-from library import Library, pointer, size
+from library import Library, cpu, pointer, size, write
 
 try:
     import torch
@@ -118,20 +115,14 @@ def main():
     k, rows = Library(args.build), []
     if torch is not None:
         torch.set_num_threads(1)
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-        cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
-    machine = {"cpu": cpu, "isa": k.isa, "torch": "-" if torch is None else torch.__version__}
+    machine = {"cpu": cpu(), "isa": k.isa, "torch": "-" if torch is None else torch.__version__}
     for shape in SHAPES:
         for relu in (0, 1):
             for row in measure(k, shape, args.batch, relu):
-                rows.append({**row, **machine})
+                rows.append(row)
                 print(", ".join("%s %s" % item for item in row.items()), flush=True)
     if args.csv:
-        os.makedirs(os.path.dirname(args.csv) or ".", exist_ok=True)
-        with open(args.csv, "w", newline="", encoding="utf-8") as f:
-            table = csv.DictWriter(f, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        write(args.csv, rows, machine)
     return 0
 
 
